@@ -1,0 +1,83 @@
+"""A posed body with its vertices."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lib.body.assets import BodyAssets
+from lib.body.kinematics import chain_along_tree, tree_levels
+from lib.body.skeleton import BETA_COUNT, H36M_ROOT, MM_PER_M, SMPL_JOINT_COUNT, VERTEX_COUNT
+from lib.structures import BodyMesh, BodyParams
+
+# A frame's skinning matrices take a third of a megabyte; this many frames amortise reading the blend shapes.
+_FRAMES_AT_ONCE = 64
+
+
+class PosedBody(nn.Module):
+    """BodyParams -> BodyMesh in mm, in the model's own axes and origin; any leading shape. Not differentiable.
+
+    Shape and pose blend shapes are one matrix product, the bones' blended transforms another, with coordinates as
+    planes (N, 3, V): everything else is then arithmetic on contiguous rows. The vertices returned are a transposed
+    view of those planes. Source: Loper et al., SMPL, 2015. `dtype` is float32, or float64 for checks.
+    """
+
+    def __init__(self, assets: BodyAssets, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.levels = tree_levels(assets.parents, needed=np.ones(SMPL_JOINT_COUNT, dtype=bool))
+        order = [joint for joints, _ in self.levels for joint in joints]
+        blend = np.concatenate((assets.v_template[..., None], assets.shapedirs, assets.posedirs), axis=2)
+        rest_joints = np.tensordot(assets.J_regressor, blend[..., : 1 + BETA_COUNT], axes=1)  # (J, 3, 11)
+        offsets = rest_joints.copy()
+        offsets[1:] -= rest_joints[list(assets.parents[1:])]
+        for name, array in (
+            ("blend", blend.transpose(2, 1, 0).reshape(blend.shape[2], -1) * MM_PER_M),  # (218, 3 * V)
+            ("rest_joints", rest_joints[order] * MM_PER_M),
+            ("offsets", offsets * MM_PER_M),
+            ("skinning_weights", assets.skinning_weights.T[order]),  # (J, V)
+            ("J_regressor_h36m", assets.J_regressor_h36m.T),  # (V, K)
+        ):
+            self.register_buffer(name, torch.tensor(np.ascontiguousarray(array), dtype=dtype), persistent=False)
+        self.register_buffer("identity", torch.eye(3, dtype=dtype), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, params: BodyParams) -> BodyMesh:
+        """Rotations (..., J, 3, 3) and betas (..., 10) -> vertices (..., V, 3) and regressed joints (..., K, 3)."""
+        leading = params.betas.shape[:-1]
+        rotations = params.rotations.reshape(-1, SMPL_JOINT_COUNT, 3, 3)
+        betas = params.betas.reshape(-1, BETA_COUNT)
+        planes = betas.new_empty(len(betas), 3, VERTEX_COUNT)
+        for first in range(0, len(betas), _FRAMES_AT_ONCE):
+            chosen = slice(first, first + _FRAMES_AT_ONCE)
+            self._skin(rotations[chosen], betas[chosen], out=planes[chosen])
+        joints = planes @ self.J_regressor_h36m
+        return BodyMesh(
+            planes.transpose(1, 2).unflatten(0, leading) if leading else planes[0].T,
+            joints.transpose(1, 2).unflatten(0, leading) if leading else joints[0].T,
+        )
+
+    def _skin(self, rotations: Tensor, betas: Tensor, out: Tensor) -> None:
+        frames = len(betas)
+        shape_feature = torch.cat((torch.ones_like(betas[:, :1]), betas), dim=1)
+        pose_feature = (rotations[:, 1:] - self.identity).flatten(1)
+        rest = (torch.cat((shape_feature, pose_feature), dim=1) @ self.blend).view(frames, 1, 3, -1)
+        bones = self._bone_transforms(rotations, shape_feature)  # (N, bones, 3, 4)
+        blended = bones.permute(0, 2, 3, 1).reshape(-1, SMPL_JOINT_COUNT) @ self.skinning_weights
+        blended = blended.view(frames, 3, 4, -1)
+        torch.addcmul(blended[:, :, 3], blended[:, :, 0], rest[:, :, 0], out=out)
+        out.addcmul_(blended[:, :, 1], rest[:, :, 1]).addcmul_(blended[:, :, 2], rest[:, :, 2])
+
+    def _bone_transforms(self, rotations: Tensor, shape_feature: Tensor) -> Tensor:
+        """What each bone does to a point at rest: [G | position - G rest_joint], in level order."""
+        local = rotations.new_zeros(len(rotations), SMPL_JOINT_COUNT, 4, 4)
+        local[..., :3, :3] = rotations
+        local[..., :3, 3] = torch.einsum("jdk,nk->njd", self.offsets, shape_feature)
+        local[..., 3, 3] = 1.0
+        world = chain_along_tree(local, self.levels)[..., :3, :]
+        rest_joints = torch.einsum("jdk,nk->njd", self.rest_joints, shape_feature)
+        moved = world[..., 3:] - world[..., :3] @ rest_joints[..., None]
+        return torch.cat((world[..., :3], moved), dim=-1)
+
+
+def relative_to_root(points_mm: Tensor, joints_mm: Tensor) -> Tensor:
+    """Points (..., N, 3) relative to the regressed joint 0 of joints (..., K, 3)."""
+    return points_mm - joints_mm[..., H36M_ROOT : H36M_ROOT + 1, :]

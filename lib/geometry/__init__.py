@@ -1,0 +1,1 @@
+"""Rotations and alignment; plain functions on tensors with any leading shape."""

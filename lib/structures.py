@@ -1,0 +1,46 @@
+"""What the parts hand to one another.
+
+Shape letters, used in every shape comment: B clips, T frames of a clip, J 24 SMPL joints, K 17 keypoints
+(H36M order), V 6890 vertices. Millimetres are named `_mm`; angles are radians; keypoints are network
+coordinates in [-1, 1] unless named `_px`.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class BodyParams(NamedTuple):
+    """An SMPL body: joint rotations (joint 0 is `global_orient`, the rest `body_pose`) and shape."""
+
+    rotations: Tensor  # (..., J, 3, 3) rotation matrices
+    betas: Tensor  # (..., 10)
+
+
+class BodyMesh(NamedTuple):
+    """A posed body in camera axes, its origin at the model's."""
+
+    vertices_mm: Tensor  # (..., V, 3)
+    joints_mm: Tensor  # (..., K, 3) regressed from the vertices
+
+
+class MeshInputs(NamedTuple):
+    """Arguments of `MeshRegressor.forward`."""
+
+    keypoints: Tensor  # (B, T, K, 3) x, y, confidence
+
+
+class RefineInputs(NamedTuple):
+    """Arguments of `MeshRefiner.forward`: the keypoints and another estimator's body."""
+
+    keypoints: Tensor  # (B, T, K, 3) x, y, confidence
+    estimate: BodyParams  # rotations (B, T, J, 3, 3), betas (B, T, 10)
+
+
+class Batch(NamedTuple):
+    """Clips on one device."""
+
+    inputs: MeshInputs | RefineInputs
+    target: BodyParams  # rotations (B, T, J, 3, 3), betas (B, T, 10)
+    frames: Tensor  # (B, T) int64 row of each frame in its split's arrays
+    counted: Tensor  # (B, T) bool, False for frames that are padding or already counted by another clip

@@ -1,0 +1,122 @@
+"""Similarity Procrustes against SciPy's rotation-only optimum, reflections and degenerate sets included."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from lib.geometry.alignment import align_similarity
+from lib.geometry.rotation import axis_angle_to_matrix
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def align_with_scipy(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """One frame (K, 3) by another road: SciPy's rotation, then the least-squares scale."""
+    centred, goal = pred - pred.mean(0), target - target.mean(0)
+    rotated = Rotation.align_vectors(goal, centred)[0].apply(centred)
+    return (rotated * goal).sum() / (centred**2).sum() * rotated + target.mean(0)
+
+
+def random_similarity(points: torch.Tensor) -> torch.Tensor:
+    frames = points.shape[:-2]
+    rotation = axis_angle_to_matrix(torch.randn(*frames, 1, 3, dtype=points.dtype) * 2)[..., 0, :, :]
+    scale = torch.rand(*frames, 1, 1, dtype=points.dtype) * 3 + 0.1
+    return scale * points @ rotation + torch.randn(*frames, 1, 3, dtype=points.dtype) * 500
+
+
+class TestOptimum:
+    def test_undoes_a_similarity(self):
+        target = torch.randn(4, 6, 17, 3) * 300
+        torch.testing.assert_close(align_similarity(random_similarity(target), target), target, atol=2e-3, rtol=0)
+
+    @pytest.mark.parametrize("noise", [1.0, 100.0, 1000.0])
+    def test_equals_scipy(self, noise):
+        target = torch.randn(40, 14, 3, dtype=torch.float64) * 300
+        pred = random_similarity(target) + noise * torch.randn_like(target)
+        expected = np.stack([align_with_scipy(*frame) for frame in zip(pred.numpy(), target.numpy(), strict=True)])
+        np.testing.assert_allclose(align_similarity(pred, target).numpy(), expected, atol=1e-6)
+
+    def test_float32_keeps_a_thousandth_of_a_millimetre(self):
+        target = torch.randn(40, 14, 3) * 300
+        pred = random_similarity(target) + 50 * torch.randn_like(target)
+        exact = align_similarity(pred.double(), target.double())
+        torch.testing.assert_close(align_similarity(pred, target).double(), exact, atol=1e-3, rtol=0)
+
+    def test_autocast_costs_no_digits(self):
+        target = torch.randn(40, 14, 3) * 300
+        pred = target + 50 * torch.randn_like(target)
+        expected = align_similarity(pred, target)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(align_similarity(pred, target), expected)
+
+    def test_no_similarity_near_by_is_better(self):
+        target = torch.randn(1, 17, 3, dtype=torch.float64)
+        aligned = align_similarity(torch.randn_like(target), target)
+        best = (aligned - target).square().sum()
+        centre = aligned.mean(-2, keepdim=True)
+        turns = axis_angle_to_matrix(1e-3 * torch.randn(200, 3, dtype=torch.float64))
+        turned = (aligned - centre) @ turns + centre
+        for nearby in (turned, aligned * 1.001, aligned * 0.999, aligned + 1e-3):
+            assert ((nearby - target).square().sum((-2, -1)) > best).all()
+
+
+class TestReflections:
+    def test_mirrored_bodies_do_not_fit(self):
+        target = torch.randn(30, 17, 3, dtype=torch.float64) * 300
+        pred = random_similarity(target * torch.tensor([-1.0, 1.0, 1.0]))
+        aligned = align_similarity(pred, target)
+        assert ((aligned - target).norm(dim=-1).mean(-1) > 30).all()
+        expected = np.stack([align_with_scipy(*frame) for frame in zip(pred.numpy(), target.numpy(), strict=True)])
+        np.testing.assert_allclose(aligned.numpy(), expected, atol=1e-6)
+
+    def test_handedness_is_kept(self):
+        target = torch.randn(30, 4, 3, dtype=torch.float64)
+        pred = torch.randn_like(target)
+
+        def volume(points: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.det(points[:, 1:] - points[:, :1])
+
+        aligned = align_similarity(pred, target)
+        assert (volume(pred).sign() == volume(aligned).sign()).all()
+        assert (volume(pred).sign() != volume(target).sign()).any()
+
+    def test_a_flat_mirror_image_is_a_rotation(self):
+        target = torch.randn(17, 3, dtype=torch.float64) * torch.tensor([300.0, 300.0, 0.0])
+        pred = target * torch.tensor([-1.0, 1.0, 1.0])
+        torch.testing.assert_close(align_similarity(pred, target), target)
+
+
+class TestDegenerate:
+    def test_points_on_a_line(self):
+        target = torch.linspace(-1, 1, 17, dtype=torch.float64)[:, None] * torch.tensor([1.0, 2.0, 3.0])
+        torch.testing.assert_close(align_similarity(random_similarity(target), target), target)
+
+    def test_one_point_lands_on_the_mean(self):
+        target = torch.randn(17, 3) * 300
+        aligned = align_similarity(torch.full((17, 3), 5.0), target)
+        torch.testing.assert_close(aligned, target.mean(0).expand(17, 3))
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_a_broken_frame_spoils_no_other(self, value):
+        pred, target = torch.randn(3, 17, 3), torch.randn(3, 17, 3)
+        whole = align_similarity(pred, target)
+        pred[1, 4, 2] = value
+        aligned = align_similarity(pred, target)
+        assert aligned[1].isnan().any()
+        torch.testing.assert_close(aligned[[0, 2]], whole[[0, 2]])
+
+
+def test_every_frame_is_its_own():
+    pred, target = torch.randn(2, 3, 14, 3), torch.randn(2, 3, 14, 3)
+    aligned = align_similarity(pred, target)
+    torch.testing.assert_close(aligned[1, 2], align_similarity(pred[1, 2], target[1, 2]))
+
+
+def test_gradients():
+    pred = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
+    target = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(align_similarity, (pred, target))

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from lib.geometry.rotation import (
+    axis_angle_to_matrix,
+    matrix_to_axis_angle,
+    matrix_to_rotation_6d,
+    matrix_to_rotation_6d_rows,
+    rotation_6d_to_matrix,
+    rotation_angle,
+)
+
+
+def random_rotations(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.tensor(Rotation.random(count, random_state=seed).as_matrix())
+
+
+@pytest.fixture
+def vectors(reference):
+    return {name: torch.tensor(array) for name, array in reference("geometry").items()}
+
+
+class TestReferenceVectors:
+    def test_axis_angle_to_matrix(self, vectors):
+        torch.testing.assert_close(axis_angle_to_matrix(vectors["axis_angle"]), vectors["rotmat"], atol=1e-5, rtol=0)
+
+    def test_matrix_to_axis_angle(self, vectors):
+        found = matrix_to_axis_angle(vectors["rotmat"])
+        torch.testing.assert_close(found, vectors["rotmat_to_axis_angle"], atol=1e-5, rtol=0)
+
+    def test_rotation_6d_to_matrix(self, vectors):
+        found = rotation_6d_to_matrix(vectors["rot6d"])
+        torch.testing.assert_close(found, vectors["rot6d_to_rotmat"], atol=1e-5, rtol=0)
+
+    def test_released_refiner_encodes_rows(self, vectors):
+        pose = vectors["thetas"].reshape(10, 24, 3)
+        found = matrix_to_rotation_6d_rows(axis_angle_to_matrix(pose))
+        torch.testing.assert_close(found, vectors["init_pose_6d_released"], atol=1e-5, rtol=0)
+
+
+class TestRoundTrips:
+    def test_axis_angle(self):
+        rotations = random_rotations(500)
+        torch.testing.assert_close(axis_angle_to_matrix(matrix_to_axis_angle(rotations)), rotations)
+
+    def test_rotation_6d(self):
+        rotations = random_rotations(500)
+        torch.testing.assert_close(rotation_6d_to_matrix(matrix_to_rotation_6d(rotations)), rotations)
+
+    def test_rows_are_not_columns(self):
+        rotations = random_rotations(100)
+        back = rotation_6d_to_matrix(matrix_to_rotation_6d_rows(rotations))
+        assert rotation_angle(back @ rotations.mT).rad2deg().mean() > 90
+
+    def test_angle_is_at_most_pi(self):
+        vectors = torch.tensor([[0.0, 0.0, 4.0], [5.0, 0.0, 0.0], [0.0, -6.2, 0.0]])
+        found = matrix_to_axis_angle(axis_angle_to_matrix(vectors))
+        assert (found.norm(dim=-1) <= np.pi + 1e-5).all()
+
+    def test_any_leading_shape(self):
+        rotations = random_rotations(24).reshape(2, 3, 4, 3, 3)
+        assert matrix_to_axis_angle(rotations).shape == (2, 3, 4, 3)
+        assert matrix_to_rotation_6d(rotations).shape == (2, 3, 4, 6)
+        assert rotation_angle(rotations).shape == (2, 3, 4)
+
+
+class TestRotationAngle:
+    def test_against_scipy(self):
+        rotations = Rotation.random(300, random_state=1)
+        expected = torch.tensor(rotations.magnitude())
+        torch.testing.assert_close(rotation_angle(torch.tensor(rotations.as_matrix())), expected)
+
+    @pytest.mark.parametrize("angle", [0.0, 1e-7, 1e-4, np.pi - 1e-4, np.pi])
+    def test_exact_and_bounded_gradient_at_the_ends(self, angle):
+        vector = torch.tensor([0.0, angle, 0.0], dtype=torch.float64)
+        rotation = axis_angle_to_matrix(vector).float().requires_grad_()
+        found = rotation_angle(rotation)
+        found.backward()
+        assert abs(found.item() - angle) < 1e-6
+        assert rotation.grad.isfinite().all()
+        assert rotation.grad.abs().max() < 10
+
+    def test_gradient(self):
+        rotations = random_rotations(4, seed=2).requires_grad_()
+        assert torch.autograd.gradcheck(rotation_angle, rotations)
+
+
+class TestRotation6D:
+    def test_gradient(self):
+        vectors = torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        assert torch.autograd.gradcheck(rotation_6d_to_matrix, vectors)
+
+    @pytest.mark.parametrize("vector", [[0.0] * 6, [1.0, 1, 0, 0, 0, 0], [1.0, -2, 1, -2, 1, -2]])
+    def test_degenerate_input_gives_finite_values_and_gradients(self, vector):
+        vector = torch.tensor(vector, requires_grad=True)
+        rotation_6d_to_matrix(vector).sum().backward()
+        assert rotation_6d_to_matrix(vector).isfinite().all()
+        assert vector.grad.isfinite().all()
+
+    def test_result_is_a_rotation(self):
+        found = rotation_6d_to_matrix(
+            torch.randn(100, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        )
+        identity = torch.eye(3, dtype=torch.float64).expand(100, 3, 3)
+        torch.testing.assert_close(found @ found.mT, identity)
+        torch.testing.assert_close(torch.linalg.det(found), torch.ones(100, dtype=torch.float64))
