@@ -1,0 +1,151 @@
+"""Training losses: one function a term, and their weighted sum.
+
+Joints are millimetres, (B, T, K, 3), and relative to joint 0 in every term that compares positions; `compute_losses`
+sees to that. Source: behaviour contract section 4; the 3D terms are those of Zhu et al., MotionBERT, ICCV 2023.
+"""
+
+import functools
+from collections.abc import Container
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
+from lib.body.smpl import relative_to_root
+from lib.config import LAMBDA_OF_TERM, Config
+from lib.geometry.rotation import rotation_angle
+from lib.structures import BodyParams
+
+LossType = Literal["L1", "MSE"]
+
+# Largest cosine whose arc cosine still has a finite gradient in float32.
+_MAX_COSINE = 1.0 - 1e-7
+# mm^2; keeps the best scale finite where a predicted body has shrunk to a point.
+_MIN_SQUARED_SIZE = 1e-8
+# mm; a limb shorter than this has no direction worth a gradient.
+_MIN_LIMB_MM = 1e-3
+
+
+def compute_losses(
+    pred: BodyParams,
+    pred_joints_mm: Tensor,
+    target: BodyParams,
+    target_joints_mm: Tensor,
+    loss_type: LossType,
+    needed: Container[str] | None = None,
+) -> dict[str, Tensor]:
+    """Every term that `needed` holds (all by default), unweighted, as scalars on the device.
+
+    `pred` and `target` hold rotations (B, T, J, 3, 3) and betas (B, T, 10), joints are (B, T, K, 3). Nothing waits for
+    the device.
+    """
+    pred_mm = relative_to_root(pred_joints_mm, pred_joints_mm)
+    target_mm = relative_to_root(target_joints_mm, target_joints_mm)
+    # Four terms share what follows; it is made at most once, and only if one of them is asked for.
+    limbs_mm = functools.cache(lambda: (limb_vectors(pred_mm), limb_vectors(target_mm)))
+    lengths_mm = functools.cache(lambda: [vectors.norm(dim=-1) for vectors in limbs_mm()])
+    angles = functools.cache(lambda: [limb_angles(vectors) for vectors in limbs_mm()])
+    terms = {
+        "loss_3d_pos": lambda: position_loss(pred_mm, target_mm),
+        "loss_3d_scale": lambda: scaled_position_loss(pred_mm, target_mm),
+        "loss_3d_velocity": lambda: velocity_loss(pred_mm, target_mm),
+        "loss_lv": lambda: limb_length_variance(lengths_mm()[0]),
+        "loss_lg": lambda: limb_length_loss(*lengths_mm()),
+        "loss_a": lambda: limb_angle_loss(*angles()),
+        "loss_av": lambda: limb_angle_velocity_loss(*angles()),
+        "loss_pose": lambda: parameter_loss(pred.rotations, target.rotations, loss_type),
+        "loss_shape": lambda: parameter_loss(pred.betas, target.betas, loss_type),
+        "loss_norm": lambda: parameter_norm(pred),
+    }
+    return {name: term() for name, term in terms.items() if needed is None or name in needed}
+
+
+def weighted_total(terms: dict[str, Tensor], config: Config) -> Tensor:
+    """The sum of lambda * term over the terms whose lambda is not 0; what training minimises."""
+    weights = {name: getattr(config, key) for name, key in LAMBDA_OF_TERM.items()}
+    weighted = [weight * terms[name] for name, weight in weights.items() if weight != 0]
+    return torch.stack(weighted).sum() if weighted else torch.zeros_like(next(iter(terms.values())))
+
+
+def position_loss(pred_mm: Tensor, target_mm: Tensor) -> Tensor:
+    """`loss_3d_pos`: mean distance of joints (B, T, K, 3), mm."""
+    return (pred_mm - target_mm).norm(dim=-1).mean()
+
+
+def scaled_position_loss(pred_mm: Tensor, target_mm: Tensor) -> Tensor:
+    """`loss_3d_scale`: mean distance of joints (B, T, K, 3) after the least-squares scale of each frame, mm."""
+    overlap = (target_mm * pred_mm).sum(dim=(-2, -1), keepdim=True)
+    squared_size = pred_mm.square().sum(dim=(-2, -1), keepdim=True)
+    return position_loss(overlap / squared_size.clamp(min=_MIN_SQUARED_SIZE) * pred_mm, target_mm)
+
+
+def velocity_loss(pred_mm: Tensor, target_mm: Tensor) -> Tensor:
+    """`loss_3d_velocity`: mean distance of frame-to-frame differences of joints (B, T, K, 3), mm a frame; 0 at T = 1."""
+    if pred_mm.shape[1] < 2:
+        return pred_mm.new_zeros(())
+    return position_loss(pred_mm.diff(dim=1), target_mm.diff(dim=1))
+
+
+def limb_vectors(joints_mm: Tensor) -> Tensor:
+    """Joints (B, T, K, 3) -> the 16 limbs (B, T, 16, 3), child to parent, mm."""
+    parents, children = zip(*LIMBS, strict=True)
+    return _take(joints_mm, parents) - _take(joints_mm, children)
+
+
+def limb_angles(limbs_mm: Tensor) -> Tensor:
+    """Limbs (B, T, 16, 3) -> the angles of 18 pairs of them, (B, T, 18), radians."""
+    first, second = zip(*LIMB_ANGLE_PAIRS, strict=True)
+    # Unit vectors once for 16 limbs, not for 36 ends of pairs.
+    directions = F.normalize(limbs_mm, dim=-1, eps=_MIN_LIMB_MM)
+    cosines = (_take(directions, first) * _take(directions, second)).sum(dim=-1)
+    return cosines.clamp(-_MAX_COSINE, _MAX_COSINE).acos()
+
+
+def limb_length_variance(pred_lengths_mm: Tensor) -> Tensor:
+    """`loss_lv`: mean over limbs (B, T, 16) of the unbiased variance of their length over T, mm^2; 0 at T = 1."""
+    if pred_lengths_mm.shape[1] < 2:
+        return pred_lengths_mm.new_zeros(())
+    return pred_lengths_mm.var(dim=1).mean()
+
+
+def limb_length_loss(pred_lengths_mm: Tensor, target_lengths_mm: Tensor) -> Tensor:
+    """`loss_lg`: mean absolute difference of limb lengths (B, T, 16), mm."""
+    return F.l1_loss(pred_lengths_mm, target_lengths_mm)
+
+
+def limb_angle_loss(pred_angles: Tensor, target_angles: Tensor) -> Tensor:
+    """`loss_a`: mean absolute difference of limb angles (B, T, 18), radians."""
+    return F.l1_loss(pred_angles, target_angles)
+
+
+def limb_angle_velocity_loss(pred_angles: Tensor, target_angles: Tensor) -> Tensor:
+    """`loss_av`: mean absolute difference of frame-to-frame changes of limb angles (B, T, 18); 0 at T = 1."""
+    if pred_angles.shape[1] < 2:
+        return pred_angles.new_zeros(())
+    return F.l1_loss(pred_angles.diff(dim=1), target_angles.diff(dim=1))
+
+
+def parameter_loss(pred: Tensor, target: Tensor, loss_type: LossType) -> Tensor:
+    """`loss_pose` on rotation matrices, `loss_shape` on betas: mean absolute (L1) or squared (MSE) difference."""
+    return F.l1_loss(pred, target) if loss_type == "L1" else F.mse_loss(pred, target)
+
+
+def parameter_norm(pred: BodyParams) -> Tensor:
+    """`loss_norm`: mean over frames of the L2 norm of a body's 72 axis-angle numbers and 10 betas.
+
+    An axis-angle vector is as long as its angle, so the matrices need not be converted.
+    """
+    return torch.cat((rotation_angle(pred.rotations), pred.betas), dim=-1).norm(dim=-1).mean()
+
+
+def _take(values: Tensor, rows: tuple[int, ...]) -> Tensor:
+    return values.index_select(-2, _indices(rows, values.device))
+
+
+@functools.cache
+def _indices(rows: tuple[int, ...], device: torch.device) -> Tensor:
+    # Made once, since a copy to the device waits for it; and never as an inference tensor, which autograd refuses.
+    with torch.inference_mode(False):
+        return torch.tensor(rows, device=device)

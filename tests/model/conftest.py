@@ -1,0 +1,40 @@
+"""Fixtures of the model tests: reference vectors as tensors, and a small config."""
+
+import pytest
+import torch
+
+from lib.config import Config
+
+
+@pytest.fixture
+def read_reference(reference):
+    """name -> the arrays of one file of reference vectors, as tensors; text stays an array."""
+
+    def read(name: str) -> dict:
+        with reference(name) as arrays:
+            return {key: array if array.dtype.kind == "U" else torch.from_numpy(array) for key, array in arrays.items()}
+
+    return read
+
+
+@pytest.fixture
+def weights_of():
+    """Reference arrays -> the state_dict stored in them under `w.`, in stored order."""
+    return lambda arrays: {key[2:]: value for key, value in arrays.items() if key.startswith("w.")}
+
+
+@pytest.fixture
+def build_config():
+    """Keys -> a Config of the size that the reference vectors have, released lambdas and these keys."""
+
+    def build(**keys) -> Config:
+        values = {
+            "epochs": 1, "batch_size": 4, "lr_backbone": 5e-5, "lr_head": 5e-4, "weight_decay": 0.01, "lr_decay": 0.98,
+            "maxlen": 27, "dim_feat": 32, "mlp_ratio": 2, "depth": 2, "dim_rep": 48, "num_heads": 4, "hidden_dim": 40,
+            "dropout": 0.0, "clip_len": 8, "data_stride": 8, "lambda_3d": 0.5, "lambda_scale": 0, "lambda_3dv": 10,
+            "lambda_lv": 0, "lambda_lg": 0, "lambda_a": 0, "lambda_av": 0, "lambda_pose": 1000, "lambda_shape": 1,
+            "lambda_norm": 20,
+        }  # fmt: skip
+        return Config(**{**values, **keys})
+
+    return build

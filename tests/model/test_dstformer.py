@@ -1,0 +1,145 @@
+"""The backbone: the released code's numbers, names and counts, and what its structure promises."""
+
+import pytest
+import torch
+
+from lib.errors import UserError
+from lib.model.dstformer import Attention, DSTformer
+
+SIZES = {"dim_feat": 32, "dim_rep": 48, "depth": 2, "num_heads": 4, "mlp_ratio": 2, "maxlen": 27}
+
+
+@pytest.fixture
+def backbone() -> DSTformer:
+    torch.manual_seed(0)
+    return DSTformer(**SIZES).eval()
+
+
+class TestReleased:
+    @pytest.mark.parametrize(("name", "att_fuse"), [("backbone_fuse", True), ("backbone_mean", False)])
+    def test_values_and_gradients(self, name, att_fuse, read_reference, weights_of):
+        reference = read_reference(name)
+        backbone = DSTformer(**SIZES, att_fuse=att_fuse)
+        backbone.load_state_dict(weights_of(reference), strict=True)
+        keypoints = reference["x"].requires_grad_()
+        features = backbone.representation(keypoints)
+        pose = backbone(keypoints)
+        (features.square().sum() + pose.square().sum()).backward()
+        found = {
+            "rep": features,
+            "out": pose,
+            "x_grad": keypoints.grad,
+            "qkv_grad": backbone.blocks_ts[1].attn_t.qkv.weight.grad,
+        }
+        for key, value in found.items():
+            tolerance = 1e-5 * reference[key].abs().max().item()
+            torch.testing.assert_close(value.detach(), reference[key], atol=tolerance, rtol=0, msg=key)
+
+    def test_names_and_order(self, read_reference, weights_of, backbone):
+        assert list(backbone.state_dict()) == list(weights_of(read_reference("backbone_fuse")))
+        # An optimizer state knows parameters by their number alone.
+        assert [name for name, _ in backbone.named_parameters()] == list(backbone.state_dict())
+
+    def test_parameter_count(self):
+        with torch.device("meta"):
+            backbone = DSTformer(dim_feat=512, dim_rep=512, depth=5, num_heads=8, mlp_ratio=2, maxlen=243)
+        assert sum(parameter.numel() for parameter in backbone.parameters()) == 42_466_317
+
+
+class TestFreshWeights:
+    def test_truncated_normal_and_zero_biases(self):
+        torch.manual_seed(0)
+        backbone = DSTformer(dim_feat=128, dim_rep=128, depth=1, num_heads=4)
+        for name, parameter in backbone.named_parameters():
+            if name.endswith("embed") or (name.endswith("weight") and "norm" not in name and "ts_attn" not in name):
+                assert parameter.std().item() == pytest.approx(0.02, rel=0.2), name
+            elif name.endswith("bias") and "ts_attn" not in name:
+                assert not parameter.any(), name
+
+    def test_gates_start_even(self, backbone):
+        for gate in backbone.ts_attn:
+            assert not gate.weight.any()
+            assert (gate.bias == 0.5).all()
+
+    def test_even_gates_are_the_mean(self, backbone):
+        mean = DSTformer(**SIZES, att_fuse=False).eval()
+        left_over = mean.load_state_dict(backbone.state_dict(), strict=False)
+        assert left_over.missing_keys == []
+        assert all(key.startswith("ts_attn") for key in left_over.unexpected_keys)
+        keypoints = torch.randn(2, 5, 17, 3)
+        torch.testing.assert_close(backbone(keypoints), mean(keypoints))
+
+
+class TestClips:
+    def test_batched_equals_one_by_one(self, backbone):
+        keypoints = torch.randn(4, 6, 17, 3)
+        one_by_one = torch.cat([backbone.representation(clip[None]) for clip in keypoints])
+        torch.testing.assert_close(backbone.representation(keypoints), one_by_one, atol=1e-6, rtol=1e-5)
+
+    @pytest.mark.parametrize("frames", [1, 27])
+    def test_any_length_up_to_maxlen(self, backbone, frames):
+        keypoints = torch.randn(2, frames, 17, 3)
+        assert backbone.representation(keypoints).shape == (2, frames, 17, 48)
+        assert backbone(keypoints).shape == (2, frames, 17, 3)
+
+    def test_longer_than_maxlen(self, backbone):
+        with pytest.raises(
+            UserError, match=r"clip_len: a clip of 28 frames is longer than maxlen 27.*Set clip_len to 27"
+        ):
+            backbone.representation(torch.zeros(1, 28, 17, 3))
+
+    def test_pose_head_gets_no_gradient(self, backbone):
+        backbone.representation(torch.randn(1, 2, 17, 3)).sum().backward()
+        without = {name for name, parameter in backbone.named_parameters() if parameter.grad is None}
+        assert without == {"head.weight", "head.bias"}
+
+
+class TestAttention:
+    """Frames must not see one another in space attention, nor joints in time attention."""
+
+    @pytest.mark.parametrize("over_time", [False, True])
+    def test_sees_its_own_axis_only(self, over_time):
+        torch.manual_seed(0)
+        attention = Attention(8, num_heads=2)
+        features = torch.randn(2, 5, 17, 8)
+        changed = features.clone()
+        changed[1, 3, 4] += 1.0
+        difference = (attention(changed, over_time) - attention(features, over_time)).abs().amax(-1)
+        reached = torch.zeros(2, 5, 17, dtype=torch.bool)
+        if over_time:
+            reached[1, :, 4] = True
+        else:
+            reached[1, 3, :] = True
+        assert (difference[reached] > 1e-5).all()
+        assert (difference[~reached] < 1e-6).all()
+
+    @pytest.mark.parametrize("over_time", [False, True])
+    @pytest.mark.parametrize("frames", [1, 5])
+    def test_equals_the_textbook(self, over_time, frames):
+        torch.manual_seed(0)
+        attention = Attention(8, num_heads=2)
+        features = torch.randn(2, frames, 17, 8)
+        textbook = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        textbook.load_state_dict(
+            {
+                "in_proj_weight": attention.qkv.weight,
+                "in_proj_bias": attention.qkv.bias,
+                "out_proj.weight": attention.proj.weight,
+                "out_proj.bias": attention.proj.bias,
+            }
+        )
+        rows = (features.transpose(1, 2) if over_time else features).flatten(0, 1)
+        expected = textbook(rows, rows, rows, need_weights=False)[0]
+        expected = expected.unflatten(0, (2, -1))
+        expected = expected.transpose(1, 2) if over_time else expected
+        found = attention(features, over_time)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+        for value in (found, expected):
+            value.square().sum().backward()
+        for own, other in (
+            (attention.qkv.weight, textbook.in_proj_weight),
+            (attention.qkv.bias, textbook.in_proj_bias),
+            (attention.proj.weight, textbook.out_proj.weight),
+        ):
+            torch.testing.assert_close(own.grad, other.grad, atol=1e-5, rtol=1e-4)
