@@ -7,7 +7,9 @@ Stand-in classes take the place of chumpy's, keep what was stored, and are evalu
 
 import logging
 import pickle
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +47,12 @@ _SMPL_SHAPES = {
     "f": (FACE_COUNT, 3),
 }
 _ROW_SUM_TOLERANCE = 1e-3
+
+# What numpy raises on files that are damaged, cut short, or something else.
+_READ_FAULTS = (
+    OSError, ValueError, EOFError, KeyError, AttributeError, NotImplementedError, MemoryError, SyntaxError,
+    zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, tokenize.TokenError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -214,8 +222,11 @@ def _require_file(path: Path) -> None:
 def _read_npy(path: Path) -> np.ndarray:
     _require_file(path)
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+        array = np.load(path, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an .npz archive")
+        return array
+    except _READ_FAULTS as error:
         raise UserError(f"{path}: not a .npy file of numbers ({error}). {WHERE_FROM.get(path.name, '')}.") from error
 
 
@@ -227,10 +238,7 @@ def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             if missing:
                 raise UserError(f"{path}: array '{missing[0]}' is missing; the file holds {sorted(archive.files)}.")
             return {name: archive[name] for name in names}
-    except (
-        OSError, ValueError, EOFError, KeyError, AttributeError, NotImplementedError, MemoryError,
-        zipfile.BadZipFile, zipfile.zlib.error, pickle.UnpicklingError,
-    ) as error:  # fmt: skip
+    except _READ_FAULTS as error:
         raise UserError(f"{path}: not an .npz file of plain arrays ({error}). Save it with numpy.savez.") from error
 
 

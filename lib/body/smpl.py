@@ -45,24 +45,23 @@ class PosedBody(nn.Module):
         leading = params.betas.shape[:-1]
         rotations = params.rotations.reshape(-1, SMPL_JOINT_COUNT, 3, 3)
         betas = params.betas.reshape(-1, BETA_COUNT)
+        shape_feature = torch.cat((torch.ones_like(betas[:, :1]), betas), dim=1)
+        feature = torch.cat((shape_feature, (rotations[:, 1:] - self.identity).flatten(1)), dim=1)
+        bones = self._bone_transforms(rotations, shape_feature).permute(0, 2, 3, 1)  # (N, 3, 4, bones)
         planes = betas.new_empty(len(betas), 3, VERTEX_COUNT)
         for first in range(0, len(betas), _FRAMES_AT_ONCE):
             chosen = slice(first, first + _FRAMES_AT_ONCE)
-            self._skin(rotations[chosen], betas[chosen], out=planes[chosen])
+            self._skin(feature[chosen], bones[chosen], out=planes[chosen])
         joints = planes @ self.J_regressor_h36m
         return BodyMesh(
             planes.transpose(1, 2).unflatten(0, leading) if leading else planes[0].T,
             joints.transpose(1, 2).unflatten(0, leading) if leading else joints[0].T,
         )
 
-    def _skin(self, rotations: Tensor, betas: Tensor, out: Tensor) -> None:
-        frames = len(betas)
-        shape_feature = torch.cat((torch.ones_like(betas[:, :1]), betas), dim=1)
-        pose_feature = (rotations[:, 1:] - self.identity).flatten(1)
-        rest = (torch.cat((shape_feature, pose_feature), dim=1) @ self.blend).view(frames, 1, 3, -1)
-        bones = self._bone_transforms(rotations, shape_feature)  # (N, bones, 3, 4)
-        blended = bones.permute(0, 2, 3, 1).reshape(-1, SMPL_JOINT_COUNT) @ self.skinning_weights
-        blended = blended.view(frames, 3, 4, -1)
+    def _skin(self, feature: Tensor, bones: Tensor, out: Tensor) -> None:
+        """Features (N, 218) and bone transforms (N, 3, 4, bones) -> coordinate planes (N, 3, V)."""
+        rest = (feature @ self.blend).view(len(feature), 1, 3, -1)
+        blended = (bones.reshape(-1, SMPL_JOINT_COUNT) @ self.skinning_weights).view(len(feature), 3, 4, -1)
         torch.addcmul(blended[:, :, 3], blended[:, :, 0], rest[:, :, 0], out=out)
         out.addcmul_(blended[:, :, 1], rest[:, :, 1]).addcmul_(blended[:, :, 2], rest[:, :, 2])
 

@@ -1,0 +1,1 @@
+"""Training, evaluation, checkpoints, logs and devices; knows models and loaders only as arguments."""

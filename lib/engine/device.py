@@ -1,0 +1,46 @@
+"""Chooses the device and makes runs repeatable on it."""
+
+import torch
+
+from lib.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a torch device.
+
+    Raises `UserError` if the name is another or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name}: expected auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError(f"--device {name}: no CUDA device is available to PyTorch. Use --device cpu or auto.")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0.")
+    return device
+
+
+def set_step_seed(seed: int, *place: int) -> None:
+    """Seed PyTorch for one place of the run: dropout and flips then depend on (seed, place) alone.
+
+    Nothing random is carried from step to step, so a resumed run draws what the unbroken one would have drawn.
+    """
+    torch.manual_seed(mix_seed(seed, *place))
+
+
+def mix_seed(*numbers: int) -> int:
+    """One 63-bit seed from several numbers (SplitMix64's mixing steps; Steele et al., OOPSLA 2014)."""
+    mask = (1 << 64) - 1
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & mask
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
+        state ^= state >> 31
+    return state >> 1

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from lib.engine.device import choose_device, mix_seed, set_step_seed
+from lib.errors import UserError
+
+
+def test_names():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "mps", ""])
+def test_unknown_name_is_an_error(name):
+    with pytest.raises(UserError, match="expected auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_missing_device_is_an_error():
+    with pytest.raises(UserError, match="no CUDA device is available"):
+        choose_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_device_number_beyond_the_last_is_an_error():
+    with pytest.raises(UserError, match="numbered from 0"):
+        choose_device("cuda:99")
+
+
+def test_step_seed_depends_on_seed_and_place():
+    drawn = set()
+    for place in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]:
+        for seed in (0, 1):
+            set_step_seed(seed, *place)
+            drawn.add(torch.rand(1).item())
+    assert len(drawn) == 8
+    set_step_seed(1, 1, 0, 0)
+    assert torch.rand(1).item() in drawn
+
+
+def test_mixed_seeds_do_not_collide():
+    assert len({mix_seed(a, b, c) for a in range(10) for b in range(20) for c in range(50)}) == 10_000
+    assert all(0 <= mix_seed(a) < 2**63 for a in range(100))
