@@ -5,8 +5,9 @@ allow-list whose entries are this module's own functions, so that not even numpy
 file's choosing: `dtype.__setstate__` can be made to read memory it does not own, `ndarray` to allocate terabytes.
 
 Guarded: running code; arrays whose claimed size is not the size of their data; lengths beyond the end of the file and
-huge memo indices (lib.pickle_scan); results nested deeper than MAX_DEPTH. Not guarded: a file made to waste time, or
-to crash the interpreter, with no more than its own size (such as endlessly nested tuples used as a dict key).
+huge memo indices (lib.pickle_scan); results nested deeper than MAX_DEPTH. Memory stays within some twenty times the
+file's size, or 0.5 GiB. Not guarded: a file made to waste time, or to crash the interpreter, with no more than its
+own size (such as endlessly nested tuples used as a dict key).
 """
 
 import math

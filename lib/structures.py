@@ -43,4 +43,5 @@ class Batch(NamedTuple):
     inputs: MeshInputs | RefineInputs
     target: BodyParams  # rotations (B, T, J, 3, 3), betas (B, T, 10)
     frames: Tensor  # (B, T) int64 row of each frame in its split's arrays
+    videos: Tensor  # (B,) int64 number of each clip's video in its split
     counted: Tensor  # (B, T) bool, False for frames that are padding or already counted by another clip

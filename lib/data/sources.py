@@ -1,0 +1,293 @@
+"""The three datasets and how their files are read: once, checked once, kept as float32 tensors in pixels and radians.
+
+Nothing is normalised here: that happens on batches, on the device (lib.data.loader). Every fault of a file is one
+UserError that names file, split, key and row. Source: behaviour contract section 1.
+"""
+
+import logging
+from dataclasses import dataclass
+from itertools import compress, count, islice, repeat
+from operator import ne
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
+from lib.errors import UserError
+from lib.safe_pickle import load_pickle
+
+logger = logging.getLogger(__name__)
+
+
+class Source(NamedTuple):
+    """One dataset of the released files."""
+
+    name: str  # as in config keys and metrics
+    title: str  # as in logs
+    file_key: str  # config key of the file
+    fps_key: str | None  # config key of the frame rate; None for images
+    image_size: tuple[float, float] | None  # width and height in pixels; None: by camera
+    needs_confidence: bool
+
+    @property
+    def is_video(self) -> bool:
+        return self.fps_key is not None
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source("h36m", "H36M", "dt_file_h36m", "fps_h36m", None, needs_confidence=False),
+        Source("coco", "COCO", "dt_file_coco", None, (640.0, 640.0), needs_confidence=True),
+        Source("pw3d", "3DPW", "dt_file_pw3d", "fps_pw3d", (1920.0, 1920.0), needs_confidence=True),
+    )
+}
+CAMERA_IMAGE_SIZES = {
+    "54138969": (1000.0, 1002.0),
+    "60457274": (1000.0, 1002.0),
+    "55011271": (1000.0, 1000.0),
+    "58860488": (1000.0, 1000.0),
+}
+# Two whole turns: more than any exporter writes in radians, less than most poses have in degrees.
+LARGEST_ANGLE = 4 * np.pi
+READ_KEYS = (
+    "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The frames of one split, video after video; F frames."""
+
+    dataset: str
+    name: str
+    keypoints_px: Tensor  # (F, K, 2)
+    confidence: Tensor | None  # (F, K) as in the file, not yet clipped; None: all ones
+    image_size: Tensor  # (2,) or (F, 2) width and height in pixels
+    smpl_pose: Tensor  # (F, 72) axis-angle, camera coordinates
+    smpl_shape: Tensor  # (F, 10)
+    estimate_pose: Tensor | None  # (F, 72) another estimator's smpl_pose
+    estimate_betas: Tensor | None  # (F, 10)
+    video_names: list[str]  # empty for images
+    video_lengths: np.ndarray  # (videos,) int64 frames kept
+    video_file_rows: np.ndarray  # (videos,) int64 where each starts in the file, before striding
+    sample_stride: int
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.keypoints_px)
+
+    @property
+    def video_index(self) -> np.ndarray:
+        """(F,) int32 the video of each frame, into `video_names`."""
+        return np.repeat(np.arange(len(self.video_lengths), dtype=np.int32), self.video_lengths)
+
+    def video_of(self, rows: np.ndarray) -> np.ndarray:
+        """Number of the video that each row of the arrays belongs to."""
+        return np.searchsorted(np.cumsum(self.video_lengths), rows, side="right")
+
+    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Video name of each row of the arrays, and its frame number in the video as the file has it."""
+        video = self.video_of(rows)
+        return np.array(self.video_names)[video], rows * self.sample_stride - self.video_file_rows[video]
+
+
+class Dataset(NamedTuple):
+    """What a dataset file holds."""
+
+    source: Source
+    train: Split
+    test: Split
+
+    def describe(self) -> str:
+        """One line for the log."""
+        parts = []
+        for split in (self.train, self.test):
+            videos = len(split.video_names)
+            within = f" in {videos:,} video{'s' * (videos != 1)}" if self.source.is_video else ""
+            parts.append(f"{split.frame_count:,} {split.name} frames{within}")
+        return f"{self.source.title}: {', '.join(parts)}"
+
+
+def load_dataset(name: str, path: str | Path, *, sample_stride: int = 1, needs_estimate: bool = False) -> Dataset:
+    """Read a dataset file of SOURCES[name], every `sample_stride`-th frame of it.
+
+    `needs_estimate`: the file must hold another estimator's `pred_smpl_pose` and `pred_smpl_shape` too.
+    Raises UserError for a file that cannot be read, or whose arrays are not what the contract says.
+    """
+    source = SOURCES[name]
+    what = f"the {source.title} dataset pickle ({source.file_key} in the config)"
+    # latin1 reads files of either Python; text written by Python 3 carries its own encoding.
+    content = load_pickle(path, what=what, encoding="latin1")
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}. Expected {what}, a dict with 'train' and 'test'.")
+    splits = []
+    for split_name in ("train", "test"):
+        arrays = content.pop(split_name, None)
+        if not isinstance(arrays, dict):
+            state = "is missing" if arrays is None else f"is a {type(arrays).__name__}"
+            raise UserError(f"{path}: '{split_name}' {state}. Expected {what}, with a dict of per-frame arrays there.")
+        splits.append(_SplitReader(source, split_name, path, arrays, sample_stride).read(needs_estimate))
+    dataset = Dataset(source, *splits)
+    logger.info("%s", dataset.describe())
+    return dataset
+
+
+class _SplitReader:
+    """Takes the arrays of one split out of the file's dict, so that each original is freed once it is converted."""
+
+    def __init__(self, source: Source, name: str, path: str | Path, arrays: dict, sample_stride: int):
+        self.source, self.name, self.path = source, name, path
+        self.arrays = {key: arrays[key] for key in READ_KEYS if key in arrays}
+        arrays.clear()
+        self.sample_stride = sample_stride
+        self.row_count: int | None = None
+
+    def read(self, needs_estimate: bool) -> Split:
+        pose_shape = (SMPL_JOINT_COUNT * 3,)
+        keypoints_px = self.numbers("joint_2d", (H36M_JOINT_COUNT, 2))
+        confidence = None
+        if self.source.needs_confidence or "confidence" in self.arrays:
+            confidence = self.numbers("confidence", (H36M_JOINT_COUNT,))
+        smpl_pose = self.numbers("smpl_pose", pose_shape, largest=LARGEST_ANGLE)
+        smpl_shape = self.numbers("smpl_shape", (BETA_COUNT,))
+        estimate_pose = estimate_betas = None
+        if needs_estimate:
+            estimate_pose = self.numbers("pred_smpl_pose", pose_shape, largest=LARGEST_ANGLE)
+            estimate_betas = self.numbers("pred_smpl_shape", (BETA_COUNT,))
+        if self.source.is_video:
+            names, lengths, file_rows = self.videos()
+        else:
+            names, lengths = [], np.ones(len(keypoints_px), dtype=np.int64)
+            file_rows = np.arange(len(keypoints_px)) * self.sample_stride
+        return Split(
+            self.source.name, self.name, keypoints_px, confidence, self.image_size(), smpl_pose, smpl_shape,
+            estimate_pose, estimate_betas, names, lengths, file_rows, self.sample_stride,
+        )  # fmt: skip
+
+    def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
+        """(F, *row_shape) float32, without a copy where the file's array is that already."""
+        array = self.take(key)
+        expected = f"numbers of shape (frames, {', '.join(map(str, row_shape))})"
+        if isinstance(array, list | tuple):
+            try:
+                array = np.array(array)
+            except ValueError:
+                self.fail(key, "is a list of unequal rows", expected)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            self.fail(key, f"is {held}", expected)
+        shape = array.shape
+        if key == "joint_2d" and array.ndim == 3:
+            array = array[..., :2]  # further channels are confidence or depth
+        elif key == "confidence" and array.ndim == 3 and shape[2] == 1:
+            array = array[..., 0]
+        if array.shape[1:] != row_shape:
+            self.fail(key, f"has shape {shape}", expected)
+        self.check_row_count(key, len(array))
+        values = _to_float32(array[:: self.sample_stride])
+        lowest, highest = (bound.item() for bound in values.aminmax())
+        if not np.isfinite(lowest + highest):
+            self.fail_at(key, values.isfinite().logical_not(), "holds nan or infinity", "finite numbers")
+        if max(-lowest, highest) > largest:
+            fault = f"holds {max(-lowest, highest):.4g}"
+            self.fail_at(key, values.abs() > largest, fault, "axis-angle in radians, not degrees")
+        if key == "joint_2d" and max(-lowest, highest) <= 2.0:
+            self.fail(key, f"lies between {lowest:.3g} and {highest:.3g}", "pixels, not normalised coordinates")
+        return values
+
+    def videos(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Name, kept frames and first row in the file of each run of frames with one name."""
+        names = self.text("source")
+        if isinstance(names, list):
+            changes = list(compress(count(1), map(ne, islice(names, 1, None), names)))
+        else:
+            changes = np.flatnonzero(names[1:] != names[:-1]) + 1
+        starts = np.concatenate([[0], changes]).astype(np.int64)
+        # Kept rows before row r: r / stride, rounded up.
+        kept = np.diff(-(-np.append(starts, len(names)) // self.sample_stride))
+        starts, kept = starts[kept > 0], kept[kept > 0]
+        video_names = [str(names[start]) for start in starts]
+        if len(set(video_names)) < len(video_names):
+            logger.warning(
+                "%s: %s 'source' comes back to a name after another; each run of frames is a video of its own",
+                self.path,
+                self.name,
+            )
+        return video_names, kept, starts
+
+    def image_size(self) -> Tensor:
+        if self.source.image_size is not None:
+            return torch.tensor(self.source.image_size)
+        names = self.text("camera_name")
+        if isinstance(names, list):
+            numbers = {name: number for number, name in enumerate(CAMERA_IMAGE_SIZES)}
+            camera = np.fromiter(map(numbers.get, names, repeat(-1)), np.int8, len(names))
+        else:
+            camera = np.full(len(names), -1, dtype=np.int8)
+            for number, name in enumerate(CAMERA_IMAGE_SIZES):
+                camera[names == name] = number
+        unknown = camera < 0
+        if unknown.any():
+            row = int(unknown.argmax())
+            self.fail("camera_name", f"is {str(names[row])[:40]!r}", f"one of {', '.join(CAMERA_IMAGE_SIZES)}", row)
+        return torch.tensor(list(CAMERA_IMAGE_SIZES.values()))[torch.from_numpy(camera[:: self.sample_stride]).int()]
+
+    def text(self, key: str) -> list[str] | np.ndarray:
+        """(F,) names, as a list or an array of text: whichever the file has, since converting would cost memory."""
+        names = self.take(key)
+        expected = "a list or an array of text, one a frame"
+        if isinstance(names, np.ndarray) and names.ndim == 1 and names.dtype.kind in "SO":
+            names = names.tolist() if names.dtype.kind == "O" else np.char.decode(names, "utf-8")
+        if isinstance(names, np.ndarray):
+            if names.ndim != 1 or names.dtype.kind != "U":
+                self.fail(key, f"is an array of {names.dtype} of shape {names.shape}", expected)
+        elif not isinstance(names, list | tuple):
+            self.fail(key, f"is a {type(names).__name__}", expected)
+        self.check_row_count(key, len(names))
+        if isinstance(names, np.ndarray):
+            return names
+        if not all(issubclass(kind, str) for kind in set(map(type, names))):
+            row = next(row for row, name in enumerate(names) if not isinstance(name, str))
+            self.fail(key, f"is of type {type(names[row]).__name__}", expected, row)
+        return names if isinstance(names, list) else list(names)
+
+    def take(self, key: str):
+        if key in self.arrays:
+            return self.arrays.pop(key)
+        advice = "the arrays of a released dataset file"
+        if key.startswith("pred_"):
+            advice = "another estimator's bodies to refine, as in mesh_det_*_w_hybrik_pred*.pkl"
+        elif key == "camera_name":
+            advice = "the camera of each frame, which gives the image size"
+        return self.fail(key, "is missing", advice)
+
+    def check_row_count(self, key: str, row_count: int) -> None:
+        if row_count == 0:
+            self.fail(key, "has no frames", "at least one")
+        if self.row_count is None:
+            self.row_count = row_count
+        if row_count != self.row_count:
+            self.fail(key, f"has {row_count} rows", f"as many as 'joint_2d', {self.row_count}")
+
+    def fail_at(self, key: str, is_bad: Tensor, fault: str, expected: str) -> NoReturn:
+        """`is_bad` (F, ...) marks the faulty values, of which the first one's row in the file is named."""
+        self.fail(key, fault, expected, int(is_bad.flatten(1).any(1).int().argmax()) * self.sample_stride)
+
+    def fail(self, key: str, fault: str, expected: str, row: int | None = None) -> NoReturn:
+        place = f"'{key}'" if row is None else f"'{key}' row {row}"
+        raise UserError(
+            f"{self.path}: {self.name} {place} {fault}. Expected {expected}; "
+            f"fix the file, or name another as {self.source.file_key} in the config."
+        )
+
+
+def _to_float32(array: np.ndarray) -> Tensor:
+    """Contiguous, over the same memory where that is float32 already; what float32 cannot hold becomes infinite."""
+    if array.dtype == np.float64:  # torch converts large arrays in a fraction of numpy's time
+        return torch.from_numpy(array).float().contiguous()
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
