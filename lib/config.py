@@ -127,9 +127,13 @@ class Config:
         if self.dim_feat % self.num_heads:
             raise UserError(f"dim_feat {self.dim_feat} is not divisible by num_heads {self.num_heads}.")
         if self.clip_len > self.maxlen:
-            raise UserError(f"clip_len {self.clip_len} is longer than maxlen {self.maxlen}, which the backbone can see.")
+            raise UserError(
+                f"clip_len {self.clip_len} is longer than maxlen {self.maxlen}, which the backbone can see."
+            )
         if self.train_pw3d and not self.dt_file_pw3d:
-            raise UserError("train_pw3d is True but dt_file_pw3d is missing. Name the 3DPW file, or set train_pw3d: False.")
+            raise UserError(
+                "train_pw3d is True but dt_file_pw3d is missing. Name the 3DPW file, or set train_pw3d: False."
+            )
         if self.warmup_coco and not self.dt_file_coco and not self.train_pw3d and not self.dt_file_h36m:
             raise UserError("no dataset is named. Set dt_file_h36m, dt_file_coco or dt_file_pw3d.")
 
@@ -177,7 +181,9 @@ def config_from_values(values: dict, sources: dict[str, str], where: str) -> Con
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
     missing = [name for name in required if name not in checked]
     if missing:
-        raise UserError(f"{where}: missing {', '.join(repr(name) for name in missing)}. Add it, or copy it from configs/mesh/.")
+        raise UserError(
+            f"{where}: missing {', '.join(repr(name) for name in missing)}. Add it, or copy it from configs/mesh/."
+        )
     try:
         return Config(**checked)
     except UserError as error:
@@ -283,7 +289,9 @@ def _convert(value: object, hint: object, key: str, source: str) -> object:
                 return int(value)
     if typing.get_origin(hint) is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
         return tuple(value)
-    expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(hint, "a list of text")
+    expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(
+        hint, "a list of text"
+    )
     raise UserError(f"{source}: {key} is {value!r}, expected {expected}.")
 
 

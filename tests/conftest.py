@@ -9,7 +9,9 @@ import torch
 from lib.body.assets import BodyAssets, load_body_assets
 from lib.body.kinematics import JointKinematics
 from lib.body.smpl import PosedBody
+from lib.data.sources import Dataset, load_dataset
 from lib.demo.body import write_body_files
+from lib.demo.datasets import make_demo_data
 
 torch.set_num_threads(1)  # tests are small, and many threads on few cores only wait for one another
 
@@ -41,3 +43,17 @@ def kinematics(assets) -> JointKinematics:
 @pytest.fixture(scope="session")
 def posed_body(assets) -> PosedBody:
     return PosedBody(assets)
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory) -> Path:
+    """A data_root with every file, as the program makes it for itself, but small."""
+    folder = tmp_path_factory.mktemp("demo")
+    make_demo_data(folder, scale=0.02)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_dataset(demo_folder) -> Dataset:
+    """The small 3DPW-like dataset."""
+    return load_dataset("pw3d", demo_folder / "mesh_det_pw3d.pkl")

@@ -25,6 +25,7 @@ class Evaluation:
 
     metrics: dict[str, float]
     losses: dict[str, float]
+    video_count: int
     mean_pose: dict[str, float] | None = None  # the same metrics of one constant body
     estimate: dict[str, float] | None = None  # of the other estimator's bodies, when the model refines them
     rows: dict[str, np.ndarray] = field(default_factory=dict)  # one row a counted frame, when asked for
@@ -74,6 +75,7 @@ def evaluate(
     return Evaluation(
         metrics=results["model"],
         losses={name: (total / clip_count).item() for name, total in loss_sums.items()},
+        video_count=loader.video_count,
         mean_pose=results.get("mean_pose"),
         estimate=results.get("estimate"),
         rows={name: torch.cat([part[name] for part in rows]).numpy() for name in rows[0]} if rows else {},

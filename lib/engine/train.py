@@ -103,9 +103,8 @@ def train(
     seed: int,
     print_freq: int,
     device: torch.device,
-    constant: BodyParams | None = None,
-) -> dict[str, Evaluation]:
-    """Train from `state.epoch` to `config.epochs`; return the last epoch's evaluations by dataset.
+) -> None:
+    """Train from `state.epoch` to `config.epochs`.
 
     After each epoch `folder` holds `latest_epoch.bin`, `best_epoch.bin` (lowest test MPJPE so far, of 3DPW if it is
     validated), every `checkpoint_frequency` epochs `epoch_{e}.bin`, a line in `metrics.jsonl` and TensorBoard scalars.
@@ -113,21 +112,18 @@ def train(
     """
     scalars = ScalarLog(folder / "logs", state.epoch + 1)
     total_steps = sum(_step_count(dataset, config) * min(dataset.train_epochs, config.epochs) for dataset in datasets)
-    evaluations: dict[str, Evaluation] = {}
     try:
         while state.epoch < config.epochs:
             started = time.monotonic()
             meter = TrainMeter(device)
-            evaluations = {}
+            evaluations: dict[str, Evaluation] = {}
             for number, dataset in enumerate(datasets):
                 is_trained = state.epoch < dataset.train_epochs and dataset.train is not None
                 if is_trained:
                     _train_one(state, dataset, number, meter, posing, config, seed, print_freq, total_steps)
                 if dataset.test is not None and (is_trained or not dataset.validated_after_training_only):
                     label = f"epoch {state.epoch + 1} {dataset.name} test"
-                    evaluations[dataset.name] = evaluate(
-                        state.evaluated, dataset.test, posing.body, config, label=label, constant=constant
-                    )
+                    evaluations[dataset.name] = evaluate(state.evaluated, dataset.test, posing.body, config, label=label)
             record = meter.scalars()
             for name, evaluation in evaluations.items():
                 record |= test_scalars(name, evaluation)
@@ -143,7 +139,6 @@ def train(
             logger.info("%s", _epoch_line(state, config, record, evaluations, is_best, seconds))
     finally:
         scalars.close()
-    return evaluations
 
 
 def test_scalars(dataset_name: str, evaluation: Evaluation) -> dict[str, float]:

@@ -1,0 +1,167 @@
+"""Checkpoint files of all kinds: released, pretrained, ours; damaged, hostile, of another size."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from lib.engine.checkpoint import (
+    load_checkpoint,
+    load_model,
+    load_pretrained,
+    remove_stale_temporaries,
+    restore_optimizer,
+    save_checkpoint,
+)
+from lib.engine.optimize import build_optimizer
+from lib.errors import UserError
+from lib.model.mesh import build_refiner
+
+BODY_TENSORS = {
+    "betas": (64, 10), "global_orient": (64, 3), "body_pose": (64, 69), "shapedirs": (60, 3, 10), "v_template": (60, 3),
+    "J_regressor": (24, 60), "vertex_joint_selector.extra_joints_idxs": (21,),
+}  # fmt: skip
+SIZE = {"dim_feat": 16, "depth": 1}
+
+
+@pytest.fixture
+def released(small_model, tmp_path):
+    """A checkpoint as the released code writes it: `module.` prefixes, body tensors, a numpy scalar."""
+    model = small_model()
+    state = {f"module.{name}": value for name, value in model.state_dict().items()}
+    state |= {f"module.head.smpl.{name}": torch.zeros(shape) for name, shape in BODY_TENSORS.items()}
+    path = tmp_path / "best_epoch.bin"
+    torch.save({"epoch": 7, "lr": [1e-4, 1e-4], "optimizer": {}, "model": state, "best_jpe": np.float32(61.5)}, path)
+    return path, model
+
+
+class TestReleasedMeshCheckpoint:
+    def test_loads_as_it_is(self, released, small_model):
+        path, original = released
+        model = small_model()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        content = load_model(model, path, "regressor", SIZE)
+        assert content["best_jpe"] == 61.5
+        assert isinstance(content["best_jpe"], float)
+        for name, value in original.state_dict().items():
+            assert torch.equal(model.state_dict()[name], value), name
+
+    @pytest.mark.parametrize("scalar", [np.float64(61.5), np.float32(61.5), 61.5, 9999.0])
+    def test_any_form_of_best_jpe(self, tmp_path, scalar):
+        torch.save({"best_jpe": scalar}, tmp_path / "x.bin")
+        assert load_checkpoint(tmp_path / "x.bin")["best_jpe"] == float(scalar)
+
+    def test_optimizer_state_with_body_parameters(self, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        count = sum(len(group["params"]) for group in state["param_groups"])
+        state["param_groups"][1]["params"] += [count, count + 1, count + 2]
+        fresh = build_optimizer(model, small_config())
+        restore_optimizer(fresh, state, "x.bin")
+        weight = model.head.fc1.weight
+        assert torch.equal(fresh.state[weight]["exp_avg"], optimizer.state[weight]["exp_avg"])
+
+    def test_optimizer_state_of_other_parameters(self, small_model, small_config):
+        state = build_optimizer(small_model(depth=2), small_config()).state_dict()
+        with pytest.raises(UserError, match="optimizer state does not fit"):
+            restore_optimizer(build_optimizer(small_model(), small_config()), state, "x.bin")
+
+
+class TestPretrainedBackbone:
+    def write(self, model, tmp_path, **changes):
+        state = {f"module.{name}": value for name, value in model.backbone.state_dict().items()} | changes
+        torch.save({"epoch": 3, "model_pos": state}, tmp_path / "latest_epoch.bin")
+        return tmp_path / "latest_epoch.bin"
+
+    def test_loads_and_reports(self, small_model, tmp_path, caplog, monkeypatch):
+        monkeypatch.setattr(__import__("logging").getLogger("lib"), "propagate", True)
+        caplog.set_level("INFO")
+        source, model = small_model(), small_model()
+        with torch.no_grad():
+            source.backbone.joints_embed.weight += 1.0
+        path = self.write(source, tmp_path, **{"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)})
+        load_pretrained(model.backbone, path)
+        assert torch.equal(model.backbone.joints_embed.weight, source.backbone.joints_embed.weight)
+        count = len(model.backbone.state_dict())
+        assert f"{count - 1} of {count} backbone tensors loaded; not loaded: other, pos_embed" in caplog.text
+
+    def test_nothing_fits(self, small_model, tmp_path):
+        torch.save({"model_pos": {"a": torch.zeros(1)}}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match="none of its 1 tensors fits"):
+            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+
+    def test_another_kind_of_file(self, small_model, tmp_path):
+        torch.save({"model": {}}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match="no 'model_pos' in it"):
+            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+
+    def test_missing_file_says_where_from(self, small_model, tmp_path):
+        with pytest.raises(UserError, match="x.bin not found. Download MotionBERT's pretrained backbone"):
+            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+
+
+class TestWrongCheckpoints:
+    def test_another_size_names_tensor_and_key(self, small_model, tmp_path):
+        content = {"model": small_model(dim_feat=32).state_dict(), "config": {"dim_feat": 32, "depth": 1}}
+        save_checkpoint(tmp_path / "x.bin", content)
+        with pytest.raises(UserError, match=r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
+            load_model(small_model(), tmp_path / "x.bin", "regressor", SIZE)
+
+    def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path):
+        save_checkpoint(tmp_path / "x.bin", {"model": build_refiner(small_config()).state_dict()})
+        with pytest.raises(UserError, match="holds a refiner, expected a regressor. Use train_mesh_refine.py"):
+            load_model(small_model(), tmp_path / "x.bin", "regressor", SIZE)
+
+    def test_backbone_for_a_mesh_model(self, small_model, tmp_path):
+        save_checkpoint(tmp_path / "x.bin", {"model_pos": {}})
+        with pytest.raises(UserError, match="It is a pretrained backbone: give its folder to --pretrained"):
+            load_model(small_model(), tmp_path / "x.bin", "regressor", SIZE)
+
+    @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02garbage", b"PK\x03\x04short", pickle.dumps({"a": 1})])
+    def test_damaged_files(self, tmp_path, content):
+        (tmp_path / "x.bin").write_bytes(content)
+        with pytest.raises(UserError, match="x.bin"):
+            load_model(torch.nn.Linear(1, 1), tmp_path / "x.bin", "regressor", {})
+
+    def test_cut_short(self, small_model, tmp_path):
+        save_checkpoint(tmp_path / "x.bin", {"model": small_model().state_dict()})
+        whole = (tmp_path / "x.bin").read_bytes()
+        for part in (0.1, 0.5, 0.99):
+            (tmp_path / "x.bin").write_bytes(whole[: int(len(whole) * part)])
+            with pytest.raises(UserError, match=r"x\.bin: (refused|not a readable)"):
+                load_checkpoint(tmp_path / "x.bin")
+
+    def test_code_in_a_checkpoint_is_not_run(self, tmp_path):
+        marker = tmp_path / "ran"
+
+        class Hostile:
+            def __reduce__(self):
+                return os.mkdir, (str(marker),)
+
+        torch.save({"model": Hostile()}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match=r"x.bin: refused, it asks for posix.mkdir"):
+            load_checkpoint(tmp_path / "x.bin")
+        assert not marker.exists()
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(UserError, match="none.bin not found"):
+            load_checkpoint(tmp_path / "none.bin")
+
+    def test_not_a_dict(self, tmp_path):
+        torch.save([1, 2], tmp_path / "x.bin")
+        with pytest.raises(UserError, match="holds list, expected a checkpoint"):
+            load_checkpoint(tmp_path / "x.bin")
+
+
+def test_leftovers_of_a_killed_write_are_removed(tmp_path):
+    (tmp_path / ".latest_epoch.bin.abc123").write_bytes(b"half")
+    (tmp_path / "latest_epoch.bin").write_bytes(b"whole")
+    remove_stale_temporaries(tmp_path)
+    assert os.listdir(tmp_path) == ["latest_epoch.bin"]

@@ -1,0 +1,131 @@
+import pytest
+import torch
+
+from lib.data.clips import cut_clips
+from lib.data.loader import ClipLoader
+from lib.engine.checkpoint import load_checkpoint
+from lib.engine.device import set_step_seed
+from lib.engine.optimize import build_optimizer
+from lib.engine.train import TrainedDataset, TrainState, mirror_some, train, training_losses
+from lib.errors import UserError
+
+
+@pytest.fixture
+def dataset(small_dataset):
+    lengths = small_dataset.train.video_lengths, small_dataset.test.video_lengths
+    train_clips, test_clips = cut_clips(*lengths, 8, 4, limit_clips=12)
+    return TrainedDataset(
+        name="pw3d",
+        train=ClipLoader(small_dataset.train, train_clips, batch_size=4, training=True),
+        test=ClipLoader(small_dataset.test, test_clips, batch_size=4),
+        train_epochs=100,
+        validated_after_training_only=False,
+    )
+
+
+@pytest.fixture
+def run(dataset, small_model, small_config, posing, tmp_path):
+    def _run(folder="run", state=None, **changes):
+        config = small_config(**changes)
+        if state is None:
+            model = small_model(**changes)
+            state = TrainState(model, build_optimizer(model, config), None)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        train(
+            state, [dataset], posing, config,
+            kind="regressor", folder=tmp_path / folder, seed=0, print_freq=100, device=torch.device("cpu"),
+        )  # fmt: skip
+        return state
+
+    return _run
+
+
+def test_loss_falls_when_one_batch_is_over_fitted(dataset, small_model, small_config, posing):
+    config = small_config(dim_feat=32, dim_rep=32, hidden_dim=64)
+    model = small_model(dim_feat=32, dim_rep=32, hidden_dim=64).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    batch = next(dataset.train.batches())
+    losses = []
+    for _ in range(250):
+        total, logged, _ = training_losses(model, batch, posing.kinematics, config)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        losses.append([total.item(), logged[1].item()])
+    # The total keeps a floor: loss_norm counts the size of the pose itself.
+    assert losses[-1][0] < 0.5 * losses[0][0]
+    assert losses[-1][1] < 0.2 * losses[0][1]
+
+
+def test_flip_mirrors_whole_clips_of_input_and_target(dataset):
+    batch = dataset.train.gather(torch.arange(12))
+    set_step_seed(0, 1)
+    mixed = mirror_some(batch)
+    changed = (mixed.inputs.keypoints != batch.inputs.keypoints).flatten(1).any(dim=1)
+    turned = (mixed.target.rotations != batch.target.rotations).flatten(1).any(dim=1)
+    assert changed.any()
+    assert not changed.all()
+    assert torch.equal(changed, turned)
+
+
+def test_unused_pose_head_is_not_decayed(run):
+    before = torch.nn.Linear(1, 1)  # keeps the random state apart
+    del before
+    state = run(epochs=2, weight_decay=0.5)
+    assert state.model.backbone.head.weight.grad is None
+    assert not state.optimizer.state.get(state.model.backbone.head.weight)
+
+
+def test_files_of_a_run(run, tmp_path):
+    run(epochs=2, checkpoint_frequency=2)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"latest_epoch.bin", "best_epoch.bin", "epoch_1.bin", "metrics.jsonl", "logs"}
+    content = load_checkpoint(tmp_path / "run" / "latest_epoch.bin")
+    assert content["epoch"] == 2
+    assert content["lr"] == [1e-3 * 0.9, 1e-3 * 0.9]
+    assert isinstance(content["best_jpe"], float)
+    # Plain tensors and numbers: the strictest reader takes it without a word.
+    torch.load(tmp_path / "run" / "latest_epoch.bin", weights_only=True)
+
+
+def test_grad_accumulation_of_equal_batches_equals_one_large_batch(dataset, small_model, small_config, posing, small_dataset):
+    """Batch norm apart, which is why the comparison freezes it."""
+    clips = cut_clips(small_dataset.train.video_lengths, small_dataset.test.video_lengths, 8, 4, limit_clips=12)[0]
+    gradients = []
+    for sizes in ([12], [4, 4, 4]):
+        model = small_model().train()
+        model.head.bn1.eval()
+        model.head.bn2.eval()
+        first = 0
+        for size in sizes:
+            loader = ClipLoader(small_dataset.train, clips, batch_size=12)
+            batch = loader.gather(torch.arange(first, first + size))
+            (training_losses(model, batch, posing.kinematics, small_config())[0] * size / 12).backward()
+            first += size
+        gradients.append(model.head.head_pose.weight.grad.clone())
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)
+
+
+def test_non_finite_loss_stops_and_keeps_the_checkpoints(run, tmp_path):
+    state = run(epochs=1)
+    before = (tmp_path / "run" / "latest_epoch.bin").read_bytes()
+    with torch.no_grad():
+        state.model.head.head_shape.bias[0] = float("inf")
+    with pytest.raises(UserError, match=r"the loss is not finite at step 1 of epoch 2 on pw3d \(loss .*loss_shape inf"):
+        run(state=state, epochs=2)
+    assert (tmp_path / "run" / "latest_epoch.bin").read_bytes() == before
+
+
+def test_best_is_strictly_lower(run, tmp_path):
+    state = run(epochs=1)
+    state.best_jpe = 0.0
+    (tmp_path / "run" / "best_epoch.bin").unlink()
+    run(state=state, epochs=2)
+    assert not (tmp_path / "run" / "best_epoch.bin").exists()
+    assert load_checkpoint(tmp_path / "run" / "latest_epoch.bin")["best_jpe"] == 0.0
+
+
+def test_same_seed_same_weights(run):
+    first, second = run("a", epochs=1, dropout=0.2), run("b", epochs=1, dropout=0.2)
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
