@@ -1,11 +1,13 @@
 """The whole program, top to bottom: what `train_mesh.py` and `train_mesh_refine.py` do."""
 
 import argparse
+import dataclasses
 import logging
 import platform
 import shlex
 import shutil
 import sys
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -26,8 +28,10 @@ from lib.demo.datasets import make_demo_data
 from lib.engine.checkpoint import (
     BEST,
     LATEST,
+    load_checkpoint,
     load_model,
     load_pretrained,
+    refine_rotation_of,
     remove_stale_temporaries,
     restore_optimizer,
 )
@@ -35,10 +39,11 @@ from lib.engine.device import choose_device, set_step_seed
 from lib.engine.evaluate import Evaluation, evaluate
 from lib.engine.log import add_log_file, drop_metrics_from, set_up_console
 from lib.engine.optimize import AveragedModel, build_optimizer, choose_trainable
+from lib.engine.summary import refinement_warnings, results_table
 from lib.engine.train import NO_BEST_YET, Posing, TrainedDataset, TrainState, train
 from lib.errors import UserError
 from lib.model.mesh import build_refiner, build_regressor
-from lib.results import results_table, write_metrics, write_predictions
+from lib.results import write_metrics, write_predictions
 from lib.structures import BodyParams
 
 logger = logging.getLogger(__name__)
@@ -68,18 +73,55 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     if data_root.parts[-2:] == _DEMO_ROOT:
         make_demo_data(data_root)
     assets = load_body_assets(data_root)
+    start = _checkpoint_to_read(arguments)
+    content = load_checkpoint(start) if start else {}
+    if content and task.kind == "refiner":
+        config = _as_trained(config, content, start)
     set_step_seed(arguments.seed)
     model = _build_model(task, config, assets).to(device)
+    if content:
+        load_model(model, content, start, task.kind, _model_values(config))
     posing = Posing(JointKinematics(assets).to(device), PosedBody(assets).to(device))
-    if arguments.evaluate:
-        evaluations, note = _evaluate(task, arguments, config, model, posing, device), arguments.evaluate
-    else:
-        evaluations, note = _train(task, arguments, config, model, posing, device), arguments.checkpoint
+    job = Job(task, arguments, config, device, model, posing)
+    evaluations = _evaluate(job, start, content) if arguments.evaluate else _train(job, start, content)
     if evaluations:
         logger.info("%s", results_table(evaluations))
+    for warning in refinement_warnings(evaluations):
+        logger.warning("%s", warning)
     if arguments.metrics_out:
-        write_metrics(Path(arguments.metrics_out), _meta(task, arguments, config, note), evaluations, config)
+        checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
+        write_metrics(Path(arguments.metrics_out), _meta(job, checkpoint), evaluations, config)
         logger.info("metrics written to %s", arguments.metrics_out)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run consists of, once everything is read."""
+
+    task: Task
+    arguments: argparse.Namespace
+    config: Config
+    device: torch.device
+    model: nn.Module
+    posing: Posing
+
+
+def _checkpoint_to_read(arguments: argparse.Namespace) -> Path | None:
+    """`--evaluate` wins over the checkpoint folder's own latest, and that over `--resume`."""
+    latest = Path(arguments.checkpoint) / LATEST
+    if arguments.evaluate:
+        return Path(arguments.evaluate)
+    if latest.is_file():
+        return latest
+    return Path(arguments.resume) if arguments.resume else None
+
+
+def _as_trained(config: Config, content: dict, path: Path) -> Config:
+    """The config with the rotation encoding that a refiner checkpoint was trained with."""
+    rotation = refine_rotation_of(content)
+    why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
+    logger.info("%s: refine_rotation %s, %s", path, rotation, why)
+    return dataclasses.replace(config, refine_rotation=rotation)
 
 
 def _build_model(task: Task, config: Config, assets: BodyAssets) -> nn.Module:
@@ -91,65 +133,60 @@ def _build_model(task: Task, config: Config, assets: BodyAssets) -> nn.Module:
     return build_regressor(config, mean_pose, mean_betas)
 
 
-def _evaluate(
-    task: Task, arguments: argparse.Namespace, config: Config, model: nn.Module, posing: Posing, device: torch.device
-) -> dict[str, Evaluation]:
-    content = load_model(model, arguments.evaluate, task.kind, _model_values(config))
-    logger.info("%s: epoch %s, best test mpjpe %s", arguments.evaluate, content.get("epoch", "?"), content.get("best_jpe", "?"))
-    datasets, constant = _load_datasets(task, config, device, is_training=False)
-    evaluations = _evaluate_all(model, datasets, posing, config, constant, keep_rows=bool(arguments.predictions_out))
-    if arguments.predictions_out:
+def _evaluate(job: Job, path: Path, content: dict) -> dict[str, Evaluation]:
+    logger.info("%s: epoch %s, best test mpjpe %s", path, content.get("epoch", "?"), content.get("best_jpe", "?"))
+    datasets, constant = _load_datasets(job, is_training=False)
+    predictions_file = job.arguments.predictions_out
+    evaluations = _evaluate_all(job, datasets, constant, keep_rows=bool(predictions_file))
+    if predictions_file:
         splits = {dataset.name: dataset.test.split for dataset in datasets}
-        write_predictions(Path(arguments.predictions_out), evaluations, splits, config)
-        logger.info("predictions written to %s", arguments.predictions_out)
+        write_predictions(Path(predictions_file), evaluations, splits, job.config)
+        logger.info("predictions written to %s", predictions_file)
     return evaluations
 
 
 def _evaluate_all(
-    model: nn.Module,
-    datasets: list[TrainedDataset],
-    posing: Posing,
-    config: Config,
-    constant: BodyParams | None,
-    keep_rows: bool = False,
+    job: Job, datasets: list[TrainedDataset], constant: BodyParams | None, keep_rows: bool = False
 ) -> dict[str, Evaluation]:
     """Score the model on every test split that was loaded."""
     return {
         dataset.name: evaluate(
-            model, dataset.test, posing.body, config, label=f"{dataset.name} test", constant=constant, keep_rows=keep_rows
+            job.model,
+            dataset.test,
+            job.posing.body,
+            job.config,
+            label=f"{dataset.name} test",
+            constant=constant,
+            keep_rows=keep_rows,
         )
         for dataset in datasets
         if dataset.test is not None
     }
 
 
-def _train(
-    task: Task, arguments: argparse.Namespace, config: Config, model: nn.Module, posing: Posing, device: torch.device
-) -> dict[str, Evaluation]:
+def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]:
+    arguments, config, model = job.arguments, job.config, job.model
     folder = Path(arguments.checkpoint)
-    resume = folder / LATEST if (folder / LATEST).is_file() else arguments.resume
-    if not resume and config.finetune:
+    if not start and config.finetune:
         load_pretrained(model.backbone, Path(arguments.pretrained) / arguments.selection)
     choose_trainable(model, config.partial_train)
-    datasets, constant = _load_datasets(task, config, device, is_training=True)
     state = TrainState(model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None)
-    if resume:
-        _resume(state, Path(resume), task, config)
+    if start:
+        _resume(state, start, content)
     if state.epoch >= config.epochs:
         raise UserError(
-            f"{resume}: already trained for {state.epoch} of {config.epochs} epochs. Raise epochs, give another "
-            f"--checkpoint folder, or evaluate it: python {task.script} --config {arguments.config} --evaluate {folder / BEST}"
+            f"{start}: already trained for {state.epoch} of {config.epochs} epochs. Raise epochs, give another "
+            f"--checkpoint folder, or evaluate it: python {job.task.script} --config {arguments.config} "
+            f"--evaluate {folder / BEST}"
         )
+    datasets, constant = _load_datasets(job, is_training=True)
     _prepare_folder(folder, Path(arguments.config), state.epoch)
     add_log_file(folder / "log.txt")
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     logger.info(
         "training %.2f M parameters on %s, %d threads, into %s",
-        parameters / 1e6,
-        device,
-        torch.get_num_threads(),
-        folder,
-    )
+        parameters / 1e6, job.device, torch.get_num_threads(), folder,
+    )  # fmt: skip
     logger.info(
         "best_epoch.bin is chosen on the test split, as released; train_mpve is sampled every %d steps",
         arguments.print_freq,
@@ -157,32 +194,32 @@ def _train(
     train(
         state,
         datasets,
-        posing,
+        job.posing,
         config,
-        kind=task.kind,
+        kind=job.task.kind,
         folder=folder,
         seed=arguments.seed,
         print_freq=arguments.print_freq,
-        device=device,
+        device=job.device,
     )
     best = folder / BEST
     if not best.is_file():
         return {}
-    load_model(model, best, task.kind, _model_values(config))
+    load_model(model, load_checkpoint(best), best, job.task.kind, _model_values(config))
     logger.info("finished; what %s scores, as --evaluate does:", best)
-    return _evaluate_all(model, datasets, posing, config, constant)
+    return _evaluate_all(job, datasets, constant)
 
 
-def _resume(state: TrainState, path: Path, task: Task, config: Config) -> None:
-    content = load_model(state.model, path, task.kind, _model_values(config))
-    if state.average is not None:
-        state.average.module.load_state_dict(state.model.state_dict())
-    if "model_in_training" in content:
-        state.model.load_state_dict(content["model_in_training"])
+def _resume(state: TrainState, path: Path, content: dict) -> None:
+    """Bring back optimizer, averaged weights and place; the model holds the checkpoint's weights already."""
     if "optimizer" not in content or "epoch" not in content:
         raise UserError(
             f"{path}: no 'optimizer' or 'epoch' in it, so training cannot go on from it. Resume from {LATEST}."
         )
+    if state.average is not None:
+        state.average.module.load_state_dict(state.model.state_dict())
+    if "model_in_training" in content:
+        state.model.load_state_dict(content["model_in_training"])
     restore_optimizer(state.optimizer, content["optimizer"], path)
     state.epoch = int(content["epoch"])
     state.step = int(content.get("step", 0))
@@ -190,10 +227,9 @@ def _resume(state: TrainState, path: Path, task: Task, config: Config) -> None:
     logger.info("%s: going on after epoch %d, best test mpjpe so far %.2f", path, state.epoch, state.best_jpe)
 
 
-def _load_datasets(
-    task: Task, config: Config, device: torch.device, is_training: bool
-) -> tuple[list[TrainedDataset], BodyParams | None]:
+def _load_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], BodyParams | None]:
     """The datasets that the run needs, and with `mean_pose_baseline` the mean body of the training frames."""
+    config, device, is_refiner = job.config, job.device, job.task.kind == "refiner"
     datasets = []
     splits = []
     for source in SOURCES.values():
@@ -208,12 +244,10 @@ def _load_datasets(
         if not file or not (is_trained or is_tested):
             continue
         path = Path(config.data_root) / file
-        dataset = load_dataset(
-            source.name, path, sample_stride=config.sample_stride, needs_estimate=task.kind == "refiner"
-        )
+        dataset = load_dataset(source.name, path, sample_stride=config.sample_stride, needs_estimate=is_refiner)
         splits.append(dataset.train)
         train_clips, test_clips = _cut(dataset, config)
-        load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=task.kind == "refiner")
+        load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=is_refiner)
         batch_size = config.batch_size if source.fps_key else config.batch_size_img
         datasets.append(
             TrainedDataset(
@@ -258,13 +292,13 @@ def _model_values(config: Config) -> dict:
     return {key: getattr(config, key) for key in _MODEL_KEYS}
 
 
-def _meta(task: Task, arguments: argparse.Namespace, config: Config, checkpoint: str) -> dict:
+def _meta(job: Job, checkpoint: str) -> dict:
+    packages = ("torch", "numpy", "scipy", "roma")
     return {
-        "config": config.to_dict(),
-        "config_file": arguments.config,
+        "config": job.config.to_dict(),
+        "config_file": job.arguments.config,
         "checkpoint": checkpoint,
-        "seed": arguments.seed,
-        "command": shlex.join(["python", task.script, *sys.argv[1:]]),
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in ("torch", "numpy", "smplx", "roma")},
+        "seed": job.arguments.seed,
+        "command": shlex.join(["python", job.task.script, *sys.argv[1:]]),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
     }

@@ -110,6 +110,8 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
         dest="overrides",
         help="override a config key; repeatable",
     )
+    if task.kind == "refiner":
+        add("--predictions", metavar="FILE", help="the estimator's bodies, instead of those in the dataset files")
     add("--metrics_out", metavar="FILE", help="write the test metrics as JSON")
     add("--predictions_out", metavar="FILE.npz", help="with --evaluate: write the predicted bodies and their errors")
     arguments = parser.parse_args(argv)

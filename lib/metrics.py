@@ -53,38 +53,96 @@ def frame_errors_mm(pred: BodyMesh, target: BodyMesh) -> dict[str, Tensor]:
     }
 
 
-class MetricAccumulator:
-    """Running means over frames. Holds a few float64 sums on the device, whatever the size of the test set.
+def acceleration_error_mm(pred_joints_mm: Tensor, target_joints_mm: Tensor) -> Tensor:
+    """Mean distance of the evaluated joints' accelerations, (..., T, K, 3) -> (..., T - 2), mm per frame squared.
 
-    `sums` is None before the first update, then (len(METRIC_NAMES) + 1,): the metrics' sums in their order, last the
-    number of frames. Processes are joined by adding their `sums`.
+    An acceleration is the second difference of three frames in a row, joints relative to joint 0 (Kanazawa et al.,
+    HMMR, CVPR 2019).
+    """
+    relative = [relative_to_root(joints, joints) for joints in (pred_joints_mm, target_joints_mm)]
+    error = (relative[0] - relative[1]).diff(n=2, dim=-3)
+    return _select(error.norm(dim=-1), EVALUATED_JOINTS, dim=-1).mean(dim=-1)
+
+
+class MetricAccumulator:
+    """Running sums by video. Holds a few float64 numbers a video on the device, whatever the number of frames.
+
+    `sums` is None before the first update, then (videos, columns): the sums of METRIC_NAMES, the number of frames, the
+    sum of acceleration errors, their number. Processes are joined by adding their `sums`.
     """
 
-    def __init__(self):
+    def __init__(self, video_count: int = 1):
+        self.video_count = video_count
         self.sums: Tensor | None = None
 
     @torch.no_grad()
-    def update(self, pred: BodyMesh, target: BodyMesh, counted: Tensor) -> dict[str, Tensor]:
-        """Add the frames where `counted` (...) is True; return `frame_errors_mm` of all. Does not wait for the device."""
+    def update(
+        self, pred: BodyMesh, target: BodyMesh, counted: Tensor, videos: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Add the frames where `counted` (...) is True, to the videos numbered by `videos` (...), or all to video 0.
+
+        Returns `frame_errors_mm` of all frames. Does not wait for the device.
+        """
         errors = frame_errors_mm(pred, target)
-        columns = torch.stack((*(errors[name] for name in METRIC_NAMES), torch.ones_like(errors["mpjpe"])))
-        # Not a product: what stands in a frame of padding, be it NaN, must not count.
-        sums = torch.where(counted, columns.double(), 0.0).flatten(1).sum(dim=1)
-        self.sums = sums if self.sums is None else self.sums + sums
+        columns = [*(errors[name] for name in METRIC_NAMES), torch.ones_like(errors["mpjpe"])]
+        self._add(columns, counted, videos, first=0)
         return errors
+
+    @torch.no_grad()
+    def update_acceleration(
+        self,
+        pred_joints_mm: Tensor,
+        target_joints_mm: Tensor,
+        frames: Tensor,
+        counted: Tensor,
+        videos: Tensor | None = None,
+    ) -> None:
+        """Add the accelerations of clips (B, T, K, 3) of which all three frames count and follow one another.
+
+        `frames` (B, T) are frame numbers, `videos` (B,) the clips' videos. Clips of fewer than 3 frames add nothing.
+        """
+        if frames.shape[1] < 3:
+            return
+        error = acceleration_error_mm(pred_joints_mm, target_joints_mm)
+        in_a_row = (frames.diff(dim=1) == 1) & counted[:, 1:]
+        valid = in_a_row[:, 1:] & in_a_row[:, :-1] & counted[:, :-2]
+        videos = None if videos is None else videos[:, None].expand_as(valid)
+        self._add([error, torch.ones_like(error)], valid, videos, first=len(METRIC_NAMES) + 1)
 
     def result(self) -> dict[str, float]:
         """Each metric's mean over the counted frames, mm, and `frames`, their number. Waits for the device.
 
-        Raises UserError where no frame was counted.
+        `accel_error` (mm per frame squared) is there where an acceleration could be formed. Raises UserError where no
+        frame was counted.
         """
-        *sums, frames = [0.0] if self.sums is None else self.sums.tolist()
+        totals = [0.0] * (len(METRIC_NAMES) + 3) if self.sums is None else self.sums.sum(dim=0).tolist()
+        *sums, frames, acceleration, accelerations = totals
         if frames == 0:
             raise UserError(
                 "no test frame to score: the test split gives no clip of clip_len frames. "
                 "Lower clip_len, or set eval_clips: all_frames."
             )
-        return {name: total / frames for name, total in zip(METRIC_NAMES, sums, strict=True)} | {"frames": int(frames)}
+        means = {name: total / frames for name, total in zip(METRIC_NAMES, sums, strict=True)}
+        if accelerations:
+            means["accel_error"] = acceleration / accelerations
+        return means | {"frames": int(frames)}
+
+    def by_video(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """For each metric its sums (videos,) and numbers of frames (videos,), on the CPU. Waits for the device."""
+        columns = self.sums.cpu().unbind(dim=1)
+        frame_column = len(METRIC_NAMES)
+        found = {name: (columns[place], columns[frame_column]) for place, name in enumerate(METRIC_NAMES)}
+        if columns[-1].sum():
+            found["accel_error"] = columns[-2], columns[-1]
+        return found
+
+    def _add(self, columns: list[Tensor], counted: Tensor, videos: Tensor | None, first: int) -> None:
+        # Not a product: what stands in a frame of padding, be it NaN, must not count.
+        rows = torch.where(counted[..., None], torch.stack(columns, dim=-1).double(), 0.0).flatten(0, -2)
+        if self.sums is None:
+            self.sums = rows.new_zeros(self.video_count, len(METRIC_NAMES) + 3)
+        place = torch.zeros_like(counted, dtype=torch.int64) if videos is None else videos
+        self.sums[:, first : first + len(columns)].index_add_(0, place.flatten(), rows)
 
 
 def _select(values: Tensor, rows: tuple[int, ...], dim: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Test results as a console table, as the metrics JSON, and as the predictions file (behaviour contract, section 8)."""
+"""Test results as files: the metrics JSON and the predictions npz (behaviour contract, section 8)."""
 
 import json
 from pathlib import Path
@@ -8,27 +8,8 @@ import numpy as np
 from lib.config import Config
 from lib.data.sources import Split
 from lib.engine.evaluate import Evaluation
+from lib.engine.summary import PROTOCOL, refinement_record
 from lib.files import write_atomically, write_text_atomically
-
-_SHOWN = ("mpjpe", "pa_mpjpe", "mpve", "mpjpe_17j", "pa_mpjpe_17j")
-PROTOCOL = "motionbert"
-
-
-def results_table(evaluations: dict[str, Evaluation]) -> str:
-    """Mean errors in mm, a line a dataset; beside each what one constant mean body would score, where it was asked for."""
-    rows = [("test split", "frames", *_SHOWN)]
-    for name, evaluation in evaluations.items():
-        sides = {name: evaluation.metrics, f"{name}, constant mean body": evaluation.mean_pose}
-        for label, metrics in sides.items():
-            if metrics is not None:
-                rows.append((label, str(metrics["frames"]), *(f"{metrics[metric]:.2f}" for metric in _SHOWN)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        f"{row[0]:<{widths[0]}}  "
-        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
-    return "errors in mm\n" + "\n".join(lines)
 
 
 def write_metrics(path: Path, meta: dict, evaluations: dict[str, Evaluation], config: Config) -> None:
@@ -36,7 +17,7 @@ def write_metrics(path: Path, meta: dict, evaluations: dict[str, Evaluation], co
     content: dict = {"meta": meta}
     for name, evaluation in evaluations.items():
         content[name] = {"protocol": PROTOCOL, "clips": config.eval_clips, "videos": evaluation.video_count}
-        content[name] |= evaluation.metrics | evaluation.losses
+        content[name] |= evaluation.metrics | evaluation.losses | refinement_record(evaluation)
         if evaluation.mean_pose is not None:
             content[name]["mean_pose"] = evaluation.mean_pose
     write_text_atomically(path, json.dumps(content, indent=2) + "\n")

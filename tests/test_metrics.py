@@ -6,7 +6,15 @@ import torch
 
 from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix
-from lib.metrics import ALL_JOINTS, METRIC_NAMES, MetricAccumulator, mpjpe_mm, mpve_mm, pa_mpjpe_mm
+from lib.metrics import (
+    ALL_JOINTS,
+    METRIC_NAMES,
+    MetricAccumulator,
+    acceleration_error_mm,
+    mpjpe_mm,
+    mpve_mm,
+    pa_mpjpe_mm,
+)
 from lib.structures import BodyMesh
 
 
@@ -130,13 +138,13 @@ class TestAccumulator:
         halves[0].sums += halves[1].sums
         assert halves[0].result() == pytest.approx(whole.result())
 
-    def test_keeps_six_float64_numbers(self):
+    def test_keeps_eight_float64_numbers_a_video(self):
         pred, target = random_mesh(5), random_mesh(5)
         pred.joints_mm.requires_grad_()
-        accumulator = MetricAccumulator()
+        accumulator = MetricAccumulator(3)
         accumulator.update(pred, target, every_frame(pred))
-        assert vars(accumulator).keys() == {"sums"}
-        assert accumulator.sums.shape == (6,)
+        assert vars(accumulator).keys() == {"sums", "video_count"}
+        assert accumulator.sums.shape == (3, 8)
         assert accumulator.sums.dtype == torch.float64
         assert not accumulator.sums.requires_grad
 
@@ -165,4 +173,45 @@ class TestAccumulator:
         pred, target = (BodyMesh(*(field.to("meta") for field in random_mesh(2, 3))) for _ in range(2))
         accumulator = MetricAccumulator()
         accumulator.update(pred, target, torch.ones(2, 3, dtype=torch.bool, device="meta"))
-        assert accumulator.sums.shape == (6,)
+        assert accumulator.sums.shape == (1, 8)
+
+
+class TestAcceleration:
+    def clips(self, frames: int = 6):
+        time = torch.arange(frames, dtype=torch.float32)[None, :, None, None]
+        return torch.zeros(2, frames, 17, 3), time
+
+    def test_known_answer(self):
+        joints, time = self.clips()
+        moving = joints.clone()
+        moving[:, :, 1:, 0] = (0.5 * 3.0 * time**2)[..., 0]  # 3 mm per frame squared, relative to joint 0
+        torch.testing.assert_close(acceleration_error_mm(moving, joints), torch.full((2, 4), 3.0))
+
+    def test_the_whole_body_may_move(self):
+        joints, time = self.clips()
+        torch.testing.assert_close(acceleration_error_mm(joints + time**2, joints), torch.zeros(2, 4))
+
+    def test_only_counted_frames_in_a_row(self):
+        joints, time = self.clips()
+        pred = joints.clone()
+        pred[:, :, 1:, 0] = (time**2)[..., 0]
+        frames = torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, 7, 8, 9, 10]])
+        counted = torch.ones(2, 6, dtype=torch.bool)
+        counted[0, 5] = False
+        accumulator = MetricAccumulator(2)
+        mesh = BodyMesh(torch.zeros(2, 6, 5, 3), joints)
+        accumulator.update(mesh, mesh, counted, torch.tensor([[0], [1]]).expand(2, 6))
+        accumulator.update_acceleration(pred, joints, frames, counted, torch.tensor([0, 1]))
+        sums, counts = accumulator.by_video()["accel_error"]
+        assert counts.tolist() == [3, 2]
+        assert (sums / counts).tolist() == [2.0, 2.0]
+        assert accumulator.result()["accel_error"] == 2.0
+
+    def test_short_clips_have_none(self):
+        joints, _ = self.clips(2)
+        accumulator = MetricAccumulator()
+        mesh = BodyMesh(torch.zeros(2, 2, 5, 3), joints)
+        accumulator.update(mesh, mesh, torch.ones(2, 2, dtype=torch.bool))
+        accumulator.update_acceleration(joints, joints, torch.arange(4).view(2, 2), torch.ones(2, 2, dtype=torch.bool))
+        assert "accel_error" not in accumulator.result()
+        assert "accel_error" not in accumulator.by_video()

@@ -67,7 +67,9 @@ def trained(config_file, call, tmp_path):
 
 def weights(path: Path) -> dict:
     content = torch.load(path, weights_only=True)
-    return content["model"] | {f"training.{name}": value for name, value in content.get("model_in_training", {}).items()}
+    return content["model"] | {
+        f"training.{name}": value for name, value in content.get("model_in_training", {}).items()
+    }
 
 
 def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
@@ -111,7 +113,16 @@ def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
     of_pw3d = rows["dataset"] == "pw3d"
     assert rows["mpjpe_mm"][of_pw3d].mean() == pytest.approx(metrics["pw3d"]["mpjpe"], rel=1e-5)
     assert rows["poses"].shape == (len(of_pw3d), 72)
-    assert {"video", "frame", "betas", "joints_mm", "pa_mpjpe_mm", "mpve_mm", "poses_mirrored", "betas_mirrored"} <= set(rows)
+    assert {
+        "video",
+        "frame",
+        "betas",
+        "joints_mm",
+        "pa_mpjpe_mm",
+        "mpve_mm",
+        "poses_mirrored",
+        "betas_mirrored",
+    } <= set(rows)
 
 
 def test_tensorboard_scalars(trained):
@@ -120,7 +131,9 @@ def test_tensorboard_scalars(trained):
     events = EventAccumulator(str(trained[1] / "logs"))
     events.Reload()
     assert [point.step for point in events.Scalars("test_mpjpe_pw3d")] == [1, 2]
-    assert {"train_loss", "train_mpjpe", "train_mpve", "test_mpjpe", "train_loss/loss_shape"} <= set(events.Tags()["scalars"])
+    assert {"train_loss", "train_mpjpe", "train_mpve", "test_mpjpe", "train_loss/loss_shape"} <= set(
+        events.Tags()["scalars"]
+    )
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(config_file, call, tmp_path):
@@ -160,7 +173,13 @@ def test_released_checkpoint_evaluates_to_the_same_numbers(trained, call, tmp_pa
     content = torch.load(folder / "best_epoch.bin", weights_only=True)
     state = {f"module.{name}": value for name, value in content["model"].items()}
     state |= {"module.head.smpl.betas": torch.zeros(64, 10), "module.head.smpl.faces_tensor": torch.zeros(5, 3).long()}
-    released = {"epoch": 2, "lr": [1e-4, 1e-4], "optimizer": content["optimizer"], "model": state, "best_jpe": np.float64(1)}
+    released = {
+        "epoch": 2,
+        "lr": [1e-4, 1e-4],
+        "optimizer": content["optimizer"],
+        "model": state,
+        "best_jpe": np.float64(1),
+    }
     torch.save(released, tmp_path / "released.bin")
     results = []
     for name in (folder / "best_epoch.bin", tmp_path / "released.bin"):
@@ -187,7 +206,9 @@ def test_finetune_reads_the_pretrained_backbone(trained, config_file, call, tmp_
 
 def test_resume_flag_goes_on_in_another_folder(trained, config_file, call, tmp_path):
     config = config_file(epochs=3)
-    status, output, error = call("--config", config, "-c", str(tmp_path / "more"), "--resume", str(trained[1] / "latest_epoch.bin"))
+    status, output, error = call(
+        "--config", config, "-c", str(tmp_path / "more"), "--resume", str(trained[1] / "latest_epoch.bin")
+    )
     assert status == 0, error
     assert "going on after epoch 2" in output
     assert torch.load(tmp_path / "more" / "latest_epoch.bin", weights_only=True)["epoch"] == 3
@@ -195,7 +216,9 @@ def test_resume_flag_goes_on_in_another_folder(trained, config_file, call, tmp_p
 
 def test_dry_run_of_few_clips(config_file, call, tmp_path):
     config = config_file()
-    status, output, error = call("--config", config, "-c", str(tmp_path / "dry"), "--set", "limit_clips=4", "--set", "epochs=1")
+    status, output, error = call(
+        "--config", config, "-c", str(tmp_path / "dry"), "--set", "limit_clips=4", "--set", "epochs=1"
+    )
     assert status == 0, error
     assert re.search(r"pw3d +32 ", output)
 
@@ -222,7 +245,10 @@ class TestMistakes:
         self.one_line(call("--config", config_file(), "--device", "tpu"), "expected auto, cpu, cuda or cuda:N")
 
     def test_config(self, call, config_file):
-        self.one_line(call("--config", config_file(lr_backbon=1)), "tiny.yaml: unknown key 'lr_backbon'. Did you mean 'lr_backbone'?")
+        self.one_line(
+            call("--config", config_file(lr_backbon=1)),
+            "tiny.yaml: unknown key 'lr_backbon'. Did you mean 'lr_backbone'?",
+        )
         self.one_line(call("--config", config_file(), "--set", "epochs=x"), "--set epochs=x: epochs is 'x'")
 
     def test_no_dataset(self, call, config_file, tmp_path):
@@ -232,9 +258,14 @@ class TestMistakes:
     def test_files(self, call, config_file, tmp_path):
         self.one_line(call("--config", config_file(data_root=str(tmp_path))), "SMPL_NEUTRAL.pkl not found", "data_root")
         self.one_line(call("--config", config_file(dt_file_h36m="none.pkl"), "-c", str(tmp_path / "c")), "none.pkl")
-        self.one_line(call("--config", config_file(dt_file_h36m="SMPL_NEUTRAL.pkl"), "-c", str(tmp_path / "c")), "SMPL_NEUTRAL.pkl")
+        self.one_line(
+            call("--config", config_file(dt_file_h36m="SMPL_NEUTRAL.pkl"), "-c", str(tmp_path / "c")),
+            "SMPL_NEUTRAL.pkl",
+        )
         config = config_file(finetune=True)
-        self.one_line(call("--config", config, "-p", str(tmp_path), "-c", str(tmp_path / "c")), "latest_epoch.bin not found")
+        self.one_line(
+            call("--config", config, "-p", str(tmp_path), "-c", str(tmp_path / "c")), "latest_epoch.bin not found"
+        )
         assert not (tmp_path / "c").exists()
 
     def test_checkpoints(self, call, trained, config_file):
@@ -264,5 +295,14 @@ def test_help_shows_examples():
     result = run_script("--help")
     assert result.returncode == 0
     assert "--config configs/mesh/MB_train_pw3d.yaml --checkpoint checkpoint/mesh/MB_train_pw3d" in result.stdout
-    for flag in ("--pretrained", "--resume", "--evaluate", "--print_freq", "--selection", "--seed", "--set", "--device"):
+    for flag in (
+        "--pretrained",
+        "--resume",
+        "--evaluate",
+        "--print_freq",
+        "--selection",
+        "--seed",
+        "--set",
+        "--device",
+    ):
         assert flag in result.stdout

@@ -4,6 +4,8 @@ The mirror plane is x = 0. A mirrored rotation M R M with M = diag(-1, 1, 1) kee
 and z; limbs change names.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -13,20 +15,22 @@ from lib.structures import BodyMesh, BodyParams, MeshInputs, RefineInputs
 
 def mirror_keypoints(keypoints: Tensor) -> Tensor:
     """(..., K, C) keypoints whose first channel is x around an image centre of 0; other channels are kept."""
-    return _negate_x(keypoints)[..., _order(H36M_MIRROR_ORDER, keypoints), :]
+    signs = _constant((-1.0, *[1.0] * (keypoints.shape[-1] - 1)), keypoints.device, keypoints.dtype)
+    return keypoints[..., _order(H36M_MIRROR_ORDER, keypoints), :] * signs
 
 
 def mirror_axis_angle(pose: Tensor) -> Tensor:
     """(..., J, 3) or (..., 72) axis-angle."""
     joints = pose.reshape(*pose.shape[:-1], SMPL_JOINT_COUNT, 3) if pose.shape[-1] == SMPL_JOINT_COUNT * 3 else pose
-    mirrored = joints[..., _order(SMPL_MIRROR_ORDER, joints), :] * joints.new_tensor((1.0, -1.0, -1.0))
+    signs = _constant((1.0, -1.0, -1.0), joints.device, joints.dtype)
+    mirrored = joints[..., _order(SMPL_MIRROR_ORDER, joints), :] * signs
     return mirrored.reshape(pose.shape)
 
 
 def mirror_rotations(rotations: Tensor) -> Tensor:
     """(..., J, 3, 3) rotation matrices."""
     # M R M changes the sign of exactly the entries that mix x with y or z.
-    signs = rotations.new_tensor(((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)))
+    signs = _constant(((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)), rotations.device, rotations.dtype)
     return rotations[..., _order(SMPL_MIRROR_ORDER, rotations), :, :] * signs
 
 
@@ -56,14 +60,15 @@ def select_clips(chosen: Tensor, when_true: tuple, when_false: tuple) -> tuple:
 
 def average_mesh(first: BodyMesh, second: BodyMesh) -> BodyMesh:
     """The released flip test's mean of two bodies, vertex by vertex; not itself a posed body."""
-    return BodyMesh((first.vertices_mm + second.vertices_mm) / 2, (first.joints_mm + second.joints_mm) / 2)
-
-
-def _negate_x(points: Tensor) -> Tensor:
-    signs = torch.ones(points.shape[-1], dtype=points.dtype, device=points.device)
-    signs[0] = -1.0
-    return points * signs
+    return BodyMesh(*(torch.lerp(one, other, 0.5) for one, other in zip(first, second, strict=True)))
 
 
 def _order(order: tuple[int, ...], like: Tensor) -> Tensor:
-    return torch.tensor(order, device=like.device)
+    return _constant(order, like.device, torch.int64)
+
+
+@functools.cache
+def _constant(values: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
+    # Made once, since a copy to the device waits for it; and never as an inference tensor, which autograd refuses.
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device, dtype=dtype)

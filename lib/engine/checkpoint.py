@@ -67,13 +67,12 @@ def save_checkpoint(path: Path, content: dict) -> None:
     write_atomically(path, lambda file: torch.save(content, file))
 
 
-def load_model(model: nn.Module, path: Path | str, kind: str, model_values: dict) -> dict:
-    """Fill `model` from a mesh checkpoint, every tensor fitting, and return the checkpoint's dict.
+def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, model_values: dict) -> None:
+    """Fill `model` from the `content` of a mesh checkpoint, every tensor fitting.
 
-    `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size. Raises
-    `UserError` if the checkpoint is of another kind or size.
+    `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size; `path` is for
+    messages. Raises `UserError` if the checkpoint is of another kind or size.
     """
-    content = load_checkpoint(path)
     if "model" not in content:
         hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
         raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
@@ -82,10 +81,15 @@ def load_model(model: nn.Module, path: Path | str, kind: str, model_values: dict
     if found != kind:
         script = {"regressor": "train_mesh.py", "refiner": "train_mesh_refine.py"}[found]
         raise UserError(f"{path}: holds a {found}, expected a {kind}. Use {script} for it.")
-    _require_fit(model, weights, path, content.get("config") or {}, model_values)
+    written = content.get("config")
+    _require_fit(model, weights, path, written if isinstance(written, dict) else {}, model_values)
     model.load_state_dict(weights)
-    content["model"] = weights
-    return content
+
+
+def refine_rotation_of(content: dict) -> str:
+    """Which rotation encoding a refiner checkpoint was trained with; a released one says nothing and means `rows`."""
+    written = content.get("config")
+    return written.get("refine_rotation", "rows") if isinstance(written, dict) else "rows"
 
 
 def mesh_weights(state: dict, path: Path | str) -> dict[str, Tensor]:

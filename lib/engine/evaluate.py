@@ -11,6 +11,7 @@ from lib.body.smpl import PosedBody
 from lib.config import Config
 from lib.engine.log import progress
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from lib.intervals import ratio_interval
 from lib.losses import compute_losses, weighted_total
 from lib.metrics import MetricAccumulator
 from lib.structures import Batch, BodyMesh, BodyParams, RefineInputs
@@ -28,6 +29,7 @@ class Evaluation:
     video_count: int
     mean_pose: dict[str, float] | None = None  # the same metrics of one constant body
     estimate: dict[str, float] | None = None  # of the other estimator's bodies, when the model refines them
+    difference: dict[str, tuple[float, float, float]] | None = None  # model minus estimate: mean, low, high
     rows: dict[str, np.ndarray] = field(default_factory=dict)  # one row a counted frame, when asked for
 
 
@@ -48,29 +50,30 @@ def evaluate(
     losses (behaviour contract, section 4). `constant` is a body (24, 3, 3), (10,) to score beside the model.
     """
     model.eval()
-    accumulators = {"model": MetricAccumulator()}
+    videos = len(loader.split.video_lengths)
+    accumulators = {"model": MetricAccumulator(videos)}
     constant_mesh = None
     if constant is not None:
         constant_mesh = body(BodyParams(constant.rotations[None], constant.betas[None]))
-        accumulators["mean_pose"] = MetricAccumulator()
+        accumulators["mean_pose"] = MetricAccumulator(videos)
     loss_sums: dict[str, Tensor] = {}
     clip_count = 0
     rows: list[dict[str, Tensor]] = []
     for batch in progress(loader.batches(), len(loader), label, every=100):
         if isinstance(batch.inputs, RefineInputs):
-            accumulators.setdefault("estimate", MetricAccumulator())
+            accumulators.setdefault("estimate", MetricAccumulator(videos))
         pred = model(*batch.inputs)
         mirrored = mirror_params(model(*mirror_inputs(batch.inputs))) if config.flip else None
-        pred_joints, target_joints, errors = _score(batch, pred, mirrored, body, accumulators, constant_mesh)
+        joints, errors = _score(batch, pred, mirrored, body, accumulators, constant_mesh)
         seen = pred if mirrored is None else _average_axis_angle(pred, mirrored)
-        terms = compute_losses(seen, pred_joints, batch.target, target_joints, config.loss_type)
+        terms = compute_losses(seen, joints["model"], batch.target, joints["target"], config.loss_type)
         terms = {"loss": weighted_total(terms, config), **terms}
         clips = batch.frames.shape[0]
         clip_count += clips
         for name, value in terms.items():
             loss_sums[name] = loss_sums.get(name, 0.0) + value.double() * clips
         if keep_rows:
-            rows.append(_rows(batch, pred, mirrored, pred_joints, errors))
+            rows.append(_rows(batch, pred, mirrored, joints["model"], errors))
     results = {name: accumulator.result() for name, accumulator in accumulators.items()}
     return Evaluation(
         metrics=results["model"],
@@ -78,6 +81,7 @@ def evaluate(
         video_count=loader.video_count,
         mean_pose=results.get("mean_pose"),
         estimate=results.get("estimate"),
+        difference=_difference(accumulators["model"], accumulators["estimate"]) if "estimate" in results else None,
         rows={name: torch.cat([part[name] for part in rows]).numpy() for name in rows[0]} if rows else {},
     )
 
@@ -89,37 +93,49 @@ def _score(
     body: PosedBody,
     accumulators: dict[str, MetricAccumulator],
     constant_mesh: BodyMesh | None,
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Pose prediction and target, a few frames at a time, and add to the accumulators.
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Pose every side, a few frames at a time, and add to the accumulators.
 
-    Returns predicted and target joints (B, T, K, 3) and the model's frame errors (B, T).
+    Returns the joints (B, T, K, 3) of model, target and estimate, and the model's frame errors (B, T).
     """
     shape = batch.frames.shape
-    sides = {"pred": pred, "target": batch.target}
+    sides = {"model": pred, "target": batch.target}
     if mirrored is not None:
         sides["mirrored"] = mirrored
     if "estimate" in accumulators:
         sides["estimate"] = batch.inputs.estimate
     flat = {name: BodyParams(side.rotations.flatten(0, 1), side.betas.flatten(0, 1)) for name, side in sides.items()}
     counted = batch.counted.flatten()
-    parts = []
+    videos = batch.videos[:, None].expand(shape).flatten()
+    joints: dict[str, list[Tensor]] = {}
+    errors: dict[str, list[Tensor]] = {}
     for first in range(0, counted.numel(), _FRAMES_AT_ONCE):
         chosen = slice(first, first + _FRAMES_AT_ONCE)
         meshes = {name: body(BodyParams(side.rotations[chosen], side.betas[chosen])) for name, side in flat.items()}
-        mesh, target = meshes["pred"], meshes["target"]
         if mirrored is not None:
-            mesh = average_mesh(mesh, meshes["mirrored"])
-        errors = accumulators["model"].update(mesh, target, counted[chosen])
-        if "estimate" in accumulators:
-            accumulators["estimate"].update(meshes["estimate"], target, counted[chosen])
+            meshes["model"] = average_mesh(meshes["model"], meshes.pop("mirrored"))
+        target = meshes["target"]
+        for name, mesh in meshes.items():
+            joints.setdefault(name, []).append(mesh.joints_mm)
         if constant_mesh is not None:
-            frames = target.joints_mm.shape[0]
-            repeated = BodyMesh(*(part.expand(frames, -1, -1) for part in constant_mesh))
-            accumulators["mean_pose"].update(repeated, target, counted[chosen])
-        parts.append((mesh.joints_mm, target.joints_mm, errors))
-    joints, target_joints = (torch.cat([part[side] for part in parts]).unflatten(0, shape) for side in (0, 1))
-    errors = {name: torch.cat([part[2][name] for part in parts]).unflatten(0, shape) for name in parts[0][2]}
-    return joints, target_joints, errors
+            meshes["mean_pose"] = BodyMesh(*(part.expand(len(target.joints_mm), -1, -1) for part in constant_mesh))
+        for name, accumulator in accumulators.items():
+            found = accumulator.update(meshes[name], target, counted[chosen], videos[chosen])
+            if name == "model":
+                for metric, values in found.items():
+                    errors.setdefault(metric, []).append(values)
+    clips = {name: torch.cat(parts).unflatten(0, shape) for name, parts in joints.items()}
+    for name in accumulators.keys() & clips.keys():
+        accumulators[name].update_acceleration(clips[name], clips["target"], batch.frames, batch.counted, batch.videos)
+    return clips, {name: torch.cat(parts).unflatten(0, shape) for name, parts in errors.items()}
+
+
+def _difference(model: MetricAccumulator, estimate: MetricAccumulator) -> dict[str, tuple[float, float, float]]:
+    """Mean difference of each metric and its 95 % interval over videos."""
+    ours, theirs = model.by_video(), estimate.by_video()
+    return {
+        name: ratio_interval((sums - theirs[name][0]).numpy(), counts.numpy()) for name, (sums, counts) in ours.items()
+    }
 
 
 def _average_axis_angle(first: BodyParams, second: BodyParams) -> BodyParams:

@@ -17,6 +17,7 @@ from lib.engine.device import set_step_seed
 from lib.engine.evaluate import Evaluation, evaluate
 from lib.engine.log import ScalarLog, append_metrics, progress
 from lib.engine.optimize import AveragedModel, learning_rates
+from lib.engine.summary import epoch_line, refinement_record, refinement_warnings, results_table, test_scalars
 from lib.errors import UserError
 from lib.losses import compute_losses, weighted_total
 from lib.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
@@ -123,7 +124,9 @@ def train(
                     _train_one(state, dataset, number, meter, posing, config, seed, print_freq, total_steps)
                 if dataset.test is not None and (is_trained or not dataset.validated_after_training_only):
                     label = f"epoch {state.epoch + 1} {dataset.name} test"
-                    evaluations[dataset.name] = evaluate(state.evaluated, dataset.test, posing.body, config, label=label)
+                    evaluations[dataset.name] = evaluate(
+                        state.evaluated, dataset.test, posing.body, config, label=label
+                    )
             record = meter.scalars()
             for name, evaluation in evaluations.items():
                 record |= test_scalars(name, evaluation)
@@ -132,22 +135,22 @@ def train(
             scalars.add(record, state.epoch)
             seconds = time.monotonic() - started
             rates = [group["lr"] for group in state.optimizer.param_groups]
-            append_metrics(
-                folder / "metrics.jsonl", {"epoch": state.epoch, "seconds": round(seconds, 2), "lr": rates, **record}
-            )
+            line = {"epoch": state.epoch, "seconds": round(seconds, 2), "lr": rates, **record}
+            for name, evaluation in evaluations.items():
+                if rows := refinement_record(evaluation):
+                    line[f"refinement_{name}"] = rows
+            append_metrics(folder / "metrics.jsonl", line)
             _save_epoch(state, config, kind, folder, is_best)
-            logger.info("%s", _epoch_line(state, config, record, evaluations, is_best, seconds))
+            best_note = " | best so far" if is_best else ""
+            logger.info(
+                "%s | %.1f s%s", epoch_line(state.epoch, config.epochs, record, evaluations), seconds, best_note
+            )
+            if kind == "refiner":
+                logger.info("%s", results_table(evaluations))
+                for warning in refinement_warnings(evaluations):
+                    logger.warning("%s", warning)
     finally:
         scalars.close()
-
-
-def test_scalars(dataset_name: str, evaluation: Evaluation) -> dict[str, float]:
-    """TensorBoard names of a test result: `test_mpjpe` for H36M, `test_mpjpe_pw3d` for 3DPW, and so on."""
-    suffix = "" if dataset_name == "h36m" else f"_{dataset_name}"
-    named = {f"test_loss{suffix}": evaluation.losses["loss"]}
-    named |= {f"test_loss{suffix}/{name}": value for name, value in evaluation.losses.items() if name != "loss"}
-    named |= {f"test_{name}{suffix}": evaluation.metrics[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}
-    return named
 
 
 def training_losses(
@@ -273,22 +276,3 @@ def _save_epoch(state: TrainState, config: Config, kind: str, folder: Path, is_b
     if state.epoch % config.checkpoint_frequency == 0:
         save_checkpoint(folder / f"epoch_{state.epoch - 1}.bin", content)
     save_checkpoint(folder / LATEST, content)
-
-
-def _epoch_line(
-    state: TrainState,
-    config: Config,
-    record: dict[str, float],
-    evaluations: dict[str, Evaluation],
-    is_best: bool,
-    seconds: float,
-) -> str:
-    parts = [f"epoch {state.epoch}/{config.epochs}"]
-    if "train_loss" in record:
-        parts.append(f"train loss {record['train_loss']:.2f} mpjpe(17) {record['train_mpjpe']:.1f}")
-    for name, evaluation in evaluations.items():
-        metrics = evaluation.metrics
-        parts.append(
-            f"{name} test mpjpe {metrics['mpjpe']:.1f} pa_mpjpe {metrics['pa_mpjpe']:.1f} mpve {metrics['mpve']:.1f}"
-        )
-    return " | ".join(parts) + f" mm | {seconds:.1f} s" + (" | best so far" if is_best else "")

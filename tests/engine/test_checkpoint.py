@@ -26,6 +26,12 @@ BODY_TENSORS = {
 SIZE = {"dim_feat": 16, "depth": 1}
 
 
+def read_model(model, path, size):
+    content = load_checkpoint(path)
+    load_model(model, content, path, "regressor", size)
+    return content
+
+
 @pytest.fixture
 def released(small_model, tmp_path):
     """A checkpoint as the released code writes it: `module.` prefixes, body tensors, a numpy scalar."""
@@ -44,7 +50,7 @@ class TestReleasedMeshCheckpoint:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.zero_()
-        content = load_model(model, path, "regressor", SIZE)
+        content = read_model(model, path, SIZE)
         assert content["best_jpe"] == 61.5
         assert isinstance(content["best_jpe"], float)
         for name, value in original.state_dict().items():
@@ -86,7 +92,9 @@ class TestPretrainedBackbone:
         source, model = small_model(), small_model()
         with torch.no_grad():
             source.backbone.joints_embed.weight += 1.0
-        path = self.write(source, tmp_path, **{"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)})
+        path = self.write(
+            source, tmp_path, **{"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)}
+        )
         load_pretrained(model.backbone, path)
         assert torch.equal(model.backbone.joints_embed.weight, source.backbone.joints_embed.weight)
         count = len(model.backbone.state_dict())
@@ -112,23 +120,23 @@ class TestWrongCheckpoints:
         content = {"model": small_model(dim_feat=32).state_dict(), "config": {"dim_feat": 32, "depth": 1}}
         save_checkpoint(tmp_path / "x.bin", content)
         with pytest.raises(UserError, match=r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
-            load_model(small_model(), tmp_path / "x.bin", "regressor", SIZE)
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
 
     def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path):
         save_checkpoint(tmp_path / "x.bin", {"model": build_refiner(small_config()).state_dict()})
         with pytest.raises(UserError, match="holds a refiner, expected a regressor. Use train_mesh_refine.py"):
-            load_model(small_model(), tmp_path / "x.bin", "regressor", SIZE)
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
 
     def test_backbone_for_a_mesh_model(self, small_model, tmp_path):
         save_checkpoint(tmp_path / "x.bin", {"model_pos": {}})
         with pytest.raises(UserError, match="It is a pretrained backbone: give its folder to --pretrained"):
-            load_model(small_model(), tmp_path / "x.bin", "regressor", SIZE)
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
 
     @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02garbage", b"PK\x03\x04short", pickle.dumps({"a": 1})])
     def test_damaged_files(self, tmp_path, content):
         (tmp_path / "x.bin").write_bytes(content)
         with pytest.raises(UserError, match="x.bin"):
-            load_model(torch.nn.Linear(1, 1), tmp_path / "x.bin", "regressor", {})
+            read_model(torch.nn.Linear(1, 1), tmp_path / "x.bin", {})
 
     def test_cut_short(self, small_model, tmp_path):
         save_checkpoint(tmp_path / "x.bin", {"model": small_model().state_dict()})

@@ -54,7 +54,8 @@ def test_losses_without_flip_are_those_of_the_prediction(loader, small_model, sm
 @pytest.mark.parametrize("eval_clips", ["released", "all_frames"])
 def test_batch_size_changes_nothing(loader, small_model, small_config, posed_body, eval_clips):
     results = [
-        evaluate(small_model(), loader(size, eval_clips), posed_body, small_config(), label="test") for size in (1, 3, 64)
+        evaluate(small_model(), loader(size, eval_clips), posed_body, small_config(), label="test")
+        for size in (1, 3, 64)
     ]
     for other in results[1:]:
         assert other.metrics == pytest.approx(results[0].metrics, rel=1e-6)
@@ -62,7 +63,9 @@ def test_batch_size_changes_nothing(loader, small_model, small_config, posed_bod
 
 
 def test_all_frames_scores_every_frame_once(loader, small_model, small_config, posed_body, small_dataset):
-    found = evaluate(small_model(), loader(eval_clips="all_frames"), posed_body, small_config(), label="test", keep_rows=True)
+    found = evaluate(
+        small_model(), loader(eval_clips="all_frames"), posed_body, small_config(), label="test", keep_rows=True
+    )
     assert found.metrics["frames"] == small_dataset.test.frame_count
     assert sorted(found.rows["row"]) == list(range(small_dataset.test.frame_count))
 

@@ -32,7 +32,9 @@ class TestPartialTraining:
         model = small_model()
         choose_trainable(model, ["ts_attn", "blocks_st.0.mlp_s"])
         trained = {name for name, parameter in model.backbone.named_parameters() if parameter.requires_grad}
-        assert trained == {name for name, _ in model.backbone.named_parameters() if "ts_attn" in name or "blocks_st.0.mlp_s" in name}
+        assert trained == {
+            name for name, _ in model.backbone.named_parameters() if "ts_attn" in name or "blocks_st.0.mlp_s" in name
+        }
         assert all(parameter.requires_grad for parameter in model.head.parameters())
 
     def test_frozen_parameters_are_not_in_the_optimizer(self, small_model, small_config):

