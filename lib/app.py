@@ -1,14 +1,12 @@
 """The whole program, top to bottom: what `train_mesh.py` and `train_mesh_refine.py` do."""
 
 import argparse
-import dataclasses
 import logging
 import platform
 import shlex
 import shutil
 import sys
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -16,14 +14,9 @@ import torch
 from torch import nn
 
 from lib.arguments import Task
-from lib.body.assets import BodyAssets, load_body_assets
-from lib.body.kinematics import JointKinematics
-from lib.body.smpl import PosedBody
+from lib.assembly import as_trained, build_model, build_posing, model_values, open_datasets
+from lib.body.assets import load_body_assets
 from lib.config import Config, load_config
-from lib.data.clips import Clips, cut_clips, first_clips, image_clips
-from lib.data.loader import ClipLoader
-from lib.data.mean_body import mean_body
-from lib.data.sources import SOURCES, Dataset, load_dataset
 from lib.demo.datasets import make_demo_data
 from lib.engine.checkpoint import (
     BEST,
@@ -31,7 +24,6 @@ from lib.engine.checkpoint import (
     load_checkpoint,
     load_model,
     load_pretrained,
-    refine_rotation_of,
     remove_stale_temporaries,
     restore_optimizer,
 )
@@ -42,7 +34,6 @@ from lib.engine.optimize import AveragedModel, build_optimizer, choose_trainable
 from lib.engine.summary import refinement_warnings, results_table
 from lib.engine.train import NO_BEST_YET, Posing, TrainedDataset, TrainState, train
 from lib.errors import UserError
-from lib.model.mesh import build_refiner, build_regressor
 from lib.results import write_metrics, write_predictions
 from lib.structures import BodyParams
 
@@ -50,18 +41,6 @@ logger = logging.getLogger(__name__)
 
 # A data_root that ends so is the embedded default's, and the program fills it itself.
 _DEMO_ROOT = ("data", "demo")
-# Config keys that set the model's size: a checkpoint must have been written with the same ones.
-_MODEL_KEYS = (
-    "dim_feat",
-    "dim_rep",
-    "depth",
-    "num_heads",
-    "mlp_ratio",
-    "maxlen",
-    "att_fuse",
-    "hidden_dim",
-    "num_joints",
-)
 
 
 def run(task: Task, arguments: argparse.Namespace) -> None:
@@ -76,13 +55,12 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     start = _checkpoint_to_read(arguments)
     content = load_checkpoint(start) if start else {}
     if content and task.kind == "refiner":
-        config = _as_trained(config, content, start)
+        config = as_trained(config, content, start)
     set_step_seed(arguments.seed)
-    model = _build_model(task, config, assets).to(device)
+    model = build_model(task.kind, config, assets).to(device)
     if content:
-        load_model(model, content, start, task.kind, _model_values(config))
-    posing = Posing(JointKinematics(assets).to(device), PosedBody(assets).to(device))
-    job = Job(task, arguments, config, device, model, posing)
+        load_model(model, content, start, task.kind, model_values(config))
+    job = Job(task, arguments, config, device, model, build_posing(assets, device))
     evaluations = _evaluate(job, start, content) if arguments.evaluate else _train(job, start, content)
     if evaluations:
         logger.info("%s", results_table(evaluations))
@@ -116,26 +94,9 @@ def _checkpoint_to_read(arguments: argparse.Namespace) -> Path | None:
     return Path(arguments.resume) if arguments.resume else None
 
 
-def _as_trained(config: Config, content: dict, path: Path) -> Config:
-    """The config with the rotation encoding that a refiner checkpoint was trained with."""
-    rotation = refine_rotation_of(content)
-    why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
-    logger.info("%s: refine_rotation %s, %s", path, rotation, why)
-    return dataclasses.replace(config, refine_rotation=rotation)
-
-
-def _build_model(task: Task, config: Config, assets: BodyAssets) -> nn.Module:
-    if task.kind == "refiner":
-        return build_refiner(config)
-    mean_pose, mean_betas = (
-        torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas)
-    )
-    return build_regressor(config, mean_pose, mean_betas)
-
-
 def _evaluate(job: Job, path: Path, content: dict) -> dict[str, Evaluation]:
     logger.info("%s: epoch %s, best test mpjpe %s", path, content.get("epoch", "?"), content.get("best_jpe", "?"))
-    datasets, constant = _load_datasets(job, is_training=False)
+    datasets, constant = _open_datasets(job, is_training=False)
     predictions_file = job.arguments.predictions_out
     evaluations = _evaluate_all(job, datasets, constant, keep_rows=bool(predictions_file))
     if predictions_file:
@@ -179,7 +140,7 @@ def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]
             f"--checkpoint folder, or evaluate it: python {job.task.script} --config {arguments.config} "
             f"--evaluate {folder / BEST}"
         )
-    datasets, constant = _load_datasets(job, is_training=True)
+    datasets, constant = _open_datasets(job, is_training=True)
     _prepare_folder(folder, Path(arguments.config), state.epoch)
     add_log_file(folder / "log.txt")
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -205,7 +166,7 @@ def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]
     best = folder / BEST
     if not best.is_file():
         return {}
-    load_model(model, load_checkpoint(best), best, job.task.kind, _model_values(config))
+    load_model(model, load_checkpoint(best), best, job.task.kind, model_values(config))
     logger.info("finished; what %s scores, as --evaluate does:", best)
     return _evaluate_all(job, datasets, constant)
 
@@ -227,53 +188,8 @@ def _resume(state: TrainState, path: Path, content: dict) -> None:
     logger.info("%s: going on after epoch %d, best test mpjpe so far %.2f", path, state.epoch, state.best_jpe)
 
 
-def _load_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], BodyParams | None]:
-    """The datasets that the run needs, and with `mean_pose_baseline` the mean body of the training frames."""
-    config, device, is_refiner = job.config, job.device, job.task.kind == "refiner"
-    datasets = []
-    splits = []
-    for source in SOURCES.values():
-        train_epochs = {
-            "h36m": config.warmup_h36m,
-            "coco": config.warmup_coco,
-            "pw3d": config.epochs * config.train_pw3d,
-        }[source.name]
-        is_trained = is_training and train_epochs > 0
-        is_tested = source.fps_key is not None and (is_trained or not is_training or source.name == "pw3d")
-        file = getattr(config, source.file_key)
-        if not file or not (is_trained or is_tested):
-            continue
-        path = Path(config.data_root) / file
-        dataset = load_dataset(source.name, path, sample_stride=config.sample_stride, needs_estimate=is_refiner)
-        splits.append(dataset.train)
-        train_clips, test_clips = _cut(dataset, config)
-        load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=is_refiner)
-        batch_size = config.batch_size if source.fps_key else config.batch_size_img
-        datasets.append(
-            TrainedDataset(
-                name=source.name,
-                train=load(dataset.train, train_clips, batch_size=batch_size, training=True) if is_trained else None,
-                test=load(dataset.test, test_clips, batch_size=config.batch_size) if is_tested else None,
-                train_epochs=train_epochs,
-                validated_after_training_only=source.name == "h36m",
-            )
-        )
-    if not datasets:
-        raise UserError(
-            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
-        )
-    constant = mean_body(splits[-1], device) if config.mean_pose_baseline else None
-    return datasets, constant
-
-
-def _cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips | None]:
-    """Training and test clips; a dataset of images has one-frame clips and is not tested."""
-    if dataset.source.fps_key is None:
-        return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), None
-    lengths = dataset.train.video_lengths, dataset.test.video_lengths
-    return cut_clips(
-        *lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips, limit_clips=config.limit_clips
-    )
+def _open_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], BodyParams | None]:
+    return open_datasets(job.config, job.device, is_training=is_training, with_estimate=job.task.kind == "refiner")
 
 
 def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
@@ -286,10 +202,6 @@ def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
         raise UserError(f"{folder}: cannot be written ({error.strerror}). Give another --checkpoint folder.") from error
     remove_stale_temporaries(folder)
     drop_metrics_from(folder / "metrics.jsonl", epoch)
-
-
-def _model_values(config: Config) -> dict:
-    return {key: getattr(config, key) for key in _MODEL_KEYS}
 
 
 def _meta(job: Job, checkpoint: str) -> dict:

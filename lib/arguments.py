@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -27,12 +27,21 @@ class _OneLineParser(argparse.ArgumentParser):
 
 
 def main(task: Task, argv: Sequence[str] | None = None) -> int:
-    """Parse, run, and turn what went wrong into an exit status: 2 for the user's errors, 130 for Ctrl-C."""
-    try:
+    """Parse and run; the exit status, see `run_reporting_errors`."""
+
+    def parse_and_run() -> None:
         arguments = parse_arguments(task, argv)
         from lib.app import run  # imports PyTorch, which --help and a mistyped flag need not wait for
 
         run(task, arguments)
+
+    return run_reporting_errors(parse_and_run)
+
+
+def run_reporting_errors(program: Callable[[], None]) -> int:
+    """Run and turn what went wrong into an exit status: 2 for the user's errors, 130 for Ctrl-C, 0 otherwise."""
+    try:
+        program()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """Backbone and head joined: the two models that are trained, and how a Config builds them."""
 
+import torch
 from torch import Tensor, nn
 
 from lib.config import Config
@@ -11,32 +12,41 @@ from lib.structures import BodyParams
 class MeshRegressor(nn.Module):
     """Keypoint clips -> bodies."""
 
-    def __init__(self, backbone: DSTformer, head: SMPLHead):
+    def __init__(self, backbone: DSTformer, head: SMPLHead, is_bf16: bool = False):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.is_bf16 = is_bf16
 
     def forward(self, keypoints: Tensor) -> BodyParams:
         """Keypoints (B, T, K, 3) -> rotations (B, T, J, 3, 3) and betas (B, T, 10)."""
-        return self.head(self.backbone.representation(keypoints))
+        return self.head(_represent(self.backbone, keypoints, self.is_bf16))
 
 
 class MeshRefiner(nn.Module):
     """Keypoint clips and another estimator's bodies -> better bodies."""
 
-    def __init__(self, backbone: DSTformer, head: ResidualHead):
+    def __init__(self, backbone: DSTformer, head: ResidualHead, is_bf16: bool = False):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.is_bf16 = is_bf16
 
     def forward(self, keypoints: Tensor, estimate: BodyParams) -> BodyParams:
         """Keypoints (B, T, K, 3) and an estimate (B, T, ...) -> rotations (B, T, J, 3, 3) and betas (B, T, 10)."""
-        return self.head(self.backbone.representation(keypoints), estimate)
+        return self.head(_represent(self.backbone, keypoints, self.is_bf16), estimate)
+
+
+def _represent(backbone: DSTformer, keypoints: Tensor, is_bf16: bool) -> Tensor:
+    """The backbone's features in the input's precision; only what is inside the backbone may be bf16."""
+    with torch.autocast(keypoints.device.type, torch.bfloat16, enabled=is_bf16):
+        features = backbone.representation(keypoints)
+    return features.to(keypoints.dtype)
 
 
 def build_backbone(config: Config) -> DSTformer:
     """A backbone with fresh weights. Its 3D pose `head` is in every checkpoint but unused here: it gets no gradient."""
-    return DSTformer(
+    backbone = DSTformer(
         dim_feat=config.dim_feat,
         dim_rep=config.dim_rep,
         depth=config.depth,
@@ -46,15 +56,20 @@ def build_backbone(config: Config) -> DSTformer:
         num_joints=config.num_joints,
         att_fuse=config.att_fuse,
     )
+    if config.compile:
+        # Block by block: they are alike, so that a few are compiled and the rest reuse them.
+        for block in (*backbone.blocks_st, *backbone.blocks_ts):
+            block.compile()
+    return backbone
 
 
 def build_regressor(config: Config, mean_pose_6d: Tensor, mean_betas: Tensor) -> MeshRegressor:
     """A MeshRegressor with fresh weights; `mean_pose_6d` (144,) and `mean_betas` (10,) are the body files' mean."""
     head = SMPLHead(config.dim_rep, config.num_joints, config.hidden_dim, config.dropout, mean_pose_6d, mean_betas)
-    return MeshRegressor(build_backbone(config), head)
+    return MeshRegressor(build_backbone(config), head, is_bf16=config.precision == "bf16")
 
 
 def build_refiner(config: Config) -> MeshRefiner:
     """A MeshRefiner with fresh weights."""
     head = ResidualHead(config.dim_rep, config.num_joints, config.hidden_dim, config.dropout, config.refine_rotation)
-    return MeshRefiner(build_backbone(config), head)
+    return MeshRefiner(build_backbone(config), head, is_bf16=config.precision == "bf16")

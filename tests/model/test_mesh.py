@@ -140,3 +140,16 @@ def test_builders_follow_the_config(build_config):
         assert model.head.dropout.p == 0.3
     assert not hasattr(build_refiner(build_config(att_fuse=False)).backbone, "ts_attn")
     assert build_refiner(build_config(refine_rotation="rows")).head.head_pose.weight.any()
+
+
+class TestPrecision:
+    def test_bf16_stays_inside_the_backbone_and_near_fp32(self, build_config):
+        torch.manual_seed(0)
+        model = build_regressor(build_config(), torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(24), torch.zeros(10)).eval()
+        keypoints = torch.rand(2, 9, 17, 3)
+        expected = model(keypoints)
+        model.is_bf16 = True
+        found = model(keypoints)
+        assert found.rotations.dtype == torch.float32
+        assert not torch.equal(found.rotations, expected.rotations)
+        torch.testing.assert_close(found.rotations, expected.rotations, atol=0.02, rtol=0)

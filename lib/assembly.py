@@ -1,0 +1,109 @@
+"""Puts a run's parts together: the model, the body, and the datasets as loaders."""
+
+import dataclasses
+import logging
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lib.body.assets import BodyAssets
+from lib.body.kinematics import JointKinematics
+from lib.body.smpl import PosedBody
+from lib.config import Config
+from lib.data.clips import Clips, cut_clips, first_clips, image_clips
+from lib.data.loader import ClipLoader
+from lib.data.mean_body import mean_body
+from lib.data.sources import SOURCES, Dataset, load_dataset
+from lib.engine.checkpoint import refine_rotation_of
+from lib.engine.train import Posing, TrainedDataset
+from lib.errors import UserError
+from lib.model.mesh import build_refiner, build_regressor
+from lib.structures import BodyParams
+
+logger = logging.getLogger(__name__)
+
+# Config keys that set the model's size: a checkpoint must have been written with the same ones.
+_MODEL_KEYS = (
+    "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
+)  # fmt: skip
+
+
+def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
+    """A `regressor` or `refiner` with fresh weights."""
+    if kind == "refiner":
+        return build_refiner(config)
+    mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
+    return build_regressor(config, *mean)
+
+
+def build_posing(assets: BodyAssets, device: torch.device) -> Posing:
+    """The body on a device, with and without vertices."""
+    return Posing(JointKinematics(assets).to(device), PosedBody(assets).to(device))
+
+
+def model_values(config: Config) -> dict:
+    """The config's keys that set the model's size."""
+    return {key: getattr(config, key) for key in _MODEL_KEYS}
+
+
+def as_trained(config: Config, content: dict, path: Path) -> Config:
+    """The config with the rotation encoding that a refiner checkpoint was trained with."""
+    rotation = refine_rotation_of(content)
+    why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
+    logger.info("%s: refine_rotation %s, %s", path, rotation, why)
+    return dataclasses.replace(config, refine_rotation=rotation)
+
+
+def open_datasets(
+    config: Config, device: torch.device, *, is_training: bool, with_estimate: bool = False
+) -> tuple[list[TrainedDataset], BodyParams | None]:
+    """The datasets that a run needs, and with `mean_pose_baseline` the mean body of the last one's training frames.
+
+    Raises `UserError` if the config names none, or a file is missing or wrong.
+    """
+    load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
+    datasets = []
+    constant = None
+    for source in SOURCES.values():
+        train_epochs = {
+            "h36m": config.warmup_h36m,
+            "coco": config.warmup_coco,
+            "pw3d": config.epochs * config.train_pw3d,
+        }[source.name]
+        is_trained = is_training and train_epochs > 0
+        is_tested = source.is_video and (is_trained or not is_training or source.name == "pw3d")
+        file = getattr(config, source.file_key)
+        if not file or not (is_trained or is_tested):
+            continue
+        path = Path(config.data_root) / file
+        dataset = load_dataset(source.name, path, sample_stride=config.sample_stride, needs_estimate=with_estimate)
+        train_clips, test_clips = _cut(dataset, config)
+        batch_size = config.batch_size if source.is_video else config.batch_size_img
+        if config.mean_pose_baseline:
+            constant = mean_body(dataset.train, device)
+        datasets.append(
+            TrainedDataset(
+                name=source.name,
+                train=load(dataset.train, train_clips, batch_size=batch_size, training=True) if is_trained else None,
+                test=load(dataset.test, test_clips, batch_size=config.batch_size) if is_tested else None,
+                train_epochs=train_epochs,
+                validated_after_training_only=source.name == "h36m",
+            )
+        )
+    if not datasets:
+        raise UserError(
+            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
+        )
+    return datasets, constant
+
+
+def _cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips | None]:
+    """Training and test clips; a dataset of images has one-frame clips and is not tested."""
+    if not dataset.source.is_video:
+        return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), None
+    lengths = dataset.train.video_lengths, dataset.test.video_lengths
+    return cut_clips(
+        *lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips, limit_clips=config.limit_clips
+    )

@@ -1,0 +1,79 @@
+"""Draws one test clip of a config, its input keypoints and the bodies that a checkpoint predicts, as a PNG.
+
+    python -m tools.draw_test_clip --evaluate checkpoint/mesh/MB_demo/best_epoch.bin --out clip.png
+
+The clip is the one with the median error of the split, unless --clip names another.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+import torch
+
+from lib.arguments import run_reporting_errors
+from lib.assembly import build_model, build_posing, model_values, open_datasets
+from lib.body.assets import load_body_assets
+from lib.config import load_config
+from lib.engine.checkpoint import load_checkpoint, load_model
+from lib.engine.device import choose_device
+from lib.errors import UserError
+from lib.metrics import mpjpe_mm
+from lib.render.picture import save_clip_picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="configs/mesh/MB_demo.yaml", metavar="FILE")
+    parser.add_argument("--evaluate", required=True, metavar="FILE", help="checkpoint")
+    parser.add_argument("--dataset", default="pw3d", choices=("h36m", "pw3d"))
+    parser.add_argument("--clip", type=int, metavar="N", help="number of the clip in the test split")
+    parser.add_argument("--out", default="clip.png", metavar="FILE")
+    arguments = parser.parse_args()
+
+    config = load_config(arguments.config)
+    device = choose_device("auto")
+    assets = load_body_assets(config.data_root)
+    posing = build_posing(assets, device)
+    model = build_model("regressor", config, assets).to(device).eval()
+    content = load_checkpoint(arguments.evaluate)
+    load_model(model, content, arguments.evaluate, "regressor", model_values(config))
+    datasets, _ = open_datasets(config, device, is_training=False)
+    loaders = {dataset.name: dataset.test for dataset in datasets}
+    if arguments.dataset not in loaders:
+        raise UserError(f"--dataset {arguments.dataset}: not in {arguments.config}. Expected one of {sorted(loaders)}.")
+    loader = loaders[arguments.dataset]
+    chosen = arguments.clip
+    if chosen is None:
+        chosen = _median_clip(model, posing, loader)
+    if not 0 <= chosen < loader.clip_count:
+        raise UserError(f"--clip {chosen}: expected 0 to {loader.clip_count - 1}.")
+    batch = loader.gather(torch.tensor([chosen]))
+    with torch.inference_mode():
+        pred, target = posing.body(model(*batch.inputs)), posing.body(batch.target)
+        errors = mpjpe_mm(pred.joints_mm, target.joints_mm)[0]
+    frames = np.linspace(0, len(errors) - 1, 6).round().astype(int)
+    save_clip_picture(
+        arguments.out,
+        batch.inputs.keypoints[0].cpu().numpy(),
+        pred.vertices_mm[0].cpu().numpy(),
+        assets.faces,
+        target.vertices_mm[0].cpu().numpy(),
+        frames=frames,
+        captions=[f"MPJPE {errors[frame]:.0f} mm" for frame in frames],
+        note="Stand-in body (not SMPL) and synthetic motion." if "demo" in config.data_root else "",
+    )
+
+
+def _median_clip(model, posing, loader) -> int:
+    """The clip whose error is in the middle of the split's."""
+    with torch.inference_mode():
+        errors = [
+            mpjpe_mm(posing.kinematics(model(*batch.inputs)), posing.kinematics(batch.target)).mean(dim=1)
+            for batch in loader.batches()
+        ]
+    return int(torch.cat(errors).argsort()[loader.clip_count // 2])
+
+
+if __name__ == "__main__":
+    sys.exit(run_reporting_errors(main))
