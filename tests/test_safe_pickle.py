@@ -91,6 +91,17 @@ def test_other_byte_orders_and_ordered_dicts(protocol, load_bytes):
     assert type(loaded[1]) is dict and list(loaded[1]) == ["b", "a"]
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_defaultdict_is_a_dict_without_its_default(protocol, load_bytes):
+    made = collections.defaultdict(dict, {"a": {"b": 1}})
+    loaded = load_bytes(pickle.dumps(made, protocol))
+    assert type(loaded) is dict and loaded == {"a": {"b": 1}}
+    with pytest.raises(UserError, match=r"it holds a value of type object, which is not data"):
+        load_bytes(pickle.dumps({"a": dict}, protocol))
+    with pytest.raises(UserError, match=r"it names (os|posix|nt)\.system"):
+        load_bytes(pickle.dumps(collections.defaultdict(os.system), protocol))
+
+
 def test_numpy_1_and_python_2_names(load_bytes):
     array = np.arange(200, 230, dtype="u1")
     by_numpy_1 = pickle.dumps(array, 2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
@@ -129,8 +140,8 @@ CALLS = {
     "numpy function": (Call(np.load, ("x.npy",)), r"it names numpy\.load"),
     "a class as value": ({"a": np.ndarray}, r"it holds a value of type object, which is not data"),
     "a function as value": ([np.zeros(1).__reduce__()[0]], r"it holds a value of type method, which is not data"),
-    "a dtype as value": ({"a": np.dtype("f4")}, r"it holds a value of type _LoadedDtype, which is not data"),
-    "a dtype in an object array": (np.array([np.dtype("f4")], dtype=object), r"_LoadedDtype, which is not data"),
+    "a dtype as value": ({"a": np.dtype("f4")}, r"it holds a value of type LoadedDtype, which is not data"),
+    "a dtype in an object array": (np.array([np.dtype("f4")], dtype=object), r"LoadedDtype, which is not data"),
     "structured array": (np.zeros(2, [("a", "f4")]), r"it holds an array of type 'V4'"),
     "date array": (np.zeros(2, "M8[s]"), r"it holds an array of type 'M8'"),
     "other array class": (numpy_array("f4", (1,), b"abcd", cls=set), r"it holds an array of an unknown class"),
@@ -306,7 +317,7 @@ def test_stand_ins_take_state_and_are_checked(protocol, load_bytes):
     assert type(loaded) is StandIn and same(np.arange(3), loaded.x) and loaded.y == [1]
     with pytest.raises(UserError, match=r"it names (posix|nt)\.system"):
         load_bytes(pickle.dumps(Foreign(x=Call(os.system, ("true",))), protocol), extra_classes=extra)
-    with pytest.raises(UserError, match="_LoadedDtype, which is not data"):
+    with pytest.raises(UserError, match="LoadedDtype, which is not data"):
         load_bytes(pickle.dumps(Foreign(x=[np.dtype("f4")]), protocol), extra_classes=extra)
     with pytest.raises(UserError, match=r"it names .*Foreign"):
         load_bytes(pickle.dumps(Foreign(), protocol), extra_classes=stand_in)

@@ -74,7 +74,9 @@ class Split:
     video_names: list[str]  # empty for images
     video_lengths: np.ndarray  # (videos,) int64 frames kept
     video_file_rows: np.ndarray  # (videos,) int64 where each starts in the file, before striding
+    video_file_lengths: np.ndarray  # (videos,) int64 frames in the file
     sample_stride: int
+    estimate_state: np.ndarray | None = None  # (F,) int8 of lib.data.predictions; None: the file's own estimate
 
     @property
     def frame_count(self) -> int:
@@ -115,7 +117,8 @@ class Dataset(NamedTuple):
 def load_dataset(name: str, path: str | Path, *, sample_stride: int = 1, needs_estimate: bool = False) -> Dataset:
     """Read a dataset file of SOURCES[name], every `sample_stride`-th frame of it.
 
-    `needs_estimate`: the file must hold another estimator's `pred_smpl_pose` and `pred_smpl_shape` too.
+    `needs_estimate`: the file must hold another estimator's `pred_smpl_pose` and `pred_smpl_shape` too; if not
+    asked for they are not kept, as where lib.data.predictions gives others.
     Raises UserError for a file that cannot be read, or whose arrays are not what the contract says.
     """
     source = SOURCES[name]
@@ -159,13 +162,13 @@ class _SplitReader:
             estimate_pose = self.numbers("pred_smpl_pose", pose_shape, largest=LARGEST_ANGLE)
             estimate_betas = self.numbers("pred_smpl_shape", (BETA_COUNT,))
         if self.source.is_video:
-            names, lengths, file_rows = self.videos()
+            names, lengths, file_rows, file_lengths = self.videos()
         else:
             names, lengths = [], np.ones(len(keypoints_px), dtype=np.int64)
-            file_rows = np.arange(len(keypoints_px)) * self.sample_stride
+            file_rows, file_lengths = np.arange(len(keypoints_px)) * self.sample_stride, lengths
         return Split(
             self.source.name, self.name, keypoints_px, confidence, self.image_size(), smpl_pose, smpl_shape,
-            estimate_pose, estimate_betas, names, lengths, file_rows, self.sample_stride,
+            estimate_pose, estimate_betas, names, lengths, file_rows, file_lengths, self.sample_stride,
         )  # fmt: skip
 
     def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
@@ -199,17 +202,17 @@ class _SplitReader:
             self.fail(key, f"lies between {lowest:.3g} and {highest:.3g}", "pixels, not normalised coordinates")
         return values
 
-    def videos(self) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Name, kept frames and first row in the file of each run of frames with one name."""
+    def videos(self) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+        """Name, kept frames, first row and frames in the file of each run of frames with one name."""
         names = self.text("source")
         if isinstance(names, list):
             changes = list(compress(count(1), map(ne, islice(names, 1, None), names)))
         else:
             changes = np.flatnonzero(names[1:] != names[:-1]) + 1
-        starts = np.concatenate([[0], changes]).astype(np.int64)
+        bounds = np.concatenate([[0], changes, [len(names)]]).astype(np.int64)
         # Kept rows before row r: r / stride, rounded up.
-        kept = np.diff(-(-np.append(starts, len(names)) // self.sample_stride))
-        starts, kept = starts[kept > 0], kept[kept > 0]
+        kept = np.diff(-(-bounds // self.sample_stride))
+        starts, lengths, kept = bounds[:-1][kept > 0], np.diff(bounds)[kept > 0], kept[kept > 0]
         video_names = [str(names[start]) for start in starts]
         if len(set(video_names)) < len(video_names):
             logger.warning(
@@ -217,7 +220,7 @@ class _SplitReader:
                 self.path,
                 self.name,
             )
-        return video_names, kept, starts
+        return video_names, kept, starts, lengths
 
     def image_size(self) -> Tensor:
         if self.source.image_size is not None:
@@ -260,7 +263,9 @@ class _SplitReader:
             return self.arrays.pop(key)
         advice = "the arrays of a released dataset file"
         if key.startswith("pred_"):
-            advice = "another estimator's bodies to refine, as in mesh_det_*_w_hybrik_pred*.pkl"
+            advice = "another estimator's bodies to refine, as in mesh_det_*_w_hybrik_pred*.pkl, or " + (
+                "--predictions" if self.source.is_video else "no images: --set dt_file_coco=null"
+            )
         elif key == "camera_name":
             advice = "the camera of each frame, which gives the image size"
         return self.fail(key, "is missing", advice)

@@ -239,3 +239,17 @@ def test_every_source_names_its_config_keys():
         "coco": ("dt_file_coco", None, False),
         "pw3d": ("dt_file_pw3d", "fps_pw3d", True),
     }
+
+
+def test_where_an_estimate_may_come_from_is_said(make_content, write_pickle):
+    for name, advice in (("pw3d", r"or --predictions; fix"), ("coco", r"or no images: --set dt_file_coco=null; fix")):
+        content = make_content(name)
+        del content["train"]["pred_smpl_pose"]
+        with pytest.raises(UserError, match=advice):
+            load_dataset(name, write_pickle(content), needs_estimate=True)
+
+
+@pytest.mark.parametrize("stride", [1, 7])
+def test_the_frames_of_each_video_in_the_file_are_known(stride, make_content, write_pickle):
+    split = load_dataset("pw3d", write_pickle(make_content("pw3d")), sample_stride=stride).train
+    assert split.video_file_lengths.tolist() == [40, 9, 16, 33]
