@@ -189,7 +189,14 @@ def _resume(state: TrainState, path: Path, content: dict) -> None:
 
 
 def _open_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], BodyParams | None]:
-    return open_datasets(job.config, job.device, is_training=is_training, with_estimate=job.task.kind == "refiner")
+    is_refiner = job.task.kind == "refiner"
+    return open_datasets(
+        job.config,
+        job.device,
+        is_training=is_training,
+        with_estimate=is_refiner,
+        predictions_path=job.arguments.predictions if is_refiner else None,
+    )
 
 
 def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:

@@ -15,6 +15,7 @@ from lib.config import Config
 from lib.data.clips import Clips, cut_clips, first_clips, image_clips
 from lib.data.loader import ClipLoader
 from lib.data.mean_body import mean_body
+from lib.data.predictions import attach_predictions, check_videos, load_predictions, usable_clips
 from lib.data.sources import SOURCES, Dataset, load_dataset
 from lib.engine.checkpoint import refine_rotation_of
 from lib.engine.train import Posing, TrainedDataset
@@ -57,12 +58,20 @@ def as_trained(config: Config, content: dict, path: Path) -> Config:
 
 
 def open_datasets(
-    config: Config, device: torch.device, *, is_training: bool, with_estimate: bool = False
+    config: Config,
+    device: torch.device,
+    *,
+    is_training: bool,
+    with_estimate: bool = False,
+    predictions_path: str | None = None,
 ) -> tuple[list[TrainedDataset], BodyParams | None]:
     """The datasets that a run needs, and with `mean_pose_baseline` the mean body of the last one's training frames.
 
+    `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
     Raises `UserError` if the config names none, or a file is missing or wrong.
     """
+    predictions = load_predictions(predictions_path) if predictions_path else None
+    opened = []
     load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
     datasets = []
     constant = None
@@ -78,7 +87,13 @@ def open_datasets(
         if not file or not (is_trained or is_tested):
             continue
         path = Path(config.data_root) / file
-        dataset = load_dataset(source.name, path, sample_stride=config.sample_stride, needs_estimate=with_estimate)
+        is_in_file = with_estimate and (predictions is None or not source.is_video)
+        dataset = load_dataset(source.name, path, sample_stride=config.sample_stride, needs_estimate=is_in_file)
+        if predictions is not None:
+            splits = [name for name, is_needed in (("train", is_trained), ("test", is_tested)) if is_needed]
+            fps = getattr(config, source.fps_key) if source.is_video else 0.0
+            dataset = attach_predictions(dataset, predictions, fps, splits)
+        opened.append(dataset)
         train_clips, test_clips = _cut(dataset, config)
         batch_size = config.batch_size if source.is_video else config.batch_size_img
         if config.mean_pose_baseline:
@@ -92,6 +107,8 @@ def open_datasets(
                 validated_after_training_only=source.name == "h36m",
             )
         )
+    if predictions is not None and opened:
+        check_videos(predictions, opened)
     if not datasets:
         raise UserError(
             "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
@@ -104,6 +121,9 @@ def _cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips | None]:
     if not dataset.source.is_video:
         return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), None
     lengths = dataset.train.video_lengths, dataset.test.video_lengths
-    return cut_clips(
-        *lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips, limit_clips=config.limit_clips
+    train, test = cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips)
+    # First what can be used, then the limit: a dry run of a file that covers few videos is then not empty.
+    return tuple(
+        first_clips(usable_clips(clips, split), config.limit_clips)
+        for clips, split in ((train, dataset.train), (test, dataset.test))
     )

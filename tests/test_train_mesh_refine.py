@@ -1,0 +1,165 @@
+"""The refiner's script as a user runs it: three rows an evaluation, any estimator's file, both rotation encodings."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lib.arguments import main
+from train_mesh_refine import REFINER
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def config_file(demo_folder, tmp_path):
+    """Writes a config of a tiny refiner on the small demo data; keyword arguments change keys."""
+
+    def write(**changes) -> str:
+        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo_refine_hybrik.yaml").read_text())
+        values |= {
+            "data_root": str(demo_folder), "epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size": 8,
+            "batch_size_img": 64, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24,
+            "clip_len": 8, "dropout": 0.1, "ema": 0,
+        }  # fmt: skip
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(values | changes))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def call(capsys):
+    def _call(*arguments: str):
+        status = main(REFINER, arguments)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return _call
+
+
+@pytest.fixture
+def untrained(config_file, call, tmp_path):
+    """Config and checkpoint of a refiner that has learnt nothing: it was trained with rates of 0."""
+    config = config_file(lr_backbone=0, lr_head=0, weight_decay=0)
+    status, _, error = call("--config", config, "-c", str(tmp_path / "run"), "--set", "limit_clips=8")
+    assert status == 0, error
+    return config, tmp_path / "run" / "best_epoch.bin"
+
+
+def evaluate(call, tmp_path, config, checkpoint, *more) -> dict:
+    out = tmp_path / "metrics.json"
+    status, output, error = call("--config", config, "-e", str(checkpoint), "--metrics_out", str(out), *more)
+    assert status == 0, error
+    return json.loads(out.read_text()) | {"printed": output}
+
+
+def test_untrained_refiner_returns_its_input(untrained, call, tmp_path):
+    metrics = evaluate(call, tmp_path, *untrained, "--set", "flip=False")
+    for name in ("h36m", "pw3d"):
+        rows = metrics[name]
+        assert rows["refined"] == {key: rows[key] for key in rows["refined"]}
+        for metric in ("mpjpe", "pa_mpjpe", "mpve", "accel_error"):
+            assert rows["refined"][metric] == pytest.approx(rows["input"][metric], abs=0.02), (name, metric)
+            mean, low, high = rows["difference"][metric]
+            assert low <= mean <= high
+            assert mean == pytest.approx(rows["refined"][metric] - rows["input"][metric], abs=1e-6)
+
+
+def test_training_prints_and_stores_three_rows(config_file, call, tmp_path):
+    status, output, error = call("--config", config_file(), "-c", str(tmp_path / "run"))
+    assert status == 0, error
+    for row in ("input estimator", "refined", "difference"):
+        assert output.count(f"pw3d, {row}") == 2  # after the epoch, and at the end
+    assert re.search(r"pw3d, difference .*\[[+-][\d.]+, [+-][\d.]+\]", output)
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert set(line["refinement_pw3d"]) == {"input", "refined", "difference"}
+
+
+def test_a_refiner_that_harms_says_so(config_file, call, tmp_path, untrained):
+    content = torch.load(untrained[1], weights_only=True)
+    content["model"]["head.head_pose.bias"] += 0.3
+    torch.save(content, tmp_path / "worse.bin")
+    metrics = evaluate(call, tmp_path, untrained[0], tmp_path / "worse.bin")
+    assert metrics["pw3d"]["difference"]["mpjpe"][1] > 0
+    assert re.search(r"warning: pw3d: refining makes the estimate worse: MPJPE [\d.]+ instead of", metrics["printed"])
+
+
+def test_released_checkpoint_is_run_with_rows(untrained, call, tmp_path):
+    content = torch.load(untrained[1], weights_only=True)
+    state = {f"module.{name}": value for name, value in content["model"].items()}
+    torch.save({"epoch": 1, "lr": [0, 0], "optimizer": {}, "model": state, "best_jpe": 1.0}, tmp_path / "released.bin")
+    metrics = evaluate(call, tmp_path, untrained[0], tmp_path / "released.bin")
+    assert "refine_rotation rows, as released checkpoints are, since it records none" in metrics["printed"]
+    # Rows read as columns are another rotation altogether.
+    assert metrics["pw3d"]["difference"]["pa_mpjpe"][0] > 50
+    assert metrics["meta"]["config"]["refine_rotation"] == "rows"
+
+
+def test_predictions_file_replaces_the_estimate(untrained, call, tmp_path, demo_folder):
+    config, checkpoint = untrained
+    # The truth as predictions: an input without error.
+    from lib.data.sources import load_dataset
+
+    tables = []
+    for name in ("h36m", "pw3d"):
+        split = load_dataset(name, demo_folder / f"mesh_det_{name}.pkl").test
+        video, frame = split.locate(np.arange(split.frame_count))
+        tables.append((video, frame, split.smpl_pose.numpy(), split.smpl_shape.numpy()))
+    video, frame, poses, betas = (np.concatenate(column) for column in zip(*tables, strict=True))
+    np.savez(tmp_path / "truth.npz", video=video, frame=frame, poses=poses, betas=betas)
+    metrics = evaluate(call, tmp_path, config, checkpoint, "--predictions", str(tmp_path / "truth.npz"), "--set", "flip=False")
+    assert metrics["pw3d"]["input"]["mpve"] < 0.1
+    assert metrics["pw3d"]["refined"]["mpjpe"] < 0.1
+
+    # Every second frame of the first video left out: borrowed from a neighbour and not scored.
+    kept = ~((video == video[-1]) & (frame % 2 == 1))
+    np.savez(tmp_path / "part.npz", video=video[kept], frame=frame[kept], poses=poses[kept], betas=betas[kept])
+    fewer = evaluate(call, tmp_path, config, checkpoint, "--predictions", str(tmp_path / "part.npz"))
+    assert 0 < fewer["pw3d"]["frames"] < metrics["pw3d"]["frames"]
+
+
+def test_own_predictions_can_be_refined(untrained, call, tmp_path):
+    config, checkpoint = untrained
+    out = tmp_path / "predictions.npz"
+    first = evaluate(call, tmp_path, config, checkpoint, "--set", "flip=False", "--predictions_out", str(out))
+    again = evaluate(call, tmp_path, config, checkpoint, "--set", "flip=False", "--predictions", str(out))
+    assert again["pw3d"]["input"]["mpjpe"] == pytest.approx(first["pw3d"]["refined"]["mpjpe"], abs=0.02)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"poses": lambda poses: poses * 57.3}, "radians"),
+            ({"poses": lambda poses: poses * np.nan}, "finite"),
+            ({"betas": lambda betas: betas[:-1]}, "betas"),
+            ({"video": lambda video: np.char.add(video, "x")}, "video"),
+            ({"fps": lambda _: 12.5}, "12.5"),
+        ],
+    )
+    def test_wrong_predictions(self, untrained, call, tmp_path, change, message):
+        config, checkpoint = untrained
+        out = tmp_path / "predictions.npz"
+        evaluate(call, tmp_path, config, checkpoint, "--set", "limit_clips=4", "--predictions_out", str(out))
+        with np.load(out) as file:
+            arrays = {name: file[name] for name in ("video", "frame", "poses", "betas", "dataset")}
+        for name, edit in change.items():
+            arrays[name] = edit(arrays.get(name))
+        np.savez(out, **arrays)
+        status, _, error = call("--config", config, "-e", str(checkpoint), "--predictions", str(out))
+        assert status == 2
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        assert message in error.lower()
+
+    def test_regressor_checkpoint(self, config_file, call, tmp_path):
+        torch.save({"model": {"head.head_shape.weight": torch.zeros(1)}}, tmp_path / "x.bin")
+        status, _, error = call("--config", config_file(), "-e", str(tmp_path / "x.bin"))
+        assert status == 2
+        assert "holds a regressor, expected a refiner. Use train_mesh.py" in error
