@@ -7,7 +7,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    {"errors", "config", "structures", "files", "intervals", "safe_pickle", "safe_joblib", "pickle_names", "pickle_scan"},
+    {
+        "errors",
+        "config",
+        "structures",
+        "files",
+        "intervals",
+        "safe_pickle",
+        "safe_joblib",
+        "pickle_names",
+        "pickle_scan",
+    },
     {"geometry"},
     {"body"},
     {"model", "losses", "metrics", "data", "engine"},
@@ -45,7 +55,11 @@ def layer_of(part: str) -> int:
     return next(number for number, parts in enumerate(LAYERS) if part in parts)
 
 
-@pytest.mark.parametrize("path", [path for path in modules() if path != ROOT / "lib/__init__.py"], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if path != ROOT / "lib/__init__.py"],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_imports_go_one_way(path):
     own = part_of(path)
     for other in imported_parts(path) - {own}:

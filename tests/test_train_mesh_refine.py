@@ -113,7 +113,9 @@ def test_predictions_file_replaces_the_estimate(untrained, call, tmp_path, demo_
         tables.append((video, frame, split.smpl_pose.numpy(), split.smpl_shape.numpy()))
     video, frame, poses, betas = (np.concatenate(column) for column in zip(*tables, strict=True))
     np.savez(tmp_path / "truth.npz", video=video, frame=frame, poses=poses, betas=betas)
-    metrics = evaluate(call, tmp_path, config, checkpoint, "--predictions", str(tmp_path / "truth.npz"), "--set", "flip=False")
+    metrics = evaluate(
+        call, tmp_path, config, checkpoint, "--predictions", str(tmp_path / "truth.npz"), "--set", "flip=False"
+    )
     assert metrics["pw3d"]["input"]["mpve"] < 0.1
     assert metrics["pw3d"]["refined"]["mpjpe"] < 0.1
 

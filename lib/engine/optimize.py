@@ -42,7 +42,8 @@ def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     ]
     if config.opt == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    # Fused: one pass over each parameter, which for a small model is a tenth of a step.
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rates(config: Config, epoch: int, step: int, total_steps: int) -> tuple[float, float]:
