@@ -130,8 +130,8 @@ def read_smpl(path: Path) -> dict:
     }
 
 
-class _ChumpyNode:
-    """Takes the place of any chumpy class: keeps the stored state, computes nothing when read."""
+class _StoredObject:
+    """Takes the place of a class that is not to be imported: keeps the stored state, computes nothing when read."""
 
     kind = ""
 
@@ -143,17 +143,12 @@ class _ChumpyNode:
             self.__dict__.update(state)
 
 
-class _SparseMatrix:
-    """Takes the place of scipy's sparse matrix classes, whose pickled layout depends on scipy's version."""
+class _ChumpyNode(_StoredObject):
+    """Any chumpy class."""
 
-    kind = ""
 
-    def __init__(self, *_args, **_kwargs):
-        pass
-
-    def __setstate__(self, state):
-        if isinstance(state, dict):
-            self.__dict__.update(state)
+class _SparseMatrix(_StoredObject):
+    """A sparse matrix class of scipy's, whose pickled layout depends on scipy's version."""
 
     def to_dense(self) -> np.ndarray:
         state = self.__dict__
