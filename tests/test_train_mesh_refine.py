@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from lib.arguments import main
+from lib.data.sources import load_dataset
 from train_mesh_refine import REFINER
 
 ROOT = Path(__file__).parent.parent
@@ -101,17 +102,45 @@ def test_released_checkpoint_is_run_with_rows(untrained, call, tmp_path):
     assert metrics["meta"]["config"]["refine_rotation"] == "rows"
 
 
-def test_predictions_file_replaces_the_estimate(untrained, call, tmp_path, demo_folder):
-    config, checkpoint = untrained
-    # The truth as predictions: an input without error.
-    from lib.data.sources import load_dataset
-
+def truth_of(demo_folder, *splits: str) -> list[np.ndarray]:
+    """Ground truth as predictions, an input without error: video, frame, poses, betas."""
     tables = []
     for name in ("h36m", "pw3d"):
-        split = load_dataset(name, demo_folder / f"mesh_det_{name}.pkl").test
-        video, frame = split.locate(np.arange(split.frame_count))
-        tables.append((video, frame, split.smpl_pose.numpy(), split.smpl_shape.numpy()))
-    video, frame, poses, betas = (np.concatenate(column) for column in zip(*tables, strict=True))
+        dataset = load_dataset(name, demo_folder / f"mesh_det_{name}.pkl")
+        for split in (getattr(dataset, name) for name in splits):
+            video, frame = split.locate(np.arange(split.frame_count))
+            tables.append((video, frame, split.smpl_pose.numpy(), split.smpl_shape.numpy()))
+    return [np.concatenate(column) for column in zip(*tables, strict=True)]
+
+
+def test_predictions_file_serves_training_too(config_file, call, tmp_path, demo_folder):
+    names = ("video", "frame", "poses", "betas")
+    np.savez(tmp_path / "truth.npz", **dict(zip(names, truth_of(demo_folder, "train", "test"), strict=True)))
+    # Files without an estimator's output of their own, and none for images.
+    config = config_file(dt_file_h36m="mesh_det_h36m.pkl", dt_file_pw3d="mesh_det_pw3d.pkl", dt_file_coco=None)
+    arguments = ("--config", config, "-c", str(tmp_path / "run"), "--predictions", str(tmp_path / "truth.npz"))
+    status, output, error = call(*arguments, "--set", "limit_clips=8")
+    assert status == 0, error
+    row = re.search(r"pw3d, input estimator +64 +([\d.]+)", output)
+    assert float(row[1]) < 0.1
+
+
+def test_a_resumed_run_equals_an_unbroken_one(config_file, call, tmp_path):
+    config = config_file(lr_schedule="exponential", warmup_h36m=2, warmup_coco=0)
+    for folder, epochs in (("unbroken", 2), ("resumed", 1), ("resumed", 2)):
+        more = ("--set", "limit_clips=16", "--set", f"epochs={epochs}")
+        status, _, error = call("--config", config, "-c", str(tmp_path / folder), *more)
+        assert status == 0, error
+    found, expected = (
+        torch.load(tmp_path / name / "latest_epoch.bin", weights_only=True)["model"] for name in ("resumed", "unbroken")
+    )
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_predictions_file_replaces_the_estimate(untrained, call, tmp_path, demo_folder):
+    config, checkpoint = untrained
+    video, frame, poses, betas = truth_of(demo_folder, "test")
     np.savez(tmp_path / "truth.npz", video=video, frame=frame, poses=poses, betas=betas)
     metrics = evaluate(
         call, tmp_path, config, checkpoint, "--predictions", str(tmp_path / "truth.npz"), "--set", "flip=False"
