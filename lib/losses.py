@@ -15,6 +15,7 @@ from torch import Tensor
 from lib.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
 from lib.body.smpl import relative_to_root
 from lib.config import LAMBDA_OF_TERM, Config
+from lib.geometry.constants import constant_tensor
 from lib.geometry.rotation import rotation_angle
 from lib.structures import BodyParams
 
@@ -141,11 +142,4 @@ def parameter_norm(pred: BodyParams) -> Tensor:
 
 
 def _take(values: Tensor, rows: tuple[int, ...]) -> Tensor:
-    return values.index_select(-2, _indices(rows, values.device))
-
-
-@functools.cache
-def _indices(rows: tuple[int, ...], device: torch.device) -> Tensor:
-    # Made once, since a copy to the device waits for it; and never as an inference tensor, which autograd refuses.
-    with torch.inference_mode(False):
-        return torch.tensor(rows, device=device)
+    return values.index_select(-2, constant_tensor(rows, values.device))

@@ -10,6 +10,7 @@ import torch
 from lib import losses
 from lib.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
 from lib.config import LAMBDA_OF_TERM, Config
+from lib.geometry.constants import constant_tensor
 from lib.geometry.rotation import axis_angle_to_matrix
 from lib.losses import compute_losses, weighted_total
 from lib.structures import BodyParams
@@ -224,7 +225,7 @@ class TestAllTerms:
 
     def test_training_after_evaluation(self):
         # Index tensors are made once: those made while evaluating must serve training too.
-        losses._indices.cache_clear()
+        constant_tensor.cache_clear()
         arguments = random_arguments()
         with torch.inference_mode():
             compute_losses(*arguments, "L1")

@@ -4,25 +4,24 @@ The mirror plane is x = 0. A mirrored rotation M R M with M = diag(-1, 1, 1) kee
 and z; limbs change names.
 """
 
-import functools
-
 import torch
 from torch import Tensor
 
 from lib.body.skeleton import H36M_MIRROR_ORDER, SMPL_JOINT_COUNT, SMPL_MIRROR_ORDER
+from lib.geometry.constants import constant_tensor
 from lib.structures import BodyMesh, BodyParams, MeshInputs, RefineInputs
 
 
 def mirror_keypoints(keypoints: Tensor) -> Tensor:
     """(..., K, C) keypoints whose first channel is x around an image centre of 0; other channels are kept."""
-    signs = _constant((-1.0, *[1.0] * (keypoints.shape[-1] - 1)), keypoints.device, keypoints.dtype)
+    signs = constant_tensor((-1.0, *[1.0] * (keypoints.shape[-1] - 1)), keypoints.device, keypoints.dtype)
     return keypoints[..., _order(H36M_MIRROR_ORDER, keypoints), :] * signs
 
 
 def mirror_axis_angle(pose: Tensor) -> Tensor:
     """(..., J, 3) or (..., 72) axis-angle."""
     joints = pose.reshape(*pose.shape[:-1], SMPL_JOINT_COUNT, 3) if pose.shape[-1] == SMPL_JOINT_COUNT * 3 else pose
-    signs = _constant((1.0, -1.0, -1.0), joints.device, joints.dtype)
+    signs = constant_tensor((1.0, -1.0, -1.0), joints.device, joints.dtype)
     mirrored = joints[..., _order(SMPL_MIRROR_ORDER, joints), :] * signs
     return mirrored.reshape(pose.shape)
 
@@ -30,7 +29,7 @@ def mirror_axis_angle(pose: Tensor) -> Tensor:
 def mirror_rotations(rotations: Tensor) -> Tensor:
     """(..., J, 3, 3) rotation matrices."""
     # M R M changes the sign of exactly the entries that mix x with y or z.
-    signs = _constant(((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)), rotations.device, rotations.dtype)
+    signs = constant_tensor(((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)), rotations.device, rotations.dtype)
     return rotations[..., _order(SMPL_MIRROR_ORDER, rotations), :, :] * signs
 
 
@@ -64,11 +63,4 @@ def average_mesh(first: BodyMesh, second: BodyMesh) -> BodyMesh:
 
 
 def _order(order: tuple[int, ...], like: Tensor) -> Tensor:
-    return _constant(order, like.device, torch.int64)
-
-
-@functools.cache
-def _constant(values: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
-    # Made once, since a copy to the device waits for it; and never as an inference tensor, which autograd refuses.
-    with torch.inference_mode(False):
-        return torch.tensor(values, device=device, dtype=dtype)
+    return constant_tensor(order, like.device, torch.int64)
