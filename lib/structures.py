@@ -7,6 +7,7 @@ coordinates in [-1, 1] unless named `_px`.
 
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 
@@ -45,3 +46,23 @@ class Batch(NamedTuple):
     frames: Tensor  # (B, T) int64 row of each frame in its split's arrays
     videos: Tensor  # (B,) int64 number of each clip's video in its split
     counted: Tensor  # (B, T) bool, False for frames that are padding or already counted by another clip
+
+
+class VideoCamera(NamedTuple):
+    """A pinhole camera without distortion. Its axes: x right, y down, z forward, metres."""
+
+    focal_px: float
+    centre_px: tuple[float, float]
+    image_size: tuple[int, int]  # width, height in pixels
+
+
+class Track(NamedTuple):
+    """One person of a video, F frames in the order of time; numbers may be missing from `frame_ids`: long gaps."""
+
+    name: str
+    frame_ids: np.ndarray  # (F,) int64, counted from 0 in the video
+    poses: np.ndarray  # (F, 72) float32 axis-angle, radians, camera axes
+    betas: np.ndarray  # (10,) float32, one shape for the whole track
+    trans_m: np.ndarray  # (F, 3) float32, added to the posed body to place it in camera axes
+    confidence: np.ndarray  # (F,) float32 in [0, 1], mean of the keypoints'; 0 where interpolated
+    interpolated: np.ndarray  # (F,) bool, True where no keypoints were given
