@@ -5,7 +5,6 @@ its own; the file is in the page cache, so that the disk is not what is measured
 """
 
 import pickle
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import describe, median_ratio, parser, report, table
+from benchmarks.timing import describe, median_ratio, parser, peak_growth_mib, report, table
 from lib.data.sources import CAMERA_IMAGE_SIZES
 
 FRAMES = {"train": 1_559_752, "test": 566_920}
@@ -82,24 +81,25 @@ def write_file(path: Path, scale: float = 1.0) -> float:
     return total / 2**20
 
 
-def _read(side: str, path: Path) -> tuple[float, float]:
-    """Seconds, and peak memory in MiB beyond what the imports took."""
+def _read(side: str, path: Path) -> tuple[float, int]:
+    """Seconds, and by how many MiB the reading raises memory at its peak."""
     if side == "ours":
         from lib.data.clips import cut_clips
         from lib.data.loader import ClipLoader
         from lib.data.sources import load_dataset
-    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
-    if side == "plain":
+
+    def plain():
         with path.open("rb") as file:
-            kept = pickle.loads(file.read())
-    else:
+            return pickle.loads(file.read())
+
+    def ours():
         dataset = load_dataset("h36m", path)
         clips, _ = cut_clips(dataset.train.video_lengths, dataset.test.video_lengths, 16, 8)
-        kept = ClipLoader(dataset.train, clips, batch_size=128, training=True)
-    seconds = time.perf_counter() - began
-    del kept
-    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024
+        return ClipLoader(dataset.train, clips, batch_size=128, training=True)
+
+    began = time.perf_counter()
+    mib = peak_growth_mib(plain if side == "plain" else ours)
+    return time.perf_counter() - began, mib
 
 
 if __name__ == "__main__":

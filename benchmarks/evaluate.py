@@ -8,7 +8,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks import setting
 from benchmarks.plain import PlainBody, PlainDataset, plain_evaluate
-from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, report, table
+from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, peak_growth_mib, report, table
 from lib.data.clips import Clips
 from lib.data.loader import ClipLoader
 from lib.engine.evaluate import evaluate
@@ -37,9 +36,7 @@ def main() -> None:
     device = torch.device(arguments.device)
     passes = _passes(arguments.size, arguments.clips, arguments.times, device)
     if arguments.peak:
-        before = _start_of_peak_mib()
-        passes[arguments.peak]()
-        print(_status_mib("VmHWM") - before)
+        print(peak_growth_mib(passes[arguments.peak]))
         return
     found = {name: run() for name, run in passes.items()}
     times = interleaved_ms(passes, device, arguments.rounds, warm_up=0)
@@ -86,17 +83,6 @@ class _OnDevice:
     def __iter__(self):
         for batch in self.loader:
             yield {name: value.to(self.device) for name, value in batch.items()}
-
-
-def _start_of_peak_mib() -> int:
-    """Forget the highest memory so far (Linux: proc(5), clear_refs), and say what is in use now."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status_mib("VmRSS")
-
-
-def _status_mib(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
 
 
 def _peak_of(side: str, times_over: int, arguments) -> int:

@@ -58,6 +58,19 @@ def matrix_flops(device: torch.device, dtype: torch.dtype = torch.float32, size:
     return 2 * size**3 / (min(times) / 1e3)
 
 
+def peak_growth_mib(function: Callable[[], object]) -> int:
+    """By how many MiB a call raises this process's memory at its peak (Linux: proc(5), clear_refs and status)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status_mib("VmRSS")
+    function()
+    return _status_mib("VmHWM") - before
+
+
+def _status_mib(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
+
+
 def describe(device: torch.device) -> str:
     """Device, versions and date, for the head of a table."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{_processor()}, CPU"
