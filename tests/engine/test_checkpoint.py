@@ -143,7 +143,7 @@ class TestWrongCheckpoints:
         whole = (tmp_path / "x.bin").read_bytes()
         for part in (0.1, 0.5, 0.99):
             (tmp_path / "x.bin").write_bytes(whole[: int(len(whole) * part)])
-            with pytest.raises(UserError, match=r"x\.bin: (refused|not a readable)"):
+            with pytest.raises(UserError, match=r"x\.bin ends early \(it has \d+ bytes and no directory"):
                 load_checkpoint(tmp_path / "x.bin")
 
     def test_code_in_a_checkpoint_is_not_run(self, tmp_path):
@@ -154,7 +154,7 @@ class TestWrongCheckpoints:
                 return os.mkdir, (str(marker),)
 
         torch.save({"model": Hostile()}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match=r"x.bin: refused, it asks for posix.mkdir"):
+        with pytest.raises(UserError, match=r"x.bin: refused, nothing in it was run: it names posix.mkdir"):
             load_checkpoint(tmp_path / "x.bin")
         assert not marker.exists()
 
