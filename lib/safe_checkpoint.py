@@ -146,6 +146,8 @@ def _read_zip(archive: zipfile.ZipFile, file_bytes: int) -> Any:
     if len(roots) != 1:
         raise _NotACheckpoint("it is a zip archive without one data.pkl")
     root = roots[0]
+    if root.count("/") != 1 or root == "../" or not all(name.startswith(root) for name in members):
+        raise Refused("its members are not in one folder")
     if f"{root}constants.pkl" in members:
         raise Refused("it is a TorchScript archive, which holds code")
     if len(members) < len(archive.infolist()):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lib import safe_joblib
-from lib.safe_npz import NoArraysError, read_npz
 from lib.errors import UserError
+from lib.safe_npz import NoArraysError, read_npz
 
 WHAT = "predictions"
 ARRAYS = {

@@ -81,14 +81,17 @@ def load_body_assets(data_root: Path | str) -> BodyAssets:
     regressor_path = data_root / REGRESSOR_FILE
     regressor = read_joint_regressor(regressor_path, H36M_JOINT_COUNT)
     _warn_if_rows_do_not_sum_to_one(regressor, regressor_path)
-    mean_path = data_root / MEAN_PARAMS_FILE
-    _require_file(mean_path)
-    mean = read_npz(mean_path, ("pose", "shape"), what="the mean parameters")
-    return BodyAssets(
-        **smpl,
-        J_regressor_h36m=regressor,
-        mean_pose_6d=_checked(mean["pose"].reshape(-1), (SMPL_JOINT_COUNT * 6,), mean_path, "'pose'"),
-        mean_betas=_checked(mean["shape"].reshape(-1), (BETA_COUNT,), mean_path, "'shape'"),
+    mean_pose_6d, mean_betas = read_mean_params(data_root / MEAN_PARAMS_FILE)
+    return BodyAssets(**smpl, J_regressor_h36m=regressor, mean_pose_6d=mean_pose_6d, mean_betas=mean_betas)
+
+
+def read_mean_params(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Pose (144,) in 6D and betas (10,), float64. Raises `UserError` as `load_body_assets` does."""
+    _require_file(path)
+    mean = read_npz(path, ("pose", "shape"), what="the mean parameters")
+    return (
+        _checked(mean["pose"].reshape(-1), (SMPL_JOINT_COUNT * 6,), path, "'pose'"),
+        _checked(mean["shape"].reshape(-1), (BETA_COUNT,), path, "'shape'"),
     )
 
 

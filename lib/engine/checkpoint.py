@@ -108,16 +108,21 @@ def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, mod
     `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size; `path` is for
     messages. Raises `UserError` if the checkpoint is of another kind or size.
     """
-    if "model" not in content:
-        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
-        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
-    weights = mesh_weights(content["model"])
-    found = "refiner" if "head.head_shape.weight" not in weights else "regressor"
+    found = kind_of(content, path)
     if found != kind:
         script = {"regressor": "train_mesh.py", "refiner": "train_mesh_refine.py"}[found]
         raise UserError(f"{path}: holds a {found}, expected a {kind}. Use {script} for it.")
+    weights = mesh_weights(content["model"])
     _require_fit(model, weights, path, content.get("config", {}), model_values)
     model.load_state_dict(weights)
+
+
+def kind_of(content: dict, path: Path | str) -> str:
+    """`regressor` or `refiner`. Raises `UserError` if the checkpoint is not of a mesh model."""
+    if "model" not in content:
+        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
+        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
+    return "regressor" if "head.head_shape.weight" in mesh_weights(content["model"]) else "refiner"
 
 
 def refine_rotation_of(content: dict) -> str:
@@ -195,7 +200,9 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: Path 
 def _settings(own: dict, group: dict) -> dict:
     """An optimizer group with the file's rates; what depends on the machine and PyTorch's version stays our own."""
     chosen = dict(own, params=group["params"])
-    for key in {"lr", "betas", "eps", "weight_decay", "momentum"} & own.keys():
+    for key in ("lr", "betas", "eps", "weight_decay", "momentum"):
+        if key not in own:
+            continue
         if key not in group:
             raise ValueError(f"no {key} in it, so another optimizer wrote it")
         values = group[key] if key == "betas" else (group[key],)
@@ -207,19 +214,19 @@ def _settings(own: dict, group: dict) -> dict:
 
 def _parameter_state(state: dict, parameter: Tensor, is_adam: bool) -> dict[str, Tensor | None]:
     """One parameter's moments, of its shape."""
-    checked = {name: state[name] for name in (("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",))}
-    for value in checked.values():
+    moments = {name: state[name] for name in (("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",))}
+    for value in moments.values():
         if value is None and not is_adam:  # SGD before its first step
             continue
         if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != parameter.shape:
             found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"a state of {found} for {tuple(parameter.shape)}")
-    if is_adam:
-        step = float(state["step"])  # a number before PyTorch 1.12
-        if not 0 <= step < math.inf:
-            raise ValueError(f"step {step}")
-        checked["step"] = torch.tensor(step)
-    return checked
+    if not is_adam:
+        return moments
+    step = float(state["step"])  # a number before PyTorch 1.12
+    if not 0 <= step < math.inf:
+        raise ValueError(f"step {step}")
+    return {"step": torch.tensor(step), **moments}
 
 
 def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str, written: dict, wanted: dict) -> None:
