@@ -41,5 +41,3 @@ def array_of(value: Any) -> np.ndarray:
         return np.asarray(value)
     except ValueError:
         raise ValueError("a list of unequal rows") from None
-    except OverflowError:
-        raise ValueError("numbers too large") from None

@@ -28,7 +28,6 @@ _DTYPES = {
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
 }  # fmt: skip
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def load_torch_file(path: str | Path, *, what: str) -> Any:
@@ -171,7 +170,8 @@ def _read_zip(archive: zipfile.ZipFile, file_bytes: int) -> Any:
 
 
 def _read_legacy(data: mmap.mmap) -> Any:
-    if data[: len(_LEGACY_START)] != _LEGACY_START:
+    # The first pickle is that number; the place depends on the protocol.
+    if _LEGACY_MAGIC.to_bytes(10, "little") not in data[:32]:
         if data[:2] == b"PK":
             raise Truncated(f"it has {len(data)} bytes and no directory, which ends a zip archive")
         raise _NotACheckpoint(f"its content starts {data[:12]!r}")
@@ -192,6 +192,8 @@ def _read_legacy(data: mmap.mmap) -> Any:
         raise Refused("its list of storages is not that of its tensors")
     places = {}
     for key in keys:
+        if data.tell() + 8 > len(data):
+            raise Truncated(f"it has {len(data)} bytes")
         count = int.from_bytes(data.read(8), "little")
         size = storages[key].count * storages[key].dtype.itemsize
         if count != storages[key].count:
