@@ -3,9 +3,8 @@
     python -m tools.fuzz_readers --count 10000 --seed 0
 
 Only two outcomes are right: the file is accepted, or it is refused with a UserError. Whatever else happens (another
-exception, a crash, more than 1 GiB, more than 10 s of processor time, a
-system call that reading does not need) is counted as a failure,
-and its file and traceback are kept under --failures. Exit status 1 if there was one. Needs Linux.
+exception, a crash, more than 1 GiB, more than 10 s of processor time, a system call that reading does not need) is
+counted as a failure, and its file and traceback are kept under --failures. Exit status 1 if there was one. Needs Linux.
 """
 
 import argparse

@@ -18,6 +18,7 @@ from tools.fuzz.mutations import mutate
 ACCEPTED, REFUSED = "accepted", "refused"
 MEMORY_BYTES = 1 << 30  # that one file may take beyond what the process has
 SECONDS = 10  # of processor time
+STUCK_SECONDS = 300
 # What Python reports before it does any of these; reading a file needs none.
 _FORBIDDEN_EVENTS = (
     "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod",
@@ -49,7 +50,7 @@ def try_cases(kind: Kind, files: Sequence[bytes], seed: Sequence[int], cases: ra
         died = ""
         while cases:
             try:
-                if not receiver.poll(6 * SECONDS):
+                if not receiver.poll(STUCK_SECONDS):
                     died = "stuck"
                     process.kill()
                 else:
