@@ -6,7 +6,6 @@ contract, section 5).
 
 import contextlib
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ LATEST, BEST = "latest_epoch.bin", "best_epoch.bin"
 BODY_PREFIX = "head.smpl."
 # The last three parameters of the released head group belong to the body model and are never trained.
 BODY_PARAMETER_COUNT = 3
+# Below it a number of the file is a float, and neither nan nor infinite.
+_LARGEST = 1e300
 
 
 def load_checkpoint(path: Path | str) -> dict:
@@ -85,7 +86,7 @@ _KINDS = {
     "optimizer": (lambda value: isinstance(value, dict), "an optimizer's state"),
     "epoch": (_is_count, "a whole number"),
     "step": (_is_count, "a whole number"),
-    "best_jpe": (lambda value: isinstance(value, int | float | np.floating) and math.isfinite(value), "a number"),
+    "best_jpe": (lambda value: isinstance(value, int | float | np.floating) and abs(value) < _LARGEST, "a number"),
     "config": (
         lambda value: (
             isinstance(value, dict)
@@ -206,7 +207,8 @@ def _settings(own: dict, group: dict) -> dict:
         if key not in group:
             raise ValueError(f"no {key} in it, so another optimizer wrote it")
         values = group[key] if key == "betas" else (group[key],)
-        if not all(isinstance(value, int | float) and 0 <= value < math.inf for value in values):
+        limit = 1 if key == "betas" else _LARGEST
+        if not all(isinstance(value, int | float) and 0 <= value < limit for value in values):
             raise ValueError(f"{key} is not a number")
         chosen[key] = tuple(values) if key == "betas" else group[key]
     return chosen
@@ -224,7 +226,7 @@ def _parameter_state(state: dict, parameter: Tensor, is_adam: bool) -> dict[str,
     if not is_adam:
         return moments
     step = float(state["step"])  # a number before PyTorch 1.12
-    if not 0 <= step < math.inf:
+    if not 0 <= step < _LARGEST:
         raise ValueError(f"step {step}")
     return {"step": torch.tensor(step), **moments}
 
@@ -232,7 +234,7 @@ def _parameter_state(state: dict, parameter: Tensor, is_adam: bool) -> dict[str,
 def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str, written: dict, wanted: dict) -> None:
     own = model.state_dict()
     problems = [f"'{name}' is missing" for name in own if name not in weights]
-    problems += [f"'{name}' is not in this model" for name in weights if name not in own]
+    problems += [f"'{name[:80]}' is not in this model" for name in weights if name not in own]
     problems += [
         f"'{name}' has shape {tuple(weights[name].shape)}, expected {tuple(own[name].shape)}"
         for name in own
