@@ -6,6 +6,7 @@ contract, section 5).
 
 import contextlib
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and 0 <= value < 1 << 53
 
 
+def _is_score(value: Any) -> bool:
+    return _is_count(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
+
+
 def _is_plain(value: Any) -> bool:
     """Whether it is what a config key may hold."""
     if isinstance(value, list):
@@ -86,7 +91,7 @@ _KINDS = {
     "optimizer": (lambda value: isinstance(value, dict), "an optimizer's state"),
     "epoch": (_is_count, "a whole number"),
     "step": (_is_count, "a whole number"),
-    "best_jpe": (lambda value: isinstance(value, int | float | np.floating) and abs(value) < _LARGEST, "a number"),
+    "best_jpe": (_is_score, "a number"),
     "config": (
         lambda value: (
             isinstance(value, dict)
