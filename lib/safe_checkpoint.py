@@ -1,7 +1,7 @@
 """Reads PyTorch's checkpoint files as data: tensors, numbers, text and builtin containers, and nothing else.
 
-torch.load, restricted or not, is not asked: it also builds sparse, meta and quantised tensors, sets aside whatever
-size a file claims, and before 2.13 read beyond the data of a storage that claimed more. Here a tensor is numbers in
+torch.load, restricted or not, is not asked: it also builds sparse, meta and quantised tensors, unpacks compressed
+members, and sets aside whatever size a file of the old layout claims. Here a tensor is numbers in
 memory, as many as the file holds. Layouts: `torch/serialization.py` of PyTorch 0.4 to 2.13, that is a zip archive of
 `data.pkl` and one stored member a storage, or before 1.6 five pickles and then the storages.
 """
@@ -117,7 +117,7 @@ class _Unpickler(FrugalUnpickler):
     dispatch: ClassVar = dict(FrugalUnpickler.dispatch)
 
     def __init__(self, stream, stream_bytes: int, check_storage: Callable[[_Storage], None]):
-        # Python 2's text in files of old.
+        # utf-8 is for Python 2's text, in files of old.
         super().__init__(stream, stream_bytes, AllowedNames(_torch_name), encoding="utf-8")
         self.check_storage = check_storage
 

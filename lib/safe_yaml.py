@@ -69,7 +69,7 @@ _Loader.add_constructor("!include", _include)
 
 
 def _read(path: Path, including: tuple[Path, ...], opened: list[Path]) -> object:
-    where = f"{str(path)[:200]}"
+    where = str(path)[:200]
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -254,8 +254,8 @@ lambda_av: 0
 lambda_pose: 1000
 lambda_shape: 1
 lambda_norm: 20
-loss_type: !include loss_type.yaml
-""".replace("!include loss_type.yaml", "L1")
+loss_type: L1
+"""
 
 
 def _npz(save: Callable, arrays: dict[str, np.ndarray]) -> bytes:
