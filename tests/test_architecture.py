@@ -17,12 +17,13 @@ LAYERS = (
         "safe_joblib",
         "pickle_names",
         "pickle_scan",
+        "origin",
     },
     {"geometry"},
     {"body"},
     {"model", "losses", "metrics", "data", "engine"},
     {"demo", "render"},
-    {"results", "assembly", "app", "arguments"},
+    {"results", "assembly", "start", "check", "app", "arguments"},
 )
 APART = ("model", "data", "engine")
 LONGEST = 300

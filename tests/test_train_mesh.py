@@ -81,7 +81,8 @@ def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
     assert "train_mpve is sampled every 2 steps" in trained.stdout
     assert "constant mean body" in trained.stdout
     names = {path.name for path in folder.iterdir()}
-    assert names == {"latest_epoch.bin", "best_epoch.bin", "metrics.jsonl", "logs", "log.txt", "tiny.yaml"}
+    written = {"latest_epoch.bin", "best_epoch.bin", "metrics.jsonl", "logs", "log.txt", "run.lock", "tiny.yaml"}
+    assert names == written
 
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]

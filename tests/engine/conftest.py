@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lib.config import Config
-from lib.engine.train import Posing
+from lib.engine.state import Posing
 from lib.model.mesh import build_regressor
 
 

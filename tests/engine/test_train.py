@@ -6,7 +6,9 @@ from lib.data.loader import ClipLoader
 from lib.engine.checkpoint import load_checkpoint
 from lib.engine.device import set_step_seed
 from lib.engine.optimize import build_optimizer
-from lib.engine.train import TrainedDataset, TrainState, mirror_some, train, training_losses
+from lib.engine.state import Run, TrainedDataset, TrainState
+from lib.engine.step import mirror_some, training_losses
+from lib.engine.train import train
 from lib.errors import UserError
 
 
@@ -31,10 +33,7 @@ def run(dataset, small_model, small_config, posing, tmp_path):
             model = small_model(**changes)
             state = TrainState(model, build_optimizer(model, config), None)
         (tmp_path / folder).mkdir(exist_ok=True)
-        train(
-            state, [dataset], posing, config,
-            kind="regressor", folder=tmp_path / folder, seed=0, print_freq=100, device=torch.device("cpu"),
-        )  # fmt: skip
+        train(state, [dataset], Run(config, posing, "regressor", tmp_path / folder, 0, 100, torch.device("cpu")))
         return state
 
     return _run
