@@ -52,8 +52,8 @@ def needed_files(
         NeededFile(
             path,
             what,
-            f"{WHERE_FROM[path.with_suffix('.pkl').name if path == smpl else path.name]} and put it there, or set data_root "
-            f"in the config; data/README.md lists all files, and configs/mesh/MB_demo.yaml runs without any.",
+            f"{WHERE_FROM[SMPL_FILE if path == smpl else path.name]}; put it there, or set data_root in the config. "
+            "data/README.md lists all files; configs/mesh/MB_demo.yaml runs without any.",
         )
         for path, what in bodies
     ]

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from lib.errors import UserError
 
 _HEADINGS = ("state", "what", "where", "found")
-_WIDTHS = (7, 20, 34, 53)  # with two blanks between them 120
+_WIDTHS = (7, 21, 40, 46)  # with two blanks between them 120
 
 
 class Finding(NamedTuple):
