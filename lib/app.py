@@ -14,7 +14,6 @@ from torch import nn
 from lib.arguments import Task
 from lib.assembly import build_posing, model_values, open_datasets
 from lib.body.assets import load_body_assets
-from lib.check.files import NeededFile
 from lib.check.findings import require_all
 from lib.check.machine import space_finding
 from lib.check.report import check_run, files_of_run, quick_findings
@@ -92,7 +91,10 @@ def _prepare(task: Task, arguments: argparse.Namespace, config: Config, device: 
         make_demo_data(data_root)
     assets = load_body_assets(data_root)
     model = start_model(task, arguments, config, assets, content, device)
-    origin = _origin(task, arguments, config, files_of_run(arguments, config))
+    files = [file.path for file in files_of_run(arguments, config)]
+    if not arguments.evaluate and content:
+        files.remove(checkpoint_to_read(arguments))  # another one each time
+    origin = _origin(task, arguments, config, files)
     return Job(task, arguments, config, device, model, build_posing(assets, device), origin), content
 
 
@@ -203,7 +205,7 @@ def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
     drop_metrics_from(folder / "metrics.jsonl", epoch)
 
 
-def _origin(task: Task, arguments: argparse.Namespace, config: Config, files: list[NeededFile]) -> dict:
+def _origin(task: Task, arguments: argparse.Namespace, config: Config, files: list[Path]) -> dict:
     """What checkpoints and metrics files record besides the config: text and numbers only."""
     return {
         "seed": arguments.seed,
@@ -212,7 +214,7 @@ def _origin(task: Task, arguments: argparse.Namespace, config: Config, files: li
         "git_revision": git_revision(),
         "protocol": PROTOCOL,
         "clips": config.eval_clips,
-        "files": fingerprints(file.path for file in files),
+        "files": fingerprints(files),
     }
 
 

@@ -3,10 +3,10 @@
     python -m tools.kill_and_resume --config configs/mesh/MB_demo.yaml --folder /tmp/killed --kills 50 --set epochs=2
 
 Each kill is a SIGKILL after a random time of up to a third of what the unbroken run took, so that a run is killed
-several times before it ends. After each, `latest_epoch.bin` is
-either not there yet or loads; after the last resume, weights, averaged weights, optimizer, best checkpoint, metrics and
-TensorBoard points equal the unbroken run's, bit for bit. A checkpoint after nearly every step
-(`checkpoint_minutes`) makes kills fall into writing, too. Needs a CPU; the runs are forked, so each starts at once.
+several times before it ends. After each, `latest_epoch.bin` is either not there yet or loads; after the last resume,
+weights, averaged weights, optimizer, best checkpoint, metrics and TensorBoard points equal the unbroken run's, bit for
+bit. A checkpoint after nearly every step (`checkpoint_minutes`) makes kills fall into writing, too. The runs are forked
+from this process, so that each starts at once.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from lib.arguments import main as run_script
 from lib.engine.checkpoint import BEST, LATEST, load_checkpoint
 from train_mesh import REGRESSOR
 
-_CHECKPOINT_EVERY_MINUTES = 0.002
+_CHECKPOINT_EVERY_MINUTES = 0.0005
 _COMPARED = ("epoch", "step", "skipped_steps", "lr", "best_jpe", "model", "model_in_training", "optimizer")
 
 
@@ -48,20 +48,23 @@ def main() -> int:
     began = time.monotonic()
     _require(_wait(_start(options, unbroken)) == 0, f"the unbroken run failed, see {unbroken}.txt")
     seconds = time.monotonic() - began
+    epochs = load_checkpoint(unbroken / LATEST)["epoch"]
     kills = finished = before_first = inside_epoch = in_writing = 0
     while kills < arguments.kills:
         folder = arguments.folder / f"killed_{finished}"
-        while True:
+        epoch = 0
+        while epoch < epochs:
             process = _start(options, folder)
             # Beyond the last kill wanted, the run is left alone.
             status = _wait(process, draw.uniform(0, seconds / 3) if kills < arguments.kills else None)
-            if status == 0:
-                break
-            _require(status == -signal.SIGKILL, f"exit status {status} after {kills} kills, see {folder}.txt")
-            kills += 1
-            in_writing += any(folder.glob(".*.bin.*"))
+            _require(status in (0, -signal.SIGKILL), f"exit status {status} after {kills} kills, see {folder}.txt")
+            if status:
+                kills += 1
+                in_writing += any(folder.glob(".*.bin.*"))
             if (folder / LATEST).exists():
-                inside_epoch += "progress" in load_checkpoint(folder / LATEST)
+                content = load_checkpoint(folder / LATEST)
+                epoch = content["epoch"]
+                inside_epoch += "progress" in content
             else:
                 before_first += 1
         _compare(folder, unbroken)
