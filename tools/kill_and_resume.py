@@ -2,8 +2,8 @@
 
     python -m tools.kill_and_resume --config configs/mesh/MB_demo.yaml --folder /tmp/killed --kills 50 --set epochs=2
 
-Each kill is a SIGKILL after a random time of up to a third of what the unbroken run took, so that a run is killed
-several times before it ends. After each, `latest_epoch.bin` is either not there yet or loads; after the last resume,
+Each kill is a SIGKILL after a random time of up to --within seconds, by default a third of what the unbroken run took, so
+that a run is killed several times before it ends. After each, `latest_epoch.bin` is either not there yet or loads; after the last resume,
 weights, averaged weights, optimizer, best checkpoint, metrics and TensorBoard points equal the unbroken run's, bit for
 bit. A checkpoint after nearly every step (`checkpoint_minutes`) makes kills fall into writing, too. The runs are forked
 from this process, so that each starts at once.
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--config", required=True, metavar="FILE")
     parser.add_argument("--folder", required=True, type=Path, metavar="DIR", help="new folder for the runs")
     parser.add_argument("--kills", type=int, default=50, metavar="N")
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="longest time to a kill")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the times of the kills")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     arguments = parser.parse_args()
@@ -56,7 +57,9 @@ def main() -> int:
         while epoch < epochs:
             process = _start(options, folder)
             # Beyond the last kill wanted, the run is left alone.
-            status = _wait(process, draw.uniform(0, seconds / 3) if kills < arguments.kills else None)
+            status = _wait(
+                process, draw.uniform(0, arguments.within or seconds / 3) if kills < arguments.kills else None
+            )
             _require(status in (0, -signal.SIGKILL), f"exit status {status} after {kills} kills, see {folder}.txt")
             if status:
                 kills += 1

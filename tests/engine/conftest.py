@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from lib.config import Config
-from lib.engine.state import Posing
+from lib.data.clips import cut_clips
+from lib.data.loader import ClipLoader
+from lib.engine.checkpoint import LATEST, load_checkpoint
+from lib.engine.optimize import AveragedModel, build_optimizer
+from lib.engine.signals import StopRequest
+from lib.engine.state import Posing, Run, TrainedDataset, TrainState, restore, restore_progress
+from lib.engine.train import train
 from lib.model.mesh import build_regressor
 
 
@@ -38,3 +44,41 @@ def small_model(assets, small_config):
         return build_regressor(small_config(**changes), pose, betas)
 
     return make
+
+
+@pytest.fixture
+def dataset(small_dataset):
+    lengths = small_dataset.train.video_lengths, small_dataset.test.video_lengths
+    train_clips, test_clips = cut_clips(*lengths, 8, 4, limit_clips=12)
+    return TrainedDataset(
+        name="pw3d",
+        train=ClipLoader(small_dataset.train, train_clips, batch_size=4, training=True),
+        test=ClipLoader(small_dataset.test, test_clips, batch_size=4),
+        train_epochs=100,
+        validated_after_training_only=False,
+    )
+
+
+@pytest.fixture
+def run(dataset, small_model, small_config, posing, tmp_path):
+    """Trains into a folder of this name, from `state` or anew; keyword arguments change config keys."""
+
+    def _run(folder="run", state=None, stop=None, **changes):
+        config = small_config(**changes)
+        if state is None:
+            model = small_model(**changes)
+            state = TrainState(
+                model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None
+            )
+        folder = tmp_path / folder
+        folder.mkdir(exist_ok=True)
+        run = Run(config, posing, "regressor", folder, 0, 100, torch.device("cpu"), stop or StopRequest())
+        if (folder / LATEST).exists() and state.epoch == 0:
+            content = load_checkpoint(folder / LATEST)
+            state.model.load_state_dict(content["model"])
+            restore(state, content, folder / LATEST)
+            restore_progress(state, content, folder / LATEST, [dataset], run)
+        train(state, [dataset], run)
+        return state
+
+    return _run
