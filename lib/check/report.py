@@ -11,9 +11,9 @@ from lib.arguments import Task
 from lib.assembly import DatasetOpener, UsedDataset, used_datasets
 from lib.body.assets import SMPL_FILE, BodyAssets, load_body_assets
 from lib.body.kinematics import JointKinematics
-from lib.check.files import NeededFile, file_findings, needed_files
 from lib.check.findings import Finding, from_error, table
 from lib.check.machine import device_findings, folder_finding, lock_findings, space_finding
+from lib.check.needed_files import NeededFile, file_findings, needed_files
 from lib.check.values import body_findings, split_findings
 from lib.config import Config
 from lib.demo.datasets import is_demo_root, make_demo_data
