@@ -147,7 +147,7 @@ def _train(job: Job, content: dict) -> dict[str, Evaluation]:
     )
     if content:
         start = checkpoint_to_read(arguments)
-        _say_what_changed(content.get("origin"), job.origin, start)
+        say_what_changed(content.get("origin"), job.origin, start)
         restore_progress(state, content, start, datasets, run)
     _prepare_folder(folder, Path(arguments.config), state.epoch)
     add_log_file(folder / "log.txt")
@@ -222,7 +222,7 @@ def _command(task: Task) -> str:
     return shlex.join(["python", task.script, *sys.argv[1:]])
 
 
-def _say_what_changed(before: object, now: dict, path: Path) -> None:
+def say_what_changed(before: object, now: dict, path: Path) -> None:
     """Warn of what may keep a resumed run from being the unbroken one's equal."""
     if not isinstance(before, dict):
         return

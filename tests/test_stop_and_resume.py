@@ -1,6 +1,7 @@
 """The script as it is stopped: by Ctrl-C, by a cluster, by a power cut, by a second one in the same folder."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import torch
+
+from lib.app import say_what_changed
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -75,16 +78,18 @@ def test_killed_at_random_times_a_run_ends_as_the_unbroken_one(config_file, tmp_
     assert result.stdout.startswith("3 kills survived")
 
 
-def test_other_data_or_versions_are_said_on_resuming(trained, call, config_file, tmp_path):
-    content = torch.load(trained[1] / "latest_epoch.bin", weights_only=True)
-    content["origin"]["files"]["mesh_det_pw3d.pkl"] = "12:ab"
-    content["origin"]["versions"]["torch"] = "1.0"
-    torch.save(content, tmp_path / "other.bin")
-    status, output, error = call(
-        "--config", config_file(epochs=3, limit_clips=4), "-c", str(tmp_path / "more"), "-r", str(tmp_path / "other.bin"),
-        "--seed", "1",
-    )  # fmt: skip
-    assert status == 0, error
-    assert "other.bin was written with mesh_det_pw3d.pkl 12:ab, now it is " in output
-    assert "other.bin was written with torch 1.0, now it is " in output
-    assert "other.bin was written with seed 0, now it is 1" in output
+def test_other_data_or_versions_are_said_on_resuming(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("lib"), "propagate", True)
+    now = {"seed": 1, "versions": {"torch": "2.0", "numpy": "2.0"}, "files": {"a.pkl": "12:ab", "new.pkl": "1:c"}}
+    before = {"seed": 0, "versions": {"torch": "1.0", "numpy": "2.0"}, "files": {"a.pkl": "12:ff"}}
+    say_what_changed(before, now, Path("x.bin"))
+    # Each once, however many handlers the other tests have left.
+    assert list(dict.fromkeys(record.message for record in caplog.records)) == [
+        "x.bin was written with torch 1.0, now it is 2.0",
+        "x.bin was written with a.pkl 12:ff, now it is 12:ab",
+        "x.bin was written with seed 0, now it is 1",
+    ]
+    caplog.clear()
+    say_what_changed(now, now, Path("x.bin"))
+    say_what_changed(None, now, Path("x.bin"))  # a released checkpoint
+    assert not caplog.records

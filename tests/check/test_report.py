@@ -74,7 +74,7 @@ def test_all_faults_are_listed_not_only_the_first(check, config_file, tmp_path):
     assert "ok pw3d train keypoints" in output
 
 
-def test_checkpoint_that_does_not_fit(check, config_file, trained):
+def test_checkpoints(check, config_file, trained):
     checkpoint = str(trained[1] / "latest_epoch.bin")
     status, output, _ = check(config_file(dim_feat=32), "-r", checkpoint)
     assert status == 2
@@ -86,9 +86,6 @@ def test_checkpoint_that_does_not_fit(check, config_file, trained):
     status, output, _ = check(config_file(), "-r", checkpoint)
     assert status == 2
     assert "already trained for 2 of 2 epochs" in output
-
-
-def test_evaluation(check, config_file, trained):
     status, output, _ = check(config_file(), "--evaluate", str(trained[1] / "best_epoch.bin"))
     assert status == 0
     assert "checkpoint folder" not in output
