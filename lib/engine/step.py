@@ -55,7 +55,7 @@ def train_on(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver,
                 progress.meter.add(*each)
         else:
             _forget_step(state, buffers)
-        if is_logged or progress.batches == batch_count:
+        if progress.batches == batch_count or any(each.mpve is not None for each in measured):
             check.look()
         saver.save_or_stop(check)
 
