@@ -53,9 +53,10 @@ class Config:
     checkpoint_minutes: float = 0.0  # also save inside an epoch; 0: off
 
     # Optimiser
-    opt: Literal["adamw", "sgd"] = "adamw"
+    opt: Literal["adamw", "sgd", "muon"] = "adamw"
     lr_backbone: float
     lr_head: float
+    lr_matrix: float = 0.02  # of weight matrices inside the network, with opt: muon
     weight_decay: float
     lr_decay: float
     lr_schedule: Literal["exponential", "linear", "cosine"] = "exponential"
@@ -120,7 +121,7 @@ class Config:
         _at_least(self, 1, "clip_len", "data_stride", "sample_stride")
         _at_least(self, 0, "epochs", "warmup_h36m", "warmup_coco", "warmup_steps", "limit_clips", "clip_grad_norm")
         _at_least(self, 0, "checkpoint_minutes", "nonfinite_limit")
-        _at_least(self, 0, "lr_backbone", "lr_head", "weight_decay", *LAMBDA_OF_TERM.values())
+        _at_least(self, 0, "lr_backbone", "lr_head", "lr_matrix", "weight_decay", *LAMBDA_OF_TERM.values())
         for name in ("lr_decay", "mlp_ratio", "fps_h36m", "fps_pw3d"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}, expected more than 0.")
