@@ -12,7 +12,7 @@ from lib.config import Config, load_config
 from lib.data.clips import Clips, cut_clips
 from lib.data.sources import Dataset, load_dataset
 from lib.demo.datasets import make_demo_data
-from lib.engine.train import Posing
+from lib.engine.state import Posing
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data" / "demo"

@@ -16,7 +16,7 @@ from benchmarks.timing import describe, interleaved_ms, matrix_flops, median_rat
 from lib.config import Config
 from lib.data.loader import ClipLoader
 from lib.engine.optimize import build_optimizer
-from lib.engine.train import mirror_some, training_losses
+from lib.engine.step import mirror_some, training_losses
 from lib.structures import BodyParams
 
 # Forward, and twice as much backward.
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 class _OwnStep:
-    """One step as `lib.engine.train` does it, and its parts alone."""
+    """One step as `lib.engine.step` does it, and its parts alone."""
 
     def __init__(self, model, optimizer, loader, posing, config: Config):
         self.model, self.optimizer, self.loader, self.posing, self.config = model, optimizer, loader, posing, config

@@ -2,79 +2,77 @@
 
 import argparse
 import logging
-import platform
 import shlex
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from lib.arguments import Task
-from lib.assembly import as_trained, build_model, build_posing, model_values, open_datasets
+from lib.assembly import build_posing, model_values, open_datasets
 from lib.body.assets import load_body_assets
+from lib.check.findings import require_all
+from lib.check.machine import space_finding
+from lib.check.report import check_run, files_of_run, quick_findings
 from lib.config import Config, load_config
-from lib.demo.datasets import make_demo_data
-from lib.engine.checkpoint import (
-    BEST,
-    LATEST,
-    load_checkpoint,
-    load_model,
-    load_pretrained,
-    remove_stale_temporaries,
-    restore_optimizer,
-)
-from lib.engine.device import choose_device, set_step_seed
+from lib.demo.datasets import is_demo_root, make_demo_data
+from lib.engine.checkpoint import BEST, LATEST, load_checkpoint, load_model, remove_stale_temporaries
+from lib.engine.device import choose_device, make_deterministic
 from lib.engine.evaluate import Evaluation, evaluate
 from lib.engine.log import add_log_file, drop_metrics_from, set_up_console
-from lib.engine.optimize import AveragedModel, build_optimizer, choose_trainable
-from lib.engine.summary import refinement_warnings, results_table
-from lib.engine.train import NO_BEST_YET, Posing, TrainedDataset, TrainState, train
-from lib.errors import UserError
+from lib.engine.run_lock import locked_folder
+from lib.engine.signals import Stopped, StoppedAtOnce, StopRequest
+from lib.engine.state import Posing, Run, TrainedDataset, TrainState, restore_progress
+from lib.engine.summary import PROTOCOL, refinement_warnings, results_table
+from lib.engine.train import train
+from lib.files import faults_of_writing
+from lib.origin import fingerprints, git_revision, versions
 from lib.results import write_metrics, write_predictions
+from lib.start import checkpoint_to_read, read_checkpoint, start_model, start_training
 from lib.structures import BodyParams
 
 logger = logging.getLogger(__name__)
 
-# A data_root that ends so is the embedded default's, and the program fills it itself.
-_DEMO_ROOT = ("data", "demo")
-
 
 def run(task: Task, arguments: argparse.Namespace) -> None:
-    """Train, or evaluate with `--evaluate`. Raises `UserError` for whatever the user has to fix."""
+    """Train, evaluate with `--evaluate`, or only check with `--check`.
+
+    Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
+    """
     set_up_console()
     config = load_config(arguments.config, arguments.overrides)
+    if config.deterministic:
+        make_deterministic()
+    if arguments.check:
+        check_run(task, arguments, config)
+        return
     device = choose_device(arguments.device)
-    data_root = Path(config.data_root)
-    if data_root.parts[-2:] == _DEMO_ROOT:
-        make_demo_data(data_root)
-    assets = load_body_assets(data_root)
-    start = _checkpoint_to_read(arguments)
-    content = load_checkpoint(start) if start else {}
-    if content and task.kind == "refiner":
-        config = as_trained(config, content, start)
-    set_step_seed(arguments.seed)
-    model = build_model(task.kind, config, assets).to(device)
-    if content:
-        load_model(model, content, start, task.kind, model_values(config))
-    job = Job(task, arguments, config, device, model, build_posing(assets, device))
-    evaluations = _evaluate(job, start, content) if arguments.evaluate else _train(job, start, content)
+    require_all(quick_findings(arguments, config, device))
+    if arguments.evaluate:
+        job, content = _prepare(task, arguments, config, device)
+        evaluations = _evaluate(job, content)
+    else:
+        # From before the checkpoint is read until the last one is written: no other run may come between.
+        with locked_folder(Path(arguments.checkpoint)):
+            job, content = _prepare(task, arguments, config, device)
+            evaluations = _train(job, content)
     if evaluations:
         logger.info("%s", results_table(evaluations))
     for warning in refinement_warnings(evaluations):
         logger.warning("%s", warning)
     if arguments.metrics_out:
         checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
-        write_metrics(Path(arguments.metrics_out), _meta(job, checkpoint), evaluations, config)
+        meta = {"config_file": arguments.config, "checkpoint": checkpoint, "config": job.config.to_dict(), **job.origin}
+        write_metrics(Path(arguments.metrics_out), meta, evaluations, job.config)
         logger.info("metrics written to %s", arguments.metrics_out)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run consists of, once everything is read."""
+    """What a run consists of, once everything but the datasets is read."""
 
     task: Task
     arguments: argparse.Namespace
@@ -82,19 +80,26 @@ class Job:
     device: torch.device
     model: nn.Module
     posing: Posing
+    origin: dict
 
 
-def _checkpoint_to_read(arguments: argparse.Namespace) -> Path | None:
-    """`--evaluate` wins over the checkpoint folder's own latest, and that over `--resume`."""
-    latest = Path(arguments.checkpoint) / LATEST
-    if arguments.evaluate:
-        return Path(arguments.evaluate)
-    if latest.is_file():
-        return latest
-    return Path(arguments.resume) if arguments.resume else None
+def _prepare(task: Task, arguments: argparse.Namespace, config: Config, device: torch.device) -> tuple[Job, dict]:
+    """Body, model and checkpoint; also returns the checkpoint's content."""
+    content, config = read_checkpoint(task, arguments, config)
+    data_root = Path(config.data_root)
+    if is_demo_root(data_root):
+        make_demo_data(data_root)
+    assets = load_body_assets(data_root)
+    model = start_model(task, arguments, config, assets, content, device)
+    files = [file.path for file in files_of_run(arguments, config)]
+    if not arguments.evaluate and content:
+        files.remove(checkpoint_to_read(arguments))  # another one each time
+    origin = _origin(task, arguments, config, files)
+    return Job(task, arguments, config, device, model, build_posing(assets, device), origin), content
 
 
-def _evaluate(job: Job, path: Path, content: dict) -> dict[str, Evaluation]:
+def _evaluate(job: Job, content: dict) -> dict[str, Evaluation]:
+    path = job.arguments.evaluate
     logger.info("%s: epoch %s, best test mpjpe %s", path, content.get("epoch", "?"), content.get("best_jpe", "?"))
     datasets, constant = _open_datasets(job, is_training=False)
     predictions_file = job.arguments.predictions_out
@@ -107,7 +112,11 @@ def _evaluate(job: Job, path: Path, content: dict) -> dict[str, Evaluation]:
 
 
 def _evaluate_all(
-    job: Job, datasets: list[TrainedDataset], constant: BodyParams | None, keep_rows: bool = False
+    job: Job,
+    datasets: list[TrainedDataset],
+    constant: BodyParams | None,
+    keep_rows: bool = False,
+    stop: StopRequest | None = None,
 ) -> dict[str, Evaluation]:
     """Score the model on every test split that was loaded."""
     return {
@@ -119,28 +128,27 @@ def _evaluate_all(
             label=f"{dataset.name} test",
             constant=constant,
             keep_rows=keep_rows,
+            stop=stop,
         )
         for dataset in datasets
         if dataset.test is not None
     }
 
 
-def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]:
+def _train(job: Job, content: dict) -> dict[str, Evaluation]:
     arguments, config, model = job.arguments, job.config, job.model
     folder = Path(arguments.checkpoint)
-    if not start and config.finetune:
-        load_pretrained(model.backbone, Path(arguments.pretrained) / arguments.selection)
-    choose_trainable(model, config.partial_train)
-    state = TrainState(model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None)
-    if start:
-        _resume(state, start, content)
-    if state.epoch >= config.epochs:
-        raise UserError(
-            f"{start}: already trained for {state.epoch} of {config.epochs} epochs. Raise epochs, give another "
-            f"--checkpoint folder, or evaluate it: python {job.task.script} --config {arguments.config} "
-            f"--evaluate {folder / BEST}"
-        )
+    state = start_training(job.task, arguments, config, model, content)
+    require_all([space_finding(folder, model, config, state.epoch)])
     datasets, constant = _open_datasets(job, is_training=True)
+    stop = StopRequest()
+    run = Run(
+        config, job.posing, job.task.kind, folder, arguments.seed, arguments.print_freq, job.device, stop, job.origin
+    )
+    if content:
+        start = checkpoint_to_read(arguments)
+        say_what_changed(content.get("origin"), job.origin, start)
+        restore_progress(state, content, start, datasets, run)
     _prepare_folder(folder, Path(arguments.config), state.epoch)
     add_log_file(folder / "log.txt")
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -152,40 +160,29 @@ def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]
         "best_epoch.bin is chosen on the test split, as released; train_mpve is sampled every %d steps",
         arguments.print_freq,
     )
-    train(
-        state,
-        datasets,
-        job.posing,
-        config,
-        kind=job.task.kind,
-        folder=folder,
-        seed=arguments.seed,
-        print_freq=arguments.print_freq,
-        device=job.device,
-    )
-    best = folder / BEST
-    if not best.is_file():
-        return {}
-    load_model(model, load_checkpoint(best), best, job.task.kind, model_values(config))
-    logger.info("finished; what %s scores, as --evaluate does:", best)
-    return _evaluate_all(job, datasets, constant)
+    with stop.listening():
+        try:
+            train(state, datasets, run)
+            best = folder / BEST
+            if not best.is_file():
+                return {}
+            load_model(model, load_checkpoint(best), best, job.task.kind, model_values(config))
+            logger.info("finished; what %s scores, as --evaluate does:", best)
+            return _evaluate_all(job, datasets, constant, stop=stop)
+        except StoppedAtOnce:
+            raise
+        except Stopped as stopped:
+            raise Stopped(stop.signal_number, _how_to_go_on(job, state)) from stopped
 
 
-def _resume(state: TrainState, path: Path, content: dict) -> None:
-    """Bring back optimizer, averaged weights and place; the model holds the checkpoint's weights already."""
-    if "optimizer" not in content or "epoch" not in content:
-        raise UserError(
-            f"{path}: no 'optimizer' or 'epoch' in it, so training cannot go on from it. Resume from {LATEST}."
-        )
-    if state.average is not None:
-        state.average.module.load_state_dict(state.model.state_dict())
-    if "model_in_training" in content:
-        state.model.load_state_dict(content["model_in_training"])
-    restore_optimizer(state.optimizer, content["optimizer"], path)
-    state.epoch = int(content["epoch"])
-    state.step = int(content.get("step", 0))
-    state.best_jpe = float(content.get("best_jpe", NO_BEST_YET))
-    logger.info("%s: going on after epoch %d, best test mpjpe so far %.2f", path, state.epoch, state.best_jpe)
+def _how_to_go_on(job: Job, state: TrainState) -> str:
+    folder = Path(job.arguments.checkpoint)
+    if state.epoch >= job.config.epochs:
+        return f"stopped after the last epoch; score it with --evaluate {folder / BEST}"
+    place = f"{state.epoch} of {job.config.epochs} epochs are done"
+    if state.progress is not None:
+        place += f", the next is begun ({state.step} optimizer steps in all)"
+    return f"stopped: {place}, {folder / LATEST} holds the place; the same command goes on from there: {_command(job.task)}"
 
 
 def _open_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], BodyParams | None]:
@@ -200,24 +197,40 @@ def _open_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], B
 
 
 def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        copied = folder / config_path.name
+    copied = folder / config_path.name
+    with faults_of_writing(copied):
         if not (copied.exists() and copied.samefile(config_path)):
             shutil.copyfile(config_path, copied)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}). Give another --checkpoint folder.") from error
     remove_stale_temporaries(folder)
     drop_metrics_from(folder / "metrics.jsonl", epoch)
 
 
-def _meta(job: Job, checkpoint: str) -> dict:
-    packages = ("torch", "numpy", "scipy", "roma")
+def _origin(task: Task, arguments: argparse.Namespace, config: Config, files: list[Path]) -> dict:
+    """What checkpoints and metrics files record besides the config: text and numbers only."""
     return {
-        "config": job.config.to_dict(),
-        "config_file": job.arguments.config,
-        "checkpoint": checkpoint,
-        "seed": job.arguments.seed,
-        "command": shlex.join(["python", job.task.script, *sys.argv[1:]]),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+        "seed": arguments.seed,
+        "command": _command(task),
+        "versions": versions(),
+        "git_revision": git_revision(),
+        "protocol": PROTOCOL,
+        "clips": config.eval_clips,
+        "files": fingerprints(files),
     }
+
+
+def _command(task: Task) -> str:
+    return shlex.join(["python", task.script, *sys.argv[1:]])
+
+
+def say_what_changed(before: object, now: dict, path: Path) -> None:
+    """Warn of what may keep a resumed run from being the unbroken one's equal."""
+    if not isinstance(before, dict):
+        return
+    for name in ("versions", "files"):
+        old = before.get(name)
+        if isinstance(old, dict):
+            changed = [key for key in old.keys() & now[name].keys() if old[key] != now[name][key]]
+            for key in sorted(changed):
+                logger.warning("%s was written with %s %s, now it is %s", path, key, old[key], now[name][key])
+    if before.get("seed") != now["seed"]:
+        logger.warning("%s was written with seed %s, now it is %s", path, before.get("seed"), now["seed"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from lib.engine.signals import Stopped, handled_by, stop_at_once
 from lib.errors import UserError
 
 
@@ -39,18 +40,19 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
 
 
 def run_reporting_errors(program: Callable[[], None]) -> int:
-    """Run and turn what went wrong into an exit status: 2 for the user's errors, 130 for Ctrl-C, 0 otherwise."""
+    """Run and turn what went wrong into an exit status.
+
+    2 for the user's errors, 130 for Ctrl-C, 143 for SIGTERM, 0 otherwise.
+    """
     try:
-        program()
+        with handled_by(stop_at_once):
+            program()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(
-            "stopped; the checkpoints written so far are complete, and the same command goes on from them",
-            file=sys.stderr,
-        )
-        return 130
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_status
     return 0
 
 
@@ -101,6 +103,11 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
         help="checkpoint to go on from, unless --checkpoint already holds one",
     )
     add("-e", "--evaluate", default="", metavar="FILE", help="score this checkpoint on the test splits and stop")
+    add(
+        "--check",
+        action="store_true",
+        help="check files, config and machine, print what was found as a table, and stop",
+    )
     add(
         "-freq",
         "--print_freq",

@@ -48,6 +48,7 @@ class Config:
     finetune: bool = False
     partial_train: tuple[str, ...] | None = None
     checkpoint_frequency: int = 20
+    checkpoint_minutes: float = 0.0  # also save inside an epoch; 0: off
 
     # Optimiser
     opt: Literal["adamw", "sgd", "muon"] = "adamw"
@@ -61,6 +62,8 @@ class Config:
     ema: float = 0.0  # decay of the averaged weights that are evaluated and stored; 0: off
     grad_accumulation: int = 1
     clip_grad_norm: float = 0.0  # 0: off
+    on_nonfinite: Literal["stop", "skip"] = "stop"  # what a loss or gradient that is not finite does
+    nonfinite_limit: int = 10  # steps that a run may skip
 
     # Model
     backbone: Literal["DSTformer"] = "DSTformer"
@@ -108,12 +111,14 @@ class Config:
     data_device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    deterministic: bool = False  # the same numbers each time on CUDA too
 
     def __post_init__(self):
         _at_least(self, 1, "batch_size", "batch_size_img", "checkpoint_frequency", "grad_accumulation")
         _at_least(self, 1, "maxlen", "dim_feat", "depth", "dim_rep", "num_heads", "hidden_dim")
         _at_least(self, 1, "clip_len", "data_stride", "sample_stride")
         _at_least(self, 0, "epochs", "warmup_h36m", "warmup_coco", "warmup_steps", "limit_clips", "clip_grad_norm")
+        _at_least(self, 0, "checkpoint_minutes", "nonfinite_limit")
         _at_least(self, 0, "lr_backbone", "lr_head", "lr_matrix", "weight_decay", *LAMBDA_OF_TERM.values())
         for name in ("lr_decay", "mlp_ratio", "fps_h36m", "fps_pw3d"):
             if getattr(self, name) <= 0:

@@ -5,14 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from lib.arguments import main
 from lib.body.assets import BodyAssets, load_body_assets
 from lib.body.kinematics import JointKinematics
 from lib.body.smpl import PosedBody
+from lib.config import Config
 from lib.data.sources import Dataset, load_dataset
 from lib.demo.body import write_body_files
 from lib.demo.datasets import make_demo_data
+from lib.model.mesh import build_regressor
 from tools.fuzz.joblib_layout import write_joblib
+from train_mesh import REGRESSOR
+
+ROOT = Path(__file__).parent.parent
 
 torch.set_num_threads(1)  # tests are small, and many threads on few cores only wait for one another
 
@@ -58,6 +65,74 @@ def demo_folder(tmp_path_factory) -> Path:
 def small_dataset(demo_folder) -> Dataset:
     """The small 3DPW-like dataset."""
     return load_dataset("pw3d", demo_folder / "mesh_det_pw3d.pkl")
+
+
+@pytest.fixture
+def small_config():
+    """A tiny model's config; keyword arguments change keys."""
+
+    def make(**changes) -> Config:
+        values = {
+            "epochs": 1, "batch_size": 4, "lr_backbone": 1e-3, "lr_head": 1e-3, "weight_decay": 0.01, "lr_decay": 0.9,
+            "maxlen": 27, "dim_feat": 16, "mlp_ratio": 2, "depth": 1, "dim_rep": 16, "num_heads": 2, "hidden_dim": 24,
+            "dropout": 0.0, "clip_len": 8, "data_stride": 4, "lambda_3d": 0.5, "lambda_scale": 0, "lambda_3dv": 10,
+            "lambda_lv": 0, "lambda_lg": 0, "lambda_a": 0, "lambda_av": 0, "lambda_pose": 1000, "lambda_shape": 1,
+            "lambda_norm": 20,
+        }  # fmt: skip
+        return Config(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def small_model(assets, small_config):
+    """A tiny regressor with fresh weights; keyword arguments change config keys."""
+
+    def make(**changes):
+        torch.manual_seed(0)
+        pose, betas = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
+        return build_regressor(small_config(**changes), pose, betas)
+
+    return make
+
+
+@pytest.fixture
+def config_file(demo_folder, tmp_path):
+    """Writes a config of a tiny model on the small demo data; keyword arguments change keys."""
+
+    def write(**changes) -> str:
+        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo.yaml").read_text())
+        values |= {
+            "data_root": str(demo_folder), "epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size": 8,
+            "batch_size_img": 64, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24,
+            "clip_len": 8, "dropout": 0.1,
+        }  # fmt: skip
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(values | changes))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs the script's main in this process: (status, standard output, standard error)."""
+
+    def _call(*arguments: str):
+        status = main(REGRESSOR, arguments)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return _call
+
+
+@pytest.fixture
+def trained(config_file, call, tmp_path):
+    """Config and checkpoint folder of a finished run."""
+    config, folder = config_file(), tmp_path / "run"
+    status, _, error = call("--config", config, "--checkpoint", str(folder))
+    assert status == 0, error
+    return config, folder
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,13 @@ LAYERS = (
         "safe_checkpoint",
         "safe_npz",
         "safe_yaml",
+        "origin",
     },
     {"geometry"},
     {"body"},
     {"model", "losses", "metrics", "data", "engine"},
     {"demo", "render"},
-    {"results", "assembly", "app", "arguments"},
+    {"results", "assembly", "start", "check", "app", "arguments"},
 )
 APART = ("model", "data", "engine")
 LONGEST = 300

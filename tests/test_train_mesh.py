@@ -3,66 +3,21 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
-
-from lib.arguments import main
-from train_mesh import REGRESSOR
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def config_file(demo_folder, tmp_path):
-    """Writes a config of a tiny model on the small demo data; keyword arguments change keys."""
-
-    def write(**changes) -> str:
-        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo.yaml").read_text())
-        values |= {
-            "data_root": str(demo_folder), "epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size": 8,
-            "batch_size_img": 64, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24,
-            "clip_len": 8, "dropout": 0.1,
-        }  # fmt: skip
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(values | changes))
-        return str(path)
-
-    return write
 
 
 def run_script(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "train_mesh.py"), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder or ROOT, capture_output=True, text=True, env=environment, check=False)
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs the script's main in this process: (status, standard output, standard error)."""
-
-    def _call(*arguments: str):
-        status = main(REGRESSOR, arguments)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return _call
-
-
-@pytest.fixture
-def trained(config_file, call, tmp_path):
-    """Config and checkpoint folder of a finished run."""
-    config, folder = config_file(), tmp_path / "run"
-    status, _, error = call("--config", config, "--checkpoint", str(folder))
-    assert status == 0, error
-    return config, folder
 
 
 def weights(path: Path) -> dict:
@@ -81,7 +36,8 @@ def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
     assert "train_mpve is sampled every 2 steps" in trained.stdout
     assert "constant mean body" in trained.stdout
     names = {path.name for path in folder.iterdir()}
-    assert names == {"latest_epoch.bin", "best_epoch.bin", "metrics.jsonl", "logs", "log.txt", "tiny.yaml"}
+    written = {"latest_epoch.bin", "best_epoch.bin", "metrics.jsonl", "logs", "log.txt", "run.lock", "tiny.yaml"}
+    assert names == written
 
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
@@ -105,8 +61,17 @@ def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
     assert re.findall(r"^h36m .*", trained.stdout, re.M) == re.findall(r"^h36m .*", evaluated.stdout, re.M)
     assert metrics["pw3d"]["protocol"] == "motionbert"
     assert metrics["pw3d"]["loss_3d_pos"] > 0
-    assert metrics["meta"]["seed"] == 0
-    assert metrics["meta"]["config"]["dim_feat"] == 16
+    checkpoint = torch.load(folder / "latest_epoch.bin", weights_only=True)
+    for meta in (metrics["meta"], checkpoint["origin"] | {"config": checkpoint["config"]}):
+        assert meta["seed"] == 0
+        assert meta["config"]["dim_feat"] == 16
+        assert meta["protocol"] == "motionbert"
+        assert meta["versions"]["torch"] == torch.__version__
+        assert meta["command"].startswith("python train_mesh.py --config")
+        assert "git_revision" in meta
+        wanted = {"SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "smpl_mean_params.npz", "mesh_det_pw3d.pkl"}
+        assert wanted <= meta["files"].keys()
+    assert "best_epoch.bin" in metrics["meta"]["files"]
 
     with np.load(predictions_file) as file:
         rows = {name: file[name] for name in file.files}
@@ -134,31 +99,6 @@ def test_tensorboard_scalars(trained):
     assert {"train_loss", "train_mpjpe", "train_mpve", "test_mpjpe", "train_loss/loss_shape"} <= set(
         events.Tags()["scalars"]
     )
-
-
-def test_a_killed_run_goes_on_to_the_same_weights(config_file, call, tmp_path):
-    config = config_file(epochs=3, warmup_h36m=3)
-    assert call("--config", config, "--checkpoint", str(tmp_path / "unbroken"))[0] == 0
-    folder = tmp_path / "killed"
-    command = [sys.executable, str(ROOT / "train_mesh.py"), "--config", config, "--checkpoint", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 120
-    while not (folder / "latest_epoch.bin").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = torch.load(folder / "latest_epoch.bin", weights_only=True)["epoch"]
-    assert 1 <= done < 3
-    status, output, _ = call("--config", config, "--checkpoint", str(folder))
-    assert status == 0
-    assert f"going on after epoch {done}" in output
-    resumed, unbroken = weights(folder / "latest_epoch.bin"), weights(tmp_path / "unbroken" / "latest_epoch.bin")
-    assert resumed.keys() == unbroken.keys()
-    for name, value in unbroken.items():
-        assert torch.equal(resumed[name], value), name
-    lines = [(folder / "metrics.jsonl").read_text(), (tmp_path / "unbroken" / "metrics.jsonl").read_text()]
-    records = [[json.loads(line) | {"seconds": 0} for line in text.splitlines()] for text in lines]
-    assert records[0] == records[1]
 
 
 def test_finished_run_says_so(trained, call):

@@ -73,12 +73,12 @@ class ClipLoader:
         """The order of an epoch's clips (clip_count,); see the function of this name."""
         return training_order(self.clip_count, seed, epoch, self.split.dataset)
 
-    def batches(self, order: Tensor | None = None) -> Iterator[Batch]:
-        """Every clip once, in `order` (clip_count,) or as they lie."""
+    def batches(self, order: Tensor | None = None, first: int = 0) -> Iterator[Batch]:
+        """Every clip once, in `order` (clip_count,) or as they lie, from batch number `first` on."""
         if order is None:
             order = torch.arange(self.clip_count)
         order = order.to(self.clip_frames.device)  # once, not by batch: a copy makes the host wait for the device
-        parts = [order[start:stop] for start, stop in self.bounds]
+        parts = [order[start:stop] for start, stop in self.bounds[first:]]
         if not self._needs_transfer:
             yield from map(self.gather, parts)
             return

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 VERSION = 5
 MARKER_FILE = "demo.json"
 BODY_FILES = ("SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "J_regressor_extra.npy", "smpl_mean_params.npz")
+_DEMO_ROOT = ("data", "demo")
 # The refiner's files hold the first part of the train videos: enough for it, and less disk space.
 _ESTIMATED_SHARE = 0.25
 
@@ -95,6 +96,19 @@ def file_name(dataset: str, with_estimates: bool = False) -> str:
     return f"mesh_det_{dataset}_w_hybrik_pred.pkl" if with_estimates else f"mesh_det_{dataset}.pkl"
 
 
+_FILES = (*BODY_FILES, *(file_name(dataset.name, flag) for dataset in DATASETS for flag in (False, True)))
+
+
+def is_demo_root(data_root: Path | str) -> bool:
+    """Whether a data_root is the embedded default's, which the program fills itself."""
+    return Path(data_root).parts[-2:] == _DEMO_ROOT
+
+
+def is_made_here(path: Path) -> bool:
+    """Whether the program makes this file itself."""
+    return is_demo_root(path.parent) and path.name in _FILES
+
+
 def make_demo_data(data_root: Path | str, scale: float = 1.0) -> bool:
     """Make the demo's data folder unless it is there: seconds, the same bytes every time.
 
@@ -135,8 +149,7 @@ def make_demo_data(data_root: Path | str, scale: float = 1.0) -> bool:
         _write_pickle(data_root / file_name(dataset.name), plain)
         _write_pickle(data_root / file_name(dataset.name, with_estimates=True), with_estimates)
     write_body_files(data_root, _mean_pose(rotation_sum))
-    names = [*BODY_FILES, *(file_name(d.name, flag) for d in DATASETS for flag in (False, True))]
-    sizes = {name: (data_root / name).stat().st_size for name in names}
+    sizes = {name: (data_root / name).stat().st_size for name in _FILES}
     content = json.dumps({"version": VERSION, "scale": scale, "bytes": sizes}, indent=1) + "\n"
     write_atomically(data_root / MARKER_FILE, lambda file: file.write(content.encode()))
     logger.info("demo data made in %.1f s", time.perf_counter() - began)

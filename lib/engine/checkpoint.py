@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -104,8 +104,22 @@ _KINDS = {
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
-    """Write a checkpoint; a reader sees the old file or the new one."""
-    write_atomically(path, lambda file: torch.save(content, file))
+    """Write a checkpoint; a reader sees the old file or the new one.
+
+    Raises `UserError` if it cannot be written, as on a full disk; the old file is then untouched.
+    """
+
+    def write(file: BinaryIO) -> None:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # PyTorch closes its archive after a write that failed, and what that raises hides the reason.
+            reason = error.__context__
+            while reason is not None and not isinstance(reason, OSError):
+                reason = reason.__context__
+            raise reason or error from None
+
+    write_atomically(path, write)
 
 
 def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, model_values: dict) -> None:
@@ -262,6 +276,7 @@ def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str,
 
 def remove_stale_temporaries(folder: Path) -> None:
     """Delete what a killed run left half written in a checkpoint folder."""
-    for leftover in folder.glob(".*.bin.*"):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
+    for pattern in (".*.bin.*", ".metrics.jsonl.*"):
+        for leftover in folder.glob(pattern):
+            with contextlib.suppress(OSError):
+                leftover.unlink()

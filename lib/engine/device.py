@@ -1,5 +1,7 @@
 """Chooses the device and makes runs repeatable on it."""
 
+import os
+
 import torch
 
 from lib.errors import UserError
@@ -24,6 +26,17 @@ def choose_device(name: str) -> torch.device:
         if (device.index or 0) >= torch.cuda.device_count():
             raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0.")
     return device
+
+
+def make_deterministic() -> None:
+    """Only operations that give the same numbers each time, on CUDA too; call it before anything runs there.
+
+    On a CPU they do so anyway. cuBLAS reads its workspace setting when it starts, hence the environment variable.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def set_step_seed(seed: int, *place: int) -> None:

@@ -10,6 +10,7 @@ from lib.body.mirror import average_mesh, mirror_inputs, mirror_params
 from lib.body.smpl import PosedBody
 from lib.config import Config
 from lib.engine.log import progress
+from lib.engine.signals import StopRequest
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from lib.intervals import ratio_interval
 from lib.losses import compute_losses, weighted_total
@@ -43,11 +44,13 @@ def evaluate(
     label: str,
     constant: BodyParams | None = None,
     keep_rows: bool = False,
+    stop: StopRequest | None = None,
 ) -> Evaluation:
     """Run `model` over the loader's clips; with `config.flip`, also on mirrored input, and average.
 
     The released flip test averages vertices and joints of the two bodies, and their axis-angle numbers for the logged
     losses (behaviour contract, section 4). `constant` is a body (24, 3, 3), (10,) to score beside the model.
+    Raises `Stopped` between two batches once `stop` is made.
     """
     model.eval()
     videos = len(loader.split.video_lengths)
@@ -60,6 +63,8 @@ def evaluate(
     clip_count = 0
     rows: list[dict[str, Tensor]] = []
     for batch in progress(loader.batches(), len(loader), label, every=100):
+        if stop is not None:
+            stop.raise_if_made()
         if isinstance(batch.inputs, RefineInputs):
             accumulators.setdefault("estimate", MetricAccumulator(videos))
         pred = model(*batch.inputs)

@@ -1,7 +1,9 @@
 """What a run says: the console, the log file, `metrics.jsonl`, TensorBoard, and progress of long loops."""
 
+import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from lib.files import write_text_atomically
+from lib.files import faults_of_writing, write_text_atomically
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -41,28 +43,42 @@ def set_up_console() -> None:
     root.addHandler(handler)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, as on a full disk, is no reason to stop or to fill the console."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def add_log_file(path: Path) -> None:
     """Also append the project's messages, with the time, to a file."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    with faults_of_writing(path):
+        handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
     logging.getLogger("lib").addHandler(handler)
 
 
-def progress(items: Iterable[Item], total: int, label: str, every: int) -> Iterator[Item]:
-    """Pass items on: with a bar on a terminal, else with a plain line each `every` items."""
+def progress(items: Iterable[Item], total: int, label: str, every: int, done: int = 0) -> Iterator[Item]:
+    """Pass items on: with a bar on a terminal, else with a plain line each `every` items; `done` were before these."""
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True)
+        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, initial=done)
         return
-    for done, item in enumerate(items, start=1):
+    for number, item in enumerate(items, start=done + 1):
         yield item
-        if done % every == 0 and done < total:
-            logger.info("%s: %d of %d", label, done, total)
+        if number % every == 0 and number < total:
+            logger.info("%s: %d of %d", label, number, total)
 
 
-def append_metrics(path: Path, record: dict) -> None:
-    """One JSON object an epoch, one line each."""
-    with path.open("a", encoding="utf-8") as file:
+def append_record(path: Path, record: dict) -> None:
+    """One more line of JSON, on the disk when this returns.
+
+    Raises `UserError` if it cannot be written.
+    """
+    with faults_of_writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def drop_metrics_from(path: Path, epoch: int) -> None:
@@ -86,12 +102,16 @@ class ScalarLog:
     def __init__(self, folder: Path, first_step: int):
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
 
-        self._writer = SummaryWriter(str(folder), purge_step=first_step if first_step > 1 else None)
+        self._folder = folder
+        with faults_of_writing(folder):
+            self._writer = SummaryWriter(str(folder), purge_step=first_step)
 
     def add(self, scalars: dict[str, float], step: int) -> None:
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()
+        with faults_of_writing(self._folder):
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        with contextlib.suppress(OSError):  # a full disk, which was said when the last points were added
+            self._writer.close()

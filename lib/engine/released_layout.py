@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lib.body.assets import EXTRA_REGRESSOR_FILE, BodyAssets, read_joint_regressor
 from lib.body.skeleton import BETA_COUNT, EXTRA_JOINT_COUNT, SMPL_JOINT_COUNT
 from lib.engine.checkpoint import BODY_PARAMETER_COUNT, BODY_PREFIX
-from lib.engine.train import NO_BEST_YET
+from lib.engine.state import NO_BEST_YET
 from lib.errors import UserError
 from lib.files import write_atomically
 

@@ -22,7 +22,7 @@ def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
 
 
 def rotation_angle(rotation: Tensor) -> Tensor:
-    """(..., 3, 3) -> (...) radians in [0, pi], with bounded gradients everywhere.
+    """(..., 3, 3) -> (...) radians in [0, pi], with bounded gradients everywhere, degenerate matrices included.
 
     atan2 of sine and cosine: unlike an arc cosine of the trace it is exact and differentiable near 0 and near pi.
     """
@@ -34,8 +34,9 @@ def rotation_angle(rotation: Tensor) -> Tensor:
         ),
         dim=-1,
     )
-    # The smallest normal number keeps the square root's gradient finite where the skew part vanishes.
-    sine = 0.5 * (skew.square().sum(-1) + torch.finfo(rotation.dtype).tiny).sqrt()
+    # Below the rounding of a rotation's entries, and enough to keep the gradient in range for what a degenerate 6D
+    # vector gives, where sine and cosine both vanish: diag(1, 0, 0).
+    sine = 0.5 * (skew.square().sum(-1) + torch.finfo(rotation.dtype).eps ** 2).sqrt()
     cosine = 0.5 * (rotation[..., 0, 0] + rotation[..., 1, 1] + rotation[..., 2, 2] - 1.0)
     return torch.atan2(sine, cosine)
 

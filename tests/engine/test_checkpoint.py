@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -276,3 +277,37 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path):
     (tmp_path / "latest_epoch.bin").write_bytes(b"whole")
     remove_stale_temporaries(tmp_path)
     assert os.listdir(tmp_path) == ["latest_epoch.bin"]
+
+
+@pytest.fixture
+def small_disk():
+    """No file may grow beyond 200 kB: the system's own refusal, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class TestWriting:
+    @pytest.mark.parametrize("sizes", [[300_000], [1000] * 300, [49_990]])
+    def test_a_full_disk_is_an_error_and_leaves_the_last_checkpoint(self, tmp_path, small_disk, sizes):
+        path = tmp_path / "latest_epoch.bin"
+        save_checkpoint(path, {"epoch": 1})
+        before = path.read_bytes()
+        with pytest.raises(UserError, match=r"latest_epoch.bin: cannot be written \(File too large\). Free space"):
+            save_checkpoint(path, {str(number): torch.zeros(size) for number, size in enumerate(sizes)})
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == ["latest_epoch.bin"]
+
+    def test_a_run_on_a_full_disk_goes_on_once_there_is_room(self, run, tmp_path, small_disk):
+        # The first checkpoint of this size does not fit.
+        with pytest.raises(UserError, match=r"best_epoch.bin: cannot be written \(File too large\)"):
+            run(epochs=1)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        run(epochs=1)
+        assert load_checkpoint(tmp_path / "run" / "latest_epoch.bin")["epoch"] == 1
+
+    def test_a_fault_that_is_no_disk_keeps_its_name(self, tmp_path):
+        with pytest.raises(Exception, match="pickle|lambda"):
+            save_checkpoint(tmp_path / "x.bin", {"a": lambda: 0})
+        assert os.listdir(tmp_path) == []

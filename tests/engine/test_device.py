@@ -1,7 +1,9 @@
+import os
+
 import pytest
 import torch
 
-from lib.engine.device import choose_device, mix_seed, set_step_seed
+from lib.engine.device import choose_device, make_deterministic, mix_seed, set_step_seed
 from lib.errors import UserError
 
 
@@ -42,3 +44,18 @@ def test_step_seed_depends_on_seed_and_place():
 def test_mixed_seeds_do_not_collide():
     assert len({mix_seed(a, b, c) for a in range(10) for b in range(20) for c in range(50)}) == 10_000
     assert all(0 <= mix_seed(a) < 2**63 for a in range(100))
+
+
+def test_deterministic(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    try:
+        make_deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)

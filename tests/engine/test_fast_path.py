@@ -13,7 +13,7 @@ from lib.config import LAMBDA_OF_TERM
 from lib.data.clips import cut_clips
 from lib.data.loader import ClipLoader
 from lib.engine.optimize import build_optimizer
-from lib.engine.train import training_losses
+from lib.engine.step import training_losses
 from lib.structures import Batch, BodyParams, MeshInputs
 
 STEPS = 30

@@ -106,3 +106,69 @@ class TestRotation6D:
         identity = torch.eye(3, dtype=torch.float64).expand(100, 3, 3)
         torch.testing.assert_close(found @ found.mT, identity)
         torch.testing.assert_close(torch.linalg.det(found), torch.ones(100, dtype=torch.float64))
+
+
+def axes(dtype: torch.dtype) -> torch.Tensor:
+    """Unit vectors along, between and across the coordinate axes: at a turn of pi each is a case of its own."""
+    drawn = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    between = torch.tensor([[1, 1, 0], [1, 0, -1], [0, 1, 1], [1, 1, 1], [-1, 1, 0]], dtype=torch.float64)
+    return torch.nn.functional.normalize(torch.cat((torch.eye(3).double(), between, drawn)), dim=-1).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("angle", [0.0, 1e-30, 1e-7, 1e-4, np.pi - 1e-4, np.pi, np.pi + 1e-4, 2 * np.pi])
+class TestAtIdentityAndPi:
+    def test_axis_angle_to_matrix(self, angle, dtype):
+        vectors = (axes(dtype) * angle).requires_grad_()
+        found = axis_angle_to_matrix(vectors)
+        found.square().sum().backward()
+        torch.testing.assert_close(
+            found.detach().double(), torch.tensor(Rotation.from_rotvec(vectors.detach().numpy()).as_matrix()),
+            atol=1e-6, rtol=0,
+        )  # fmt: skip
+        assert vectors.grad.abs().max() < 10
+
+    @pytest.mark.parametrize("function", [matrix_to_axis_angle, rotation_angle])
+    def test_out_of_matrices(self, function, angle, dtype):
+        rotations = axis_angle_to_matrix(axes(dtype) * angle).requires_grad_()
+        found = function(rotations)
+        found.sum().backward()
+        expected = abs(angle - 2 * np.pi * round(angle / (2 * np.pi)))
+        size = found.norm(dim=-1) if function is matrix_to_axis_angle else found
+        assert (size - expected).abs().max() < 1e-5
+        assert rotations.grad.abs().max() < 10
+
+    @pytest.mark.parametrize("encode", [matrix_to_rotation_6d, matrix_to_rotation_6d_rows])
+    def test_6d(self, encode, angle, dtype):
+        rotations = axis_angle_to_matrix(axes(dtype) * angle)
+        vectors = encode(rotations).requires_grad_()
+        found = rotation_6d_to_matrix(vectors)
+        found.square().sum().backward()
+        if encode is matrix_to_rotation_6d:
+            torch.testing.assert_close(found, rotations, atol=1e-5, rtol=0)
+        assert found.isfinite().all()
+        assert vectors.grad.abs().max() < 1e7
+
+
+@pytest.mark.parametrize(
+    "vector", [[0.0] * 6, [1.0, 1, 0, 0, 0, 0], [0.0, 0, 1, 1, 0, 0], [1.0, -2, 1, -2, 1, -2], [1e-20] * 6, [1e18] * 6]
+)
+@pytest.mark.parametrize("function", [rotation_angle, matrix_to_axis_angle])
+def test_degenerate_6d_through_to_the_angle(vector, function):
+    """What `loss_norm` and the evaluation do with a prediction that is no rotation, as `refine_rotation: rows` gives."""
+    vector = torch.tensor(vector, requires_grad=True)
+    found = function(rotation_6d_to_matrix(vector))
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert vector.grad.isfinite().all()
+    # Squared in a gradient norm, this still fits float32.
+    assert vector.grad.abs().max() < 1e15
+
+
+def test_gradients_elsewhere():
+    vectors = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    assert torch.autograd.gradcheck(axis_angle_to_matrix, vectors)
+    # Through a rotation: off the rotations its value is a matter of choice.
+    assert torch.autograd.gradcheck(lambda v: matrix_to_axis_angle(axis_angle_to_matrix(v)), vectors)
+    pairs = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: rotation_angle(rotation_6d_to_matrix(v)), pairs)

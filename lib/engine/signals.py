@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM: what they do to a run, and the exit status that says which it was."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):
+    """A signal ended the program; the text says how to go on.
+
+    Like KeyboardInterrupt no `Exception`, so that nothing on the way takes it for a fault.
+    """
+
+    def __init__(self, signal_number: int, message: str = ""):
+        super().__init__(message)
+        self.exit_status = 128 + signal_number
+
+
+class StoppedAtOnce(Stopped):
+    """A signal ended the program where it happened to be."""
+
+    def __init__(self, signal_number: int):
+        whole = "the checkpoints written so far are complete, and the same command goes on from them"
+        super().__init__(signal_number, f"stopped at once; {whole}")
+
+
+class StopRequest:
+    """Notes the first signal, for the run to end where it can go on from; a second one ends it at once."""
+
+    def __init__(self):
+        self.signal_number: int | None = None
+
+    @property
+    def is_made(self) -> bool:
+        return self.signal_number is not None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """While entered, signals are requests."""
+        with handled_by(self._note):
+            yield
+
+    def _note(self, signal_number: int, frame: object) -> None:
+        if self.is_made:
+            stop_at_once(signal_number, frame)
+        self.signal_number = signal_number
+
+    def raise_if_made(self) -> None:
+        """Raises `Stopped` once a signal has come."""
+        if self.is_made:
+            raise Stopped(self.signal_number)
+
+
+def stop_at_once(signal_number: int, _frame: object) -> None:
+    """A signal handler that raises `StoppedAtOnce` wherever the program is."""
+    raise StoppedAtOnce(signal_number)
+
+
+@contextlib.contextmanager
+def handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Meanwhile SIGINT and SIGTERM go to `handler`, unless the program was started with them ignored.
+
+    Other threads than the main one have no signals: there this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _HANDLED}
+    taken = [number for number in _HANDLED if before[number] is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])

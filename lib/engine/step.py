@@ -1,0 +1,129 @@
+"""One pass over a dataset's training clips, optimizer step by optimizer step."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lib.body.kinematics import JointKinematics
+from lib.body.mirror import mirror_inputs, mirror_params, select_clips
+from lib.config import LAMBDA_OF_TERM, Config
+from lib.engine.device import set_step_seed
+from lib.engine.finite import FiniteCheck, StepValues
+from lib.engine.log import progress as show_progress
+from lib.engine.optimize import learning_rates
+from lib.engine.saver import Saver
+from lib.engine.state import Run, TrainedDataset, TrainState
+from lib.losses import compute_losses, weighted_total
+from lib.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
+from lib.structures import Batch, BodyParams
+
+
+def train_on(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver, total_steps: int) -> None:
+    """Train on what is left of the dataset in hand in this epoch.
+
+    Raises `Stopped` after the step in which that was asked for, and `UserError` for numbers that are not finite.
+    """
+    config, progress, loader = run.config, state.progress, dataset.train
+    state.model.train()
+    order = loader.training_order(run.seed, state.epoch)
+    check = FiniteCheck(state, dataset, order, run)
+    batch_count = dataset.batch_count
+    label = f"epoch {state.epoch + 1} {dataset.name}"
+    batches = loader.batches(order, first=progress.batches)
+    for batch in show_progress(batches, batch_count, label, run.print_freq, done=progress.batches):
+        number = progress.batches
+        first = number - number % config.grad_accumulation
+        group_size = min(config.grad_accumulation, batch_count - first)
+        if number == first:
+            measured: list[_Measured] = []
+            buffers = _copied_buffers(state.model) if config.on_nonfinite == "skip" else []
+        set_step_seed(run.seed, state.epoch, progress.dataset, number)
+        if config.flip:
+            batch = mirror_some(batch)
+        total, logged, pred = training_losses(state.model, batch, run.posing.kinematics, config)
+        (total / group_size if group_size > 1 else total).backward()
+        is_logged = number % run.print_freq == 0
+        measured.append(_Measured(logged, batch.frames.shape[0], _mpve_mm(pred, batch, run) if is_logged else None))
+        progress.batches += 1
+        if progress.batches < first + group_size:
+            continue
+        values = StepValues(first, [each.logged for each in measured], _clip_gradients(state.model, config))
+        if check.allows(values):
+            _optimizer_step(state, config, total_steps)
+            for each in measured:
+                progress.meter.add(*each)
+        else:
+            _forget_step(state, buffers)
+        if progress.batches == batch_count or any(each.mpve is not None for each in measured):
+            check.look()
+        saver.save_or_stop(check)
+
+
+def training_losses(
+    model: nn.Module, batch: Batch, kinematics: JointKinematics, config: Config
+) -> tuple[Tensor, Tensor, BodyParams]:
+    """The loss to minimise, the values to log in the order of the meter's columns, and the prediction."""
+    pred = model(*batch.inputs)
+    pred_joints = kinematics(pred)
+    with torch.no_grad():
+        target_joints = kinematics(batch.target)
+    terms = compute_losses(pred, pred_joints, batch.target, target_joints, config.loss_type)
+    total = weighted_total(terms, config)
+    with torch.no_grad():
+        mpjpe = mpjpe_mm(pred_joints, target_joints, ALL_JOINTS).mean()
+        logged = torch.stack([total, *(terms[name] for name in LAMBDA_OF_TERM), mpjpe])
+    return total, logged, pred
+
+
+def mirror_some(batch: Batch) -> Batch:
+    """Mirror each clip, input and target alike, with probability one half."""
+    chosen = torch.rand(batch.frames.shape[0], device=batch.frames.device) < 0.5
+    inputs = select_clips(chosen, mirror_inputs(batch.inputs), batch.inputs)
+    return batch._replace(inputs=inputs, target=select_clips(chosen, mirror_params(batch.target), batch.target))
+
+
+class _Measured(NamedTuple):
+    """A batch's part in the epoch's means."""
+
+    logged: Tensor
+    clips: int
+    mpve: Tensor | None
+
+
+@torch.no_grad()
+def _mpve_mm(pred: BodyParams, batch: Batch, run: Run) -> Tensor:
+    return mpve_mm(run.posing.body(pred), run.posing.body(batch.target)).mean()
+
+
+@torch.no_grad()
+def _clip_gradients(model: nn.Module, config: Config) -> Tensor:
+    """The norm of all gradients together, as a scalar on the device; then clip them where the config says so."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if config.clip_grad_norm:
+        nn.utils.clip_grads_with_norm_(model.parameters(), config.clip_grad_norm, norm)
+    return norm
+
+
+def _optimizer_step(state: TrainState, config: Config, total_steps: int) -> None:
+    rates = learning_rates(config, state.epoch, state.step, total_steps)
+    for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    if state.average is not None:
+        state.average.update(state.model, state.step)
+
+
+def _copied_buffers(model: nn.Module) -> list[Tensor]:
+    return [buffer.clone() for buffer in model.buffers()]
+
+
+@torch.no_grad()
+def _forget_step(state: TrainState, buffers: list[Tensor]) -> None:
+    """Drop the gradients, and undo what the forward pass did to batch norm's statistics."""
+    state.optimizer.zero_grad(set_to_none=True)
+    for buffer, copied in zip(state.model.buffers(), buffers, strict=True):
+        buffer.copy_(copied)
