@@ -1,6 +1,7 @@
 """The whole program, top to bottom: what `train_mesh.py` and `train_mesh_refine.py` do."""
 
 import argparse
+import contextlib
 import logging
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from lib.engine.checkpoint import BEST, LATEST, load_checkpoint, load_model, rem
 from lib.engine.device import choose_device, make_deterministic
 from lib.engine.evaluate import Evaluation, evaluate
 from lib.engine.log import add_log_file, drop_metrics_from, set_up_console
+from lib.engine.processes import Processes, join_model, joined, started_processes
 from lib.engine.run_lock import locked_folder
 from lib.engine.signals import Stopped, StoppedAtOnce, StopRequest
 from lib.engine.state import Posing, Run, TrainedDataset, TrainState, restore_progress
@@ -37,39 +39,6 @@ from lib.structures import BodyParams
 logger = logging.getLogger(__name__)
 
 
-def run(task: Task, arguments: argparse.Namespace) -> None:
-    """Train, evaluate with `--evaluate`, or only check with `--check`.
-
-    Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
-    """
-    set_up_console()
-    config = load_config(arguments.config, arguments.overrides)
-    if config.deterministic:
-        make_deterministic()
-    if arguments.check:
-        check_run(task, arguments, config)
-        return
-    device = choose_device(arguments.device)
-    require_all(quick_findings(arguments, config, device))
-    if arguments.evaluate:
-        job, content = _prepare(task, arguments, config, device)
-        evaluations = _evaluate(job, content)
-    else:
-        # From before the checkpoint is read until the last one is written: no other run may come between.
-        with locked_folder(Path(arguments.checkpoint)):
-            job, content = _prepare(task, arguments, config, device)
-            evaluations = _train(job, content)
-    if evaluations:
-        logger.info("%s", results_table(evaluations))
-    for warning in refinement_warnings(evaluations):
-        logger.warning("%s", warning)
-    if arguments.metrics_out:
-        checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
-        meta = {"config_file": arguments.config, "checkpoint": checkpoint, "config": job.config.to_dict(), **job.origin}
-        write_metrics(Path(arguments.metrics_out), meta, evaluations, job.config)
-        logger.info("metrics written to %s", arguments.metrics_out)
-
-
 @dataclass(frozen=True)
 class Job:
     """What a run consists of, once everything but the datasets is read."""
@@ -81,21 +50,66 @@ class Job:
     model: nn.Module
     posing: Posing
     origin: dict
+    processes: Processes
 
 
-def _prepare(task: Task, arguments: argparse.Namespace, config: Config, device: torch.device) -> tuple[Job, dict]:
+def run(task: Task, arguments: argparse.Namespace) -> None:
+    """Train, evaluate with `--evaluate`, or only check with `--check`.
+
+    Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
+    """
+    set_up_console(is_quiet=not started_processes().is_main)
+    config = load_config(arguments.config, arguments.overrides)
+    if config.deterministic:
+        make_deterministic()
+    if arguments.check:
+        check_run(task, arguments, config)
+        return
+    device = choose_device(arguments.device)
+    require_all(quick_findings(arguments, config, device))
+    with joined(device) as processes:
+        if arguments.evaluate:
+            job, content = _prepare(task, arguments, config, device, processes)
+            evaluations = _evaluate(job, content)
+        else:
+            # From before the checkpoint is read until the last one is written: no other run may come between.
+            with locked_folder(Path(arguments.checkpoint)) if processes.is_main else contextlib.nullcontext():
+                job, content = _prepare(task, arguments, config, device, processes)
+                evaluations = _train(job, content)
+    if processes.is_main:
+        _tell(job, evaluations)
+
+
+def _tell(job: Job, evaluations: dict[str, Evaluation]) -> None:
+    """Results on the console and, where asked for, in a file."""
+    arguments = job.arguments
+    if evaluations:
+        logger.info("%s", results_table(evaluations))
+    for warning in refinement_warnings(evaluations):
+        logger.warning("%s", warning)
+    if arguments.metrics_out:
+        checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
+        meta = {"config_file": arguments.config, "checkpoint": checkpoint, "config": job.config.to_dict(), **job.origin}
+        write_metrics(Path(arguments.metrics_out), meta, evaluations, job.config)
+        logger.info("metrics written to %s", arguments.metrics_out)
+
+
+def _prepare(
+    task: Task, arguments: argparse.Namespace, config: Config, device: torch.device, processes: Processes
+) -> tuple[Job, dict]:
     """Body, model and checkpoint; also returns the checkpoint's content."""
     content, config = read_checkpoint(task, arguments, config)
     data_root = Path(config.data_root)
     if is_demo_root(data_root):
-        make_demo_data(data_root)
+        with processes.main_first():
+            make_demo_data(data_root)
     assets = load_body_assets(data_root)
     model = start_model(task, arguments, config, assets, content, device)
     files = [file.path for file in files_of_run(arguments, config)]
     if not arguments.evaluate and content:
         files.remove(checkpoint_to_read(arguments))  # another one each time
     origin = _origin(task, arguments, config, files)
-    return Job(task, arguments, config, device, model, build_posing(assets, device), origin), content
+    return Job(task, arguments, config, device, model, build_posing(assets, device), origin, processes), content
 
 
 def _evaluate(job: Job, content: dict) -> dict[str, Evaluation]:
@@ -104,7 +118,7 @@ def _evaluate(job: Job, content: dict) -> dict[str, Evaluation]:
     datasets, constant = _open_datasets(job, is_training=False)
     predictions_file = job.arguments.predictions_out
     evaluations = _evaluate_all(job, datasets, constant, keep_rows=bool(predictions_file))
-    if predictions_file:
+    if predictions_file and job.processes.is_main:
         splits = {dataset.name: dataset.test.split for dataset in datasets}
         write_predictions(Path(predictions_file), evaluations, splits, job.config)
         logger.info("predictions written to %s", predictions_file)
@@ -141,20 +155,24 @@ def _train(job: Job, content: dict) -> dict[str, Evaluation]:
     state = start_training(job.task, arguments, config, model, content)
     require_all([space_finding(folder, model, config, state.epoch)])
     datasets, constant = _open_datasets(job, is_training=True)
-    stop = StopRequest()
+    state.joined = join_model(model, job.processes, job.device)
+    stop = StopRequest(job.processes.largest)
     run = Run(
-        config, job.posing, job.task.kind, folder, arguments.seed, arguments.print_freq, job.device, stop, job.origin
-    )
+        config, job.posing, job.task.kind, folder, arguments.seed, arguments.print_freq, job.device, job.processes,
+        stop, job.origin,
+    )  # fmt: skip
     if content:
         start = checkpoint_to_read(arguments)
         say_what_changed(content.get("origin"), job.origin, start)
         restore_progress(state, content, start, datasets, run)
-    _prepare_folder(folder, Path(arguments.config), state.epoch)
-    add_log_file(folder / "log.txt")
+    if job.processes.is_main:
+        _prepare_folder(folder, Path(arguments.config), state.epoch)
+        add_log_file(folder / "log.txt")
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     logger.info(
-        "training %.2f M parameters on %s, %d threads, into %s",
-        parameters / 1e6, job.device, torch.get_num_threads(), folder,
+        "training %.2f M parameters on %s, %d process%s of %d threads, into %s",
+        parameters / 1e6, job.device, job.processes.count, "es" * (job.processes.count > 1),
+        torch.get_num_threads(), folder,
     )  # fmt: skip
     logger.info(
         "best_epoch.bin is chosen on the test split, as released; train_mpve is sampled every %d steps",
@@ -163,6 +181,7 @@ def _train(job: Job, content: dict) -> dict[str, Evaluation]:
     with stop.listening():
         try:
             train(state, datasets, run)
+            job.processes.largest(0)  # the main process may still be writing
             best = folder / BEST
             if not best.is_file():
                 return {}

@@ -5,7 +5,7 @@ generator. Source: behaviour contract sections 1 and 5.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
@@ -18,6 +18,8 @@ from lib.data.sources import Split
 from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix
 from lib.structures import Batch, BodyParams, MeshInputs, RefineInputs
+
+Share = Callable[[int, int], tuple[int, int]]
 
 
 class ClipLoader:
@@ -73,12 +75,16 @@ class ClipLoader:
         """The order of an epoch's clips (clip_count,); see the function of this name."""
         return training_order(self.clip_count, seed, epoch, self.split.dataset)
 
-    def batches(self, order: Tensor | None = None, first: int = 0) -> Iterator[Batch]:
-        """Every clip once, in `order` (clip_count,) or as they lie, from batch number `first` on."""
+    def batches(self, order: Tensor | None = None, first: int = 0, share: Share | None = None) -> Iterator[Batch]:
+        """Every clip once, in `order` (clip_count,) or as they lie, from batch number `first` on.
+
+        `share` narrows each batch to a part of it: from its bounds in `order` it makes narrower ones.
+        """
         if order is None:
             order = torch.arange(self.clip_count)
         order = order.to(self.clip_frames.device)  # once, not by batch: a copy makes the host wait for the device
-        parts = [order[start:stop] for start, stop in self.bounds[first:]]
+        bounds = self.bounds[first:] if share is None else [share(*bound) for bound in self.bounds[first:]]
+        parts = [order[start:stop] for start, stop in bounds]
         if not self._needs_transfer:
             yield from map(self.gather, parts)
             return

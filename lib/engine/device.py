@@ -8,12 +8,17 @@ from lib.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a torch device.
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a torch device; of several processes on a machine each gets its own GPU.
 
     Raises `UserError` if the name is another or the device is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    local_rank = os.environ.get("LOCAL_RANK", "0")  # set by torchrun
+    if name == "cuda" and local_rank.isdecimal():
+        name = f"cuda:{local_rank}"
+    elif name.startswith("cuda:") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(f"--device {name}: one GPU for several processes. Give --device cuda, and each takes its own.")
     try:
         device = torch.device(name)
     except RuntimeError:

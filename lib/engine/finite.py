@@ -77,10 +77,9 @@ class FiniteCheck:
         what = "gradient" if all(finite) else "loss"
         batch = step.first_batch + wrong[0] + 1
         record = {"epoch": state.epoch + 1, "dataset": self._dataset.name, "step": batch, "what": what}
-        append_record(
-            run.folder / RECORD_FILE,
-            record | {"terms": {name: str(value) for name, value in terms.items()}, "clips": clips},
-        )
+        record |= {"terms": {name: str(value) for name, value in terms.items()}, "clips": clips}
+        if run.processes.is_main:
+            append_record(run.folder / RECORD_FILE, record)
         message = (
             f"the {what} is not finite at step {batch} of epoch {state.epoch + 1} on {self._dataset.name} "
             f"({', '.join(f'{name} {value:.4g}' for name, value in terms.items())}), {_named(clips)} "

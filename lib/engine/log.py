@@ -31,10 +31,10 @@ class _ConsoleFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {message}" if record.levelno >= logging.WARNING else message
 
 
-def set_up_console() -> None:
-    """Send the project's messages to standard output."""
+def set_up_console(is_quiet: bool = False) -> None:
+    """Send the project's messages to standard output; if quiet, nothing but errors."""
     root = logging.getLogger("lib")
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.ERROR if is_quiet else logging.INFO)
     root.propagate = False
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -61,7 +61,7 @@ def add_log_file(path: Path) -> None:
 
 def progress(items: Iterable[Item], total: int, label: str, every: int, done: int = 0) -> Iterator[Item]:
     """Pass items on: with a bar on a terminal, else with a plain line each `every` items; `done` were before these."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
         yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, initial=done)
         return
     for number, item in enumerate(items, start=done + 1):

@@ -11,11 +11,16 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import torch.distributed as distributed
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from lib.engine.shared_batch_norm import share_batch_norm
 from lib.errors import UserError
 
 Value = TypeVar("Value")
+
+# What gloo says where a peer has gone, in an exception without a type of its own.
+_PEER_IS_GONE = ("onnection", "peer")
 
 
 class Processes(NamedTuple):
@@ -40,9 +45,13 @@ class Processes(NamedTuple):
             distributed.all_reduce(values)
         return values
 
-    def any(self, is_true: bool) -> bool:
-        """Whether it is true in any process. Does not wait for a CUDA device."""
-        return bool(self.add_up(torch.tensor(int(is_true)))) if self.count > 1 else is_true
+    def largest(self, number: int) -> int:
+        """The largest of all processes' numbers; all of them wait here for one another, but not for a CUDA device."""
+        if self.count == 1:
+            return number
+        found = torch.tensor(int(number))
+        distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        return int(found)
 
     def gather(self, value: Value) -> list[Value]:
         """Every process's value, in the order of ranks."""
@@ -56,10 +65,10 @@ class Processes(NamedTuple):
     def main_first(self) -> Iterator[None]:
         """The main process goes through the block alone, then the others do: what it makes, they find."""
         if not self.is_main:
-            self.any(False)
+            self.largest(0)
         yield
         if self.is_main:
-            self.any(False)
+            self.largest(0)
 
 
 def started_processes() -> Processes:
@@ -81,6 +90,8 @@ def joined(device: torch.device) -> Iterator[Processes]:
         yield processes
         return
     is_cuda = device.type == "cuda"
+    if is_cuda:
+        torch.cuda.set_device(device)
     try:
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if is_cuda else "gloo", device_id=device if is_cuda else None
@@ -94,7 +105,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         yield processes
     except RuntimeError as error:
         # A peer that is gone closes its connections, and whoever waits for it gets this.
-        if not isinstance(error, distributed.DistError) and "onnection" not in str(error):
+        if not isinstance(error, distributed.DistError) and not any(word in str(error) for word in _PEER_IS_GONE):
             raise
         raise UserError(
             f"process {processes.rank} of {processes.count} lost another one, which has failed: its message says why. "
@@ -103,3 +114,18 @@ def joined(device: torch.device) -> Iterator[Processes]:
     finally:
         with contextlib.suppress(RuntimeError):
             distributed.destroy_process_group()
+
+
+def join_model(model: nn.Module, processes: Processes, device: torch.device) -> nn.Module | None:
+    """What to call in training so that all processes train one model; None for one process, which calls its own.
+
+    Its backward pass gives each parameter the mean over processes of the gradients. Call it once the optimizer is
+    built.
+    """
+    if processes.count == 1:
+        return None
+    share_batch_norm(model)
+    # Nothing here uses the 3D pose head, and its gradient would be waited for. The optimizer goes on listing it.
+    model.backbone.head.requires_grad_(False)
+    devices = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)

@@ -4,11 +4,12 @@ import time
 
 from lib.engine.checkpoint import BEST, LATEST, save_checkpoint
 from lib.engine.finite import FiniteCheck
+from lib.engine.signals import Stopped
 from lib.engine.state import Run, TrainedDataset, TrainState, checkpoint_content
 
 
 class Saver:
-    """The checkpoints of one run."""
+    """The checkpoints of one run, written by its main process; all processes ask and decide alike."""
 
     def __init__(self, state: TrainState, datasets: list[TrainedDataset], run: Run):
         self._state, self._datasets, self._run = state, datasets, run
@@ -19,29 +20,36 @@ class Saver:
 
         Raises `Stopped` if the run is to stop, `UserError` if the file cannot be written.
         """
-        is_stopping = self._run.stop.is_made
+        is_stopping = self._run.stop.is_made()
         if not is_stopping and not self._is_due():
             return
         if check is not None:
             check.look()
         self._save_latest(checkpoint_content(self._state, self._datasets, self._run))
         if is_stopping:
-            self._run.stop.raise_if_made()
+            raise Stopped(self._run.stop.signal_number)
 
     def save_epoch(self, is_best: bool) -> None:
         """The files of a whole epoch; `latest_epoch.bin` last, so that a run killed here repeats the epoch."""
         state, run = self._state, self._run
         content = checkpoint_content(state, self._datasets, run)
         if is_best:
-            save_checkpoint(run.folder / BEST, content)
+            self._save(BEST, content)
         if state.epoch % run.config.checkpoint_frequency == 0:
-            save_checkpoint(run.folder / f"epoch_{state.epoch - 1}.bin", content)
+            self._save(f"epoch_{state.epoch - 1}.bin", content)
         self._save_latest(content)
 
     def _is_due(self) -> bool:
         minutes = self._run.config.checkpoint_minutes
-        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+        if minutes <= 0:
+            return False
+        # By the clock of whichever process is ahead.
+        return bool(self._run.processes.largest(time.monotonic() - self._saved_at >= 60 * minutes))
+
+    def _save(self, name: str, content: dict) -> None:
+        if self._run.processes.is_main:
+            save_checkpoint(self._run.folder / name, content)
 
     def _save_latest(self, content: dict) -> None:
-        save_checkpoint(self._run.folder / LATEST, content)
+        self._save(LATEST, content)
         self._saved_at = time.monotonic()

@@ -28,13 +28,19 @@ class StoppedAtOnce(Stopped):
 
 
 class StopRequest:
-    """Notes the first signal, for the run to end where it can go on from; a second one ends it at once."""
+    """Notes the first signal, for the run to end where it can go on from; a second one ends it at once.
 
-    def __init__(self):
+    `agree` makes one number of those of all processes of a run, so that they stop at the same place.
+    """
+
+    def __init__(self, agree: Callable[[int], int] = int):
         self.signal_number: int | None = None
+        self._agree = agree
+        self._noted = 0
 
-    @property
     def is_made(self) -> bool:
+        """Whether a signal has come, to any process of the run; all of them have to ask at the same places."""
+        self.signal_number = self._agree(self._noted) or None
         return self.signal_number is not None
 
     @contextlib.contextmanager
@@ -44,13 +50,13 @@ class StopRequest:
             yield
 
     def _note(self, signal_number: int, frame: object) -> None:
-        if self.is_made:
+        if self._noted:
             stop_at_once(signal_number, frame)
-        self.signal_number = signal_number
+        self._noted = signal_number
 
     def raise_if_made(self) -> None:
-        """Raises `Stopped` once a signal has come."""
-        if self.is_made:
+        """Raises `Stopped` once a signal has come; as `is_made` it is asked in all processes."""
+        if self.is_made():
             raise Stopped(self.signal_number)
 
 

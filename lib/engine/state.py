@@ -1,5 +1,6 @@
 """What a run has come to, and how it goes into a checkpoint and comes back."""
 
+import contextlib
 import dataclasses
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from lib.engine.checkpoint import LATEST, restore_optimizer
 from lib.engine.evaluate import Evaluation
 from lib.engine.meter import TrainMeter
 from lib.engine.optimize import AveragedModel
+from lib.engine.processes import Processes
 from lib.engine.signals import StopRequest
 from lib.errors import UserError
 
@@ -61,6 +63,7 @@ class Run:
     seed: int
     print_freq: int
     device: torch.device
+    processes: Processes = field(default_factory=Processes)
     stop: StopRequest = field(default_factory=StopRequest)
     origin: dict = field(default_factory=dict)  # what checkpoints record of where they come from
 
@@ -96,6 +99,16 @@ class TrainState:
     skipped: int = 0  # optimizer steps left out for numbers that were not finite
     best_jpe: float = NO_BEST_YET
     progress: EpochProgress | None = None  # None between epochs
+    joined: nn.Module | None = None  # the model as several processes train it; None in one alone
+
+    @property
+    def trained(self) -> nn.Module:
+        """What to call in training."""
+        return self.model if self.joined is None else self.joined
+
+    def without_joining(self, is_wanted: bool) -> contextlib.AbstractContextManager:
+        """While entered, backward passes keep a process's gradients to itself: a later one joins the sums."""
+        return self.joined.no_sync() if self.joined is not None and is_wanted else contextlib.nullcontext()
 
     @property
     def evaluated(self) -> nn.Module:

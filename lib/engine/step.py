@@ -11,7 +11,9 @@ from lib.config import LAMBDA_OF_TERM, Config
 from lib.engine.device import set_step_seed
 from lib.engine.finite import FiniteCheck, StepValues
 from lib.engine.log import progress as show_progress
+from lib.engine.meter import COLUMNS
 from lib.engine.optimize import learning_rates
+from lib.engine.processes import Processes
 from lib.engine.saver import Saver
 from lib.engine.state import Run, TrainedDataset, TrainState
 from lib.losses import compute_losses, weighted_total
@@ -30,7 +32,7 @@ def train_on(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver,
     check = FiniteCheck(state, dataset, order, run)
     batch_count = dataset.batch_count
     label = f"epoch {state.epoch + 1} {dataset.name}"
-    batches = loader.batches(order, first=progress.batches)
+    batches = loader.batches(order, first=progress.batches, share=run.processes.share)
     for batch in show_progress(batches, batch_count, label, run.print_freq, done=progress.batches):
         number = progress.batches
         first = number - number % config.grad_accumulation
@@ -38,13 +40,21 @@ def train_on(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver,
         if number == first:
             measured: list[_Measured] = []
             buffers = _copied_buffers(state.model) if config.on_nonfinite == "skip" else []
-        set_step_seed(run.seed, state.epoch, progress.dataset, number)
+        part = _BatchPart.of(loader.bounds[number], run)
+        place = (run.seed, state.epoch, progress.dataset, number)
+        set_step_seed(*place)
         if config.flip:
-            batch = mirror_some(batch)
-        total, logged, pred = training_losses(state.model, batch, run.posing.kinematics, config)
-        (total / group_size if group_size > 1 else total).backward()
+            batch = mirror_some(batch, part.first, part.whole)
+        if run.processes.count > 1:
+            # Flips are drawn for the whole batch, dropout by each process for itself.
+            set_step_seed(*place, run.processes.rank)
+        with state.without_joining(progress.batches + 1 < first + group_size):
+            total, logged, pred = training_losses(state.trained, batch, run.posing.kinematics, config)
+            # Gradients are averaged over processes.
+            (total * (part.share * run.processes.count / group_size)).backward()
         is_logged = number % run.print_freq == 0
-        measured.append(_Measured(logged, batch.frames.shape[0], _mpve_mm(pred, batch, run) if is_logged else None))
+        mpve = part.add_up(_mpve_mm(pred, batch, run)) if is_logged else None
+        measured.append(_Measured(part.add_up(logged), part.whole, mpve))
         progress.batches += 1
         if progress.batches < first + group_size:
             continue
@@ -65,6 +75,10 @@ def training_losses(
 ) -> tuple[Tensor, Tensor, BodyParams]:
     """The loss to minimise, the values to log in the order of the meter's columns, and the prediction."""
     pred = model(*batch.inputs)
+    if batch.frames.shape[0] == 0:
+        # A process may have no clip of a small last batch, and takes part without adding anything.
+        total = pred.rotations.sum() + pred.betas.sum()
+        return total, total.new_zeros(len(COLUMNS)), pred
     pred_joints = kinematics(pred)
     with torch.no_grad():
         target_joints = kinematics(batch.target)
@@ -76,11 +90,34 @@ def training_losses(
     return total, logged, pred
 
 
-def mirror_some(batch: Batch) -> Batch:
-    """Mirror each clip, input and target alike, with probability one half."""
-    chosen = torch.rand(batch.frames.shape[0], device=batch.frames.device) < 0.5
+def mirror_some(batch: Batch, first: int = 0, whole: int | None = None) -> Batch:
+    """Mirror each clip, input and target alike, with probability one half.
+
+    `batch` may be the part, from clip `first` on, of a batch of `whole` clips: these are drawn for all together.
+    """
+    clips = batch.frames.shape[0]
+    chosen = torch.rand(clips if whole is None else whole, device=batch.frames.device)[first : first + clips] < 0.5
     inputs = select_clips(chosen, mirror_inputs(batch.inputs), batch.inputs)
     return batch._replace(inputs=inputs, target=select_clips(chosen, mirror_params(batch.target), batch.target))
+
+
+class _BatchPart(NamedTuple):
+    """A process's part of a batch: clips from `first` on, a `share` of the `whole`."""
+
+    first: int
+    whole: int
+    share: float
+    processes: Processes
+
+    @classmethod
+    def of(cls, bounds: tuple[int, int], run: Run) -> "_BatchPart":
+        whole = bounds[1] - bounds[0]
+        first, last = run.processes.share(0, whole)
+        return cls(first, whole, (last - first) / whole, run.processes)
+
+    def add_up(self, means: Tensor) -> Tensor:
+        """Means over the part's clips -> means over the whole batch's."""
+        return self.processes.add_up(means * self.share) if self.processes.count > 1 else means
 
 
 class _Measured(NamedTuple):
@@ -93,6 +130,8 @@ class _Measured(NamedTuple):
 
 @torch.no_grad()
 def _mpve_mm(pred: BodyParams, batch: Batch, run: Run) -> Tensor:
+    if batch.frames.shape[0] == 0:
+        return pred.betas.new_zeros(())
     return mpve_mm(run.posing.body(pred), run.posing.body(batch.target)).mean()
 
 

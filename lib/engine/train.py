@@ -26,7 +26,7 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
     """
     config = run.config
     saver = Saver(state, datasets, run)
-    scalars = ScalarLog(run.folder / "logs", state.epoch + 1)
+    scalars = ScalarLog(run.folder / "logs", state.epoch + 1) if run.processes.is_main else None
     total_steps = sum(_step_count(dataset, config) * min(dataset.train_epochs, config.epochs) for dataset in datasets)
     try:
         while state.epoch < config.epochs:
@@ -41,7 +41,8 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
             _finish_epoch(state, datasets, run, saver, scalars)
             run.stop.raise_if_made()
     finally:
-        scalars.close()
+        if scalars is not None:
+            scalars.close()
 
 
 def _test(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver) -> Evaluation:
@@ -56,9 +57,9 @@ def _test(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver) ->
 
 
 def _finish_epoch(
-    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, scalars: ScalarLog
+    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, scalars: ScalarLog | None
 ) -> None:
-    """Log what the epoch has found, save it, and make the next one the state's."""
+    """Make the next epoch the state's; the main process, whose `scalars` are, logs what this one has found and saves."""
     evaluations, seconds = state.progress.evaluations, state.progress.seconds
     record = state.progress.meter.scalars()
     for name, evaluation in evaluations.items():
@@ -66,6 +67,8 @@ def _finish_epoch(
     is_best = _update_best(state, evaluations, datasets)
     state.epoch += 1
     state.progress = None
+    if scalars is None:
+        return
     scalars.add(record, state.epoch)
     rates = [group["lr"] for group in state.optimizer.param_groups]
     line = {"epoch": state.epoch, "seconds": round(seconds, 2), "lr": rates, **record}

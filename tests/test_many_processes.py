@@ -1,0 +1,92 @@
+"""Two processes, started by torchrun, against one: the same numbers, files and messages."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.engine.checkpoint import load_checkpoint
+from lib.engine.processes import Processes
+
+ROOT = Path(__file__).parent.parent
+# float32 sums in another order; rates below are high, so that differences would grow.
+WEIGHTS_WITHIN, METRICS_WITHIN = 2e-4, 1e-3
+
+
+def start(*arguments: str, processes: int = 1, port: int = 0) -> subprocess.CompletedProcess:
+    """Run train_mesh.py, with torchrun for several processes; one thread each, so that sums are alike."""
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*command, "train_mesh.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def config(config_file) -> str:
+    # 66 clips in batches of 8, the last of two: a batch that three processes could not all have a part of.
+    return config_file(
+        epochs=2, warmup_h36m=0, warmup_coco=1, limit_clips=66, batch_size=8, batch_size_img=13, dropout=0.0, flip=True,
+        checkpoint_frequency=1, grad_accumulation=2, clip_grad_norm=100,
+    )  # fmt: skip
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_same_weights(found: dict, expected: dict) -> None:
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        # Their true gradient is 0, for batch norm takes the mean away: AdamW makes steps of rounding alone.
+        if not name.endswith(("head.fc1.bias", "head.fc2.bias", "running_mean")):
+            torch.testing.assert_close(found[name], value, atol=WEIGHTS_WITHIN, rtol=WEIGHTS_WITHIN, msg=name)
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    for line, other in zip(metrics(found), metrics(expected), strict=True):
+        assert line.keys() == other.keys()
+        for name in line.keys() - {"seconds"}:
+            assert line[name] == pytest.approx(other[name], rel=METRICS_WITHIN, abs=METRICS_WITHIN), name
+    files = [load_checkpoint(folder / "latest_epoch.bin") for folder in (found, expected)]
+    assert files[0].keys() == files[1].keys()
+    assert_same_weights(files[0]["model"], files[1]["model"])
+    groups = [content["optimizer"]["param_groups"] for content in files]
+    assert [group["params"] for group in groups[0]] == [group["params"] for group in groups[1]]
+
+
+def test_same_run_as_one_process_and_goes_on_as_any_number(config, tmp_path):
+    one, two, mixed = (tmp_path / name for name in ("one", "two", "mixed"))
+    for folder, count in ((one, 1), (two, 2)):
+        done = start("--config", config, "--checkpoint", str(folder), processes=count)
+        assert done.returncode == 0, done.stderr
+    assert_same_run(two, one)
+    # One writer, one voice.
+    assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
+    assert done.stdout.count("epoch 1/2 |") == 1
+    assert "2 processes of 1 threads" in done.stdout
+
+    # The first epoch by one process, the second by two.
+    mixed.mkdir()
+    (mixed / "latest_epoch.bin").write_bytes((one / "epoch_0.bin").read_bytes())
+    done = start("--config", config, "--checkpoint", str(mixed), processes=2)
+    assert done.returncode == 0, done.stderr
+    assert_same_weights(*(load_checkpoint(folder / "latest_epoch.bin")["model"] for folder in (mixed, one)))
+
+
+class TestShare:
+    @pytest.mark.parametrize("count", [1, 2, 3, 8])
+    @pytest.mark.parametrize("size", [0, 1, 5, 16])
+    def test_shares_tile_the_batch(self, count, size):
+        shares = [Processes(rank, count).share(10, 10 + size) for rank in range(count)]
+        assert shares[0][0] == 10
+        assert shares[-1][1] == 10 + size
+        assert all(before[1] == after[0] for before, after in zip(shares, shares[1:], strict=False))
+        sizes = [stop - start for start, stop in shares]
+        assert max(sizes) - min(sizes) <= 1
