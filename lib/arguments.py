@@ -1,6 +1,7 @@
 """The flags of both training scripts, and what happens to errors; light to import, so that --help is instant."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def run_reporting_errors(program: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks for all
+            print(stopped, file=sys.stderr)
         return stopped.exit_status
     return 0
 

@@ -128,4 +128,4 @@ def join_model(model: nn.Module, processes: Processes, device: torch.device) -> 
     # Nothing here uses the 3D pose head, and its gradient would be waited for. The optimizer goes on listing it.
     model.backbone.head.requires_grad_(False)
     devices = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+    return DistributedDataParallel(model, device_ids=devices)

@@ -3,7 +3,22 @@
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum over all of them of what each makes of the result."""
+
+    @staticmethod
+    def forward(_context, values: Tensor) -> Tensor:
+        values = values.clone()
+        distributed.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(_context, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous().clone()
+        distributed.all_reduce(gradient)
+        return gradient
 
 
 class SharedBatchNorm(nn.BatchNorm1d):
@@ -17,9 +32,9 @@ class SharedBatchNorm(nn.BatchNorm1d):
         count = torch.tensor(float(x.numel() // x.shape[1]), device=x.device)
         distributed.all_reduce(count)
         # The mean first: a variance from sums of squares would lose digits.
-        mean = all_reduce(x.sum(dims)) / count
+        mean = _SumOverProcesses.apply(x.sum(dims)) / count
         centred = x - self._as(mean, x)
-        variance = all_reduce(centred.square().sum(dims)) / count
+        variance = _SumOverProcesses.apply(centred.square().sum(dims)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
