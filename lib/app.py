@@ -15,7 +15,7 @@ from torch import nn
 
 from lib.arguments import Task
 from lib.assembly import as_trained, build_model, build_posing, model_values, open_datasets
-from lib.body.assets import load_body_assets
+from lib.body.assets import BodyAssets, load_body_assets
 from lib.config import Config, load_config
 from lib.demo.datasets import make_demo_data
 from lib.engine.checkpoint import (
@@ -25,16 +25,20 @@ from lib.engine.checkpoint import (
     load_model,
     load_pretrained,
     remove_stale_temporaries,
+    require_same_selection,
     restore_optimizer,
+    selected_on_of,
 )
 from lib.engine.device import choose_device, set_step_seed
-from lib.engine.evaluate import Evaluation, evaluate
+from lib.engine.evaluate import BODIES, ERRORS, clip_rule, evaluate_protocols
 from lib.engine.log import add_log_file, drop_metrics_from, set_up_console
 from lib.engine.optimize import AveragedModel, build_optimizer, choose_trainable
 from lib.engine.summary import refinement_warnings, results_table
-from lib.engine.train import NO_BEST_YET, Posing, TrainedDataset, TrainState, train
+from lib.engine.train import NO_BEST_YET, Posing, TrainedDataset, TrainState, selected_on, train
 from lib.errors import UserError
-from lib.results import write_metrics, write_predictions
+from lib.protocols import Protocol, choose_protocols
+from lib.report.page import write_report
+from lib.results import Evaluations, write_metrics, write_predictions
 from lib.structures import BodyParams
 
 logger = logging.getLogger(__name__)
@@ -46,6 +50,7 @@ _DEMO_ROOT = ("data", "demo")
 def run(task: Task, arguments: argparse.Namespace) -> None:
     """Train, or evaluate with `--evaluate`. Raises `UserError` for whatever the user has to fix."""
     set_up_console()
+    protocols = choose_protocols(arguments.protocols)
     config = load_config(arguments.config, arguments.overrides)
     device = choose_device(arguments.device)
     data_root = Path(config.data_root)
@@ -60,15 +65,16 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     model = build_model(task.kind, config, assets).to(device)
     if content:
         load_model(model, content, start, task.kind, model_values(config))
-    job = Job(task, arguments, config, device, model, build_posing(assets, device))
-    evaluations = _evaluate(job, start, content) if arguments.evaluate else _train(job, start, content)
-    if evaluations:
-        logger.info("%s", results_table(evaluations))
-    for warning in refinement_warnings(evaluations):
+    job = Job(task, arguments, config, device, model, assets, build_posing(assets, device), protocols)
+    evaluations, selection_split = _evaluate(job, start, content) if arguments.evaluate else _train(job, start, content)
+    results = [(name, found) for name, by_protocol in evaluations.items() for found in by_protocol.values()]
+    if results:
+        logger.info("checkpoint selected on: %s\n%s", selection_split, results_table(results))
+    for warning in refinement_warnings(results):
         logger.warning("%s", warning)
+    checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
     if arguments.metrics_out:
-        checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
-        write_metrics(Path(arguments.metrics_out), _meta(job, checkpoint), evaluations, config)
+        write_metrics(Path(arguments.metrics_out), _meta(job, checkpoint), evaluations, selection_split)
         logger.info("metrics written to %s", arguments.metrics_out)
 
 
@@ -81,7 +87,9 @@ class Job:
     config: Config
     device: torch.device
     model: nn.Module
+    assets: BodyAssets
     posing: Posing
+    protocols: list[Protocol]
 
 
 def _checkpoint_to_read(arguments: argparse.Namespace) -> Path | None:
@@ -94,38 +102,45 @@ def _checkpoint_to_read(arguments: argparse.Namespace) -> Path | None:
     return Path(arguments.resume) if arguments.resume else None
 
 
-def _evaluate(job: Job, path: Path, content: dict) -> dict[str, Evaluation]:
+def _evaluate(job: Job, path: Path, content: dict) -> tuple[Evaluations, str]:
+    """What the checkpoint scores, and the split it was selected on."""
+    arguments = job.arguments
     logger.info("%s: epoch %s, best test mpjpe %s", path, content.get("epoch", "?"), content.get("best_jpe", "?"))
     datasets, constant = _open_datasets(job, is_training=False)
-    predictions_file = job.arguments.predictions_out
-    evaluations = _evaluate_all(job, datasets, constant, keep_rows=bool(predictions_file))
-    if predictions_file:
+    keep_rows = BODIES if arguments.predictions_out else ERRORS if arguments.report else ""
+    evaluations = _evaluate_all(job, datasets, constant, keep_rows)
+    selection_split = selected_on_of(content)
+    firsts = {name: next(iter(by_protocol.values())) for name, by_protocol in evaluations.items()}
+    if arguments.predictions_out:
         splits = {dataset.name: dataset.test.split for dataset in datasets}
-        write_predictions(Path(predictions_file), evaluations, splits, job.config)
-        logger.info("predictions written to %s", predictions_file)
-    return evaluations
+        write_predictions(Path(arguments.predictions_out), firsts, splits, job.config)
+        logger.info("predictions written to %s", arguments.predictions_out)
+    if arguments.report:
+        loaders = {dataset.name: dataset.tests[firsts[dataset.name].clips] for dataset in datasets}
+        page = write_report(
+            Path(arguments.report), evaluations, loaders, job.model, job.posing.body, job.assets.faces,
+            checkpoint=path, config_file=arguments.config, selected_on=selection_split,
+        )  # fmt: skip
+        logger.info("report written to %s", page)
+    return evaluations, selection_split
 
 
 def _evaluate_all(
-    job: Job, datasets: list[TrainedDataset], constant: BodyParams | None, keep_rows: bool = False
-) -> dict[str, Evaluation]:
-    """Score the model on every test split that was loaded."""
+    job: Job, datasets: list[TrainedDataset], constant: BodyParams | None, keep_rows: str = ""
+) -> Evaluations:
+    """Score the model on every test split that was loaded, under every protocol asked for."""
     return {
-        dataset.name: evaluate(
-            job.model,
-            dataset.test,
-            job.posing.body,
-            job.config,
-            label=f"{dataset.name} test",
-            constant=constant,
-            keep_rows=keep_rows,
+        dataset.name: evaluate_protocols(
+            job.model, dataset.tests, job.posing.body, job.config, job.protocols,
+            label=f"{dataset.name} test", constant=constant, detailed=True, keep_rows=keep_rows,
         )
         for dataset in datasets
-        if dataset.test is not None
-    }
+        if dataset.tests
+    }  # fmt: skip
 
 
-def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]:
+def _train(job: Job, start: Path | None, content: dict) -> tuple[Evaluations, str]:
+    """What `best_epoch.bin` scores after training, and the split it was selected on."""
     arguments, config, model = job.arguments, job.config, job.model
     folder = Path(arguments.checkpoint)
     if not start and config.finetune:
@@ -141,6 +156,9 @@ def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]
             f"--evaluate {folder / BEST}"
         )
     datasets, constant = _open_datasets(job, is_training=True)
+    selection_split = selected_on(datasets)
+    if start:
+        require_same_selection(content, selection_split, start)
     _prepare_folder(folder, Path(arguments.config), state.epoch)
     add_log_file(folder / "log.txt")
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -149,9 +167,9 @@ def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]
         parameters / 1e6, job.device, torch.get_num_threads(), folder,
     )  # fmt: skip
     logger.info(
-        "best_epoch.bin is chosen on the test split, as released; train_mpve is sampled every %d steps",
-        arguments.print_freq,
-    )
+        "best_epoch.bin is chosen on the %s%s; train_mpve is sampled every %d steps",
+        selection_split, "" if config.val_split else ", as released (val_split: 0)", arguments.print_freq,
+    )  # fmt: skip
     train(
         state,
         datasets,
@@ -165,10 +183,10 @@ def _train(job: Job, start: Path | None, content: dict) -> dict[str, Evaluation]
     )
     best = folder / BEST
     if not best.is_file():
-        return {}
+        return {}, selection_split
     load_model(model, load_checkpoint(best), best, job.task.kind, model_values(config))
     logger.info("finished; what %s scores, as --evaluate does:", best)
-    return _evaluate_all(job, datasets, constant)
+    return _evaluate_all(job, datasets, constant), selection_split
 
 
 def _resume(state: TrainState, path: Path, content: dict) -> None:
@@ -195,6 +213,7 @@ def _open_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], B
         job.device,
         is_training=is_training,
         with_estimate=is_refiner,
+        clip_rules=[clip_rule(protocol, job.config) for protocol in job.protocols],
         predictions_path=job.arguments.predictions if is_refiner else None,
     )
 

@@ -20,9 +20,9 @@ LAYERS = (
     },
     {"geometry"},
     {"body"},
-    {"model", "losses", "metrics", "data", "engine"},
+    {"model", "losses", "protocols", "metrics", "accumulator", "data", "engine"},
     {"demo", "render"},
-    {"results", "assembly", "app", "arguments"},
+    {"results", "report", "assembly", "app", "arguments"},
 )
 APART = ("model", "data", "engine")
 LONGEST = 300

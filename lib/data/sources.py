@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lib.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
+from lib.data.actions import read_actions
 from lib.errors import UserError
 from lib.safe_pickle import load_pickle
 
@@ -55,6 +56,7 @@ CAMERA_IMAGE_SIZES = {
 LARGEST_ANGLE = 4 * np.pi
 READ_KEYS = (
     "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
+    "action",
 )  # fmt: skip
 
 
@@ -76,6 +78,7 @@ class Split:
     video_file_rows: np.ndarray  # (videos,) int64 where each starts in the file, before striding
     video_file_lengths: np.ndarray  # (videos,) int64 frames in the file
     sample_stride: int
+    video_actions: list[str] | None = None  # (videos,) what each shows, where the file says
     estimate_state: np.ndarray | None = None  # (F,) int8 of lib.data.predictions; None: the file's own estimate
 
     @property
@@ -166,9 +169,10 @@ class _SplitReader:
         else:
             names, lengths = [], np.ones(len(keypoints_px), dtype=np.int64)
             file_rows, file_lengths = np.arange(len(keypoints_px)) * self.sample_stride, lengths
+        actions = read_actions(self.arrays.pop("action", None), file_rows) if names else None
         return Split(
             self.source.name, self.name, keypoints_px, confidence, self.image_size(), smpl_pose, smpl_shape,
-            estimate_pose, estimate_betas, names, lengths, file_rows, file_lengths, self.sample_stride,
+            estimate_pose, estimate_betas, names, lengths, file_rows, file_lengths, self.sample_stride, actions,
         )  # fmt: skip
 
     def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
@@ -215,11 +219,8 @@ class _SplitReader:
         starts, lengths, kept = bounds[:-1][kept > 0], np.diff(bounds)[kept > 0], kept[kept > 0]
         video_names = [str(names[start]) for start in starts]
         if len(set(video_names)) < len(video_names):
-            logger.warning(
-                "%s: %s 'source' comes back to a name after another; each run of frames is a video of its own",
-                self.path,
-                self.name,
-            )
+            fault = "'source' comes back to a name after another; each run of frames is a video of its own"
+            logger.warning("%s: %s %s", self.path, self.name, fault)
         return video_names, kept, starts, lengths
 
     def image_size(self) -> Tensor:

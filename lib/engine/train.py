@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from lib.engine.summary import epoch_line, refinement_record, refinement_warning
 from lib.errors import UserError
 from lib.losses import compute_losses, weighted_total
 from lib.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
+from lib.protocols import DEFAULT
 from lib.structures import Batch, BodyParams
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class TrainedDataset:
     test: object  # loader, or None
     train_epochs: int
     validated_after_training_only: bool
+    tests: dict[str, object] = field(default_factory=dict)  # loaders of the test split by clip rule
+    validated_split: str = "test"  # which split `test` has: "val" for training videos held out
 
 
 @dataclass
@@ -123,13 +126,14 @@ def train(
                 if is_trained:
                     _train_one(state, dataset, number, meter, posing, config, seed, print_freq, total_steps)
                 if dataset.test is not None and (is_trained or not dataset.validated_after_training_only):
-                    label = f"epoch {state.epoch + 1} {dataset.name} test"
+                    label = f"epoch {state.epoch + 1} {dataset.name} {dataset.validated_split}"
                     evaluations[dataset.name] = evaluate(
                         state.evaluated, dataset.test, posing.body, config, label=label
-                    )
+                    )[DEFAULT]
             record = meter.scalars()
+            splits = {dataset.name: dataset.validated_split for dataset in datasets}
             for name, evaluation in evaluations.items():
-                record |= test_scalars(name, evaluation)
+                record |= test_scalars(name, evaluation, splits[name])
             is_best = _update_best(state, evaluations, datasets)
             state.epoch += 1
             scalars.add(record, state.epoch)
@@ -140,14 +144,15 @@ def train(
                 if rows := refinement_record(evaluation):
                     line[f"refinement_{name}"] = rows
             append_metrics(folder / "metrics.jsonl", line)
-            _save_epoch(state, config, kind, folder, is_best)
+            _save_epoch(state, config, kind, folder, is_best, selected_on(datasets))
             best_note = " | best so far" if is_best else ""
             logger.info(
-                "%s | %.1f s%s", epoch_line(state.epoch, config.epochs, record, evaluations), seconds, best_note
-            )
+                "%s | %.1f s%s",
+                epoch_line(state.epoch, config.epochs, record, evaluations, splits), seconds, best_note,
+            )  # fmt: skip
             if kind == "refiner":
-                logger.info("%s", results_table(evaluations))
-                for warning in refinement_warnings(evaluations):
+                logger.info("%s", results_table(evaluations.items()))
+                for warning in refinement_warnings(evaluations.items()):
                     logger.warning("%s", warning)
     finally:
         scalars.close()
@@ -247,17 +252,30 @@ def _require_finite(logged: list[Tensor], last_index: int, epoch: int, dataset_n
     )
 
 
+def selecting_dataset(datasets: list[TrainedDataset]) -> TrainedDataset:
+    """The dataset that `best_epoch.bin` is chosen on: 3DPW if the run validates it, else H36M."""
+    names = {dataset.name: dataset for dataset in datasets if dataset.test is not None}
+    return names.get("pw3d") or names.get("h36m") or datasets[0]
+
+
+def selected_on(datasets: list[TrainedDataset]) -> str:
+    """The split that `best_epoch.bin` is chosen on, in words."""
+    dataset = selecting_dataset(datasets)
+    return f"{dataset.name} {'test split' if dataset.validated_split == 'test' else 'held-out training videos'}"
+
+
 def _update_best(state: TrainState, evaluations: dict[str, Evaluation], datasets: list[TrainedDataset]) -> bool:
     """Whether this epoch is the best so far: strictly lower MPJPE, of 3DPW if the run validates it, else H36M."""
-    has_pw3d = any(dataset.name == "pw3d" and dataset.test is not None for dataset in datasets)
-    evaluation = evaluations.get("pw3d" if has_pw3d else "h36m")
+    evaluation = evaluations.get(selecting_dataset(datasets).name)
     if evaluation is None or not evaluation.metrics["mpjpe"] < state.best_jpe:
         return False
     state.best_jpe = evaluation.metrics["mpjpe"]
     return True
 
 
-def _save_epoch(state: TrainState, config: Config, kind: str, folder: Path, is_best: bool) -> None:
+def _save_epoch(
+    state: TrainState, config: Config, kind: str, folder: Path, is_best: bool, selection_split: str
+) -> None:
     """Write the checkpoints; `latest_epoch.bin` last, so that a run killed here repeats the epoch, not skips a file."""
     content = {
         "epoch": state.epoch,
@@ -267,6 +285,7 @@ def _save_epoch(state: TrainState, config: Config, kind: str, folder: Path, is_b
         "model": state.evaluated.state_dict(),
         "best_jpe": state.best_jpe,
         "kind": kind,
+        "selected_on": selection_split,
         "config": config.to_dict(),
     }
     if state.average is not None:
