@@ -17,8 +17,9 @@ from lib.body.smpl import PosedBody
 from lib.config import Config
 from lib.data.clips import Clips, cut_clips, first_clips, image_clips
 from lib.data.loader import ClipLoader
+from lib.data.matching import attach_predictions, usable_clips
 from lib.data.mean_body import mean_body
-from lib.data.predictions import attach_predictions, check_videos, load_predictions, usable_clips
+from lib.data.predictions import check_videos, load_predictions
 from lib.data.sources import SOURCES, Dataset, Split, load_dataset
 from lib.engine.checkpoint import refine_rotation_of
 from lib.engine.train import Posing, TrainedDataset

@@ -29,9 +29,9 @@ def write_metrics(path: Path, meta: dict, evaluations: Evaluations, selected_on:
     write_text_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
-def record(evaluation: Evaluation, selected_on: str) -> dict:
-    """One dataset's figures under one protocol, with what they were computed from."""
-    model = evaluation.sides["model"]
+def record(evaluation: Evaluation, selected_on: str, side: str = "model") -> dict:
+    """One side's figures on a dataset under one protocol, with what they were computed from."""
+    model = evaluation.sides[side]
     found = {
         "protocol": evaluation.protocol.name,
         "clips": evaluation.clips,

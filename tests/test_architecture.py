@@ -22,7 +22,7 @@ LAYERS = (
     {"body"},
     {"model", "losses", "protocols", "metrics", "accumulator", "data", "engine"},
     {"demo", "render"},
-    {"results", "report", "assembly", "app", "arguments"},
+    {"results", "report", "assembly", "comparison", "app", "arguments"},
 )
 APART = ("model", "data", "engine")
 LONGEST = 300

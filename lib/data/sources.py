@@ -79,7 +79,7 @@ class Split:
     video_file_lengths: np.ndarray  # (videos,) int64 frames in the file
     sample_stride: int
     video_actions: list[str] | None = None  # (videos,) what each shows, where the file says
-    estimate_state: np.ndarray | None = None  # (F,) int8 of lib.data.predictions; None: the file's own estimate
+    estimate_state: np.ndarray | None = None  # (F,) int8 of lib.data.matching; None: the file's own estimate
 
     @property
     def frame_count(self) -> int:
@@ -121,7 +121,7 @@ def load_dataset(name: str, path: str | Path, *, sample_stride: int = 1, needs_e
     """Read a dataset file of SOURCES[name], every `sample_stride`-th frame of it.
 
     `needs_estimate`: the file must hold another estimator's `pred_smpl_pose` and `pred_smpl_shape` too; if not
-    asked for they are not kept, as where lib.data.predictions gives others.
+    asked for they are not kept, as where lib.data.matching gives others.
     Raises UserError for a file that cannot be read, or whose arrays are not what the contract says.
     """
     source = SOURCES[name]

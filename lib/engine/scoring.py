@@ -111,14 +111,14 @@ class Scoring:
     def _pose_sides(self, sides: dict[str, Prediction], chosen: slice, count: int):
         for side, prediction in sides.items():
             params, mirrored = (None if part is None else _rows(part, chosen) for part in prediction)
-            yield side, _Posed(params, mirrored, self.body)
+            yield side, PosedSide(params, mirrored, self.body)
         if self.constant is not None:
             mesh, rotations = self.constant
             mesh = BodyMesh(*(part.expand(count, -1, -1) for part in mesh))
-            yield "mean_pose", _Posed(BodyParams(rotations.expand(count, -1, -1, -1), None), None, lambda _: mesh)
+            yield "mean_pose", PosedSide(BodyParams(rotations.expand(count, -1, -1, -1), None), None, lambda _: mesh)
 
 
-class _Posed:
+class PosedSide:
     """One side's meshes of a few frames, each posed when a protocol first asks for it."""
 
     def __init__(self, params: BodyParams, mirrored: BodyParams | None, body):
@@ -131,21 +131,22 @@ class _Posed:
     ) -> tuple[BodyMesh, dict[str, Tensor]]:
         """The mesh that the protocol's flip averaging gives, and with `detailed` its posture errors."""
         flip = "none" if self.mirrored is None else protocol.flip
-        mesh = self._mesh(flip)
+        mesh = self.mesh(flip)
         if detailed and flip not in self.postures:
             # The released average has no rotations of its own: those half-way between its two bodies stand for it.
             rotations = self.params.rotations if flip == "none" else self._mean().rotations
             self.postures[flip] = posture_errors(mesh, target, rotations, target_rotations)
         return mesh, self.postures.get(flip, {})
 
-    def _mesh(self, flip: str) -> BodyMesh:
+    def mesh(self, flip: str) -> BodyMesh:
+        """The mesh that one way of flip averaging gives."""
         if flip not in self.meshes:
             if flip == "none":
                 mesh = self.body(self.params)
             elif flip == "rotations":
                 mesh = self.body(self._mean())
             else:
-                mesh = average_mesh(self._mesh("none"), self.body(self.mirrored))
+                mesh = average_mesh(self.mesh("none"), self.body(self.mirrored))
             self.meshes[flip] = mesh
         return self.meshes[flip]
 
