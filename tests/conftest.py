@@ -10,9 +10,11 @@ import torch
 from lib.body.assets import BodyAssets, load_body_assets
 from lib.body.kinematics import JointKinematics
 from lib.body.smpl import PosedBody
+from lib.config import Config
 from lib.data.sources import Dataset, load_dataset
 from lib.demo.body import write_body_files
 from lib.demo.datasets import make_demo_data
+from lib.model.mesh import build_regressor
 
 torch.set_num_threads(1)  # tests are small, and many threads on few cores only wait for one another
 
@@ -58,6 +60,35 @@ def demo_folder(tmp_path_factory) -> Path:
 def small_dataset(demo_folder) -> Dataset:
     """The small 3DPW-like dataset."""
     return load_dataset("pw3d", demo_folder / "mesh_det_pw3d.pkl")
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """A tiny model's config; keyword arguments change keys."""
+
+    def make(**changes) -> Config:
+        values = {
+            "epochs": 1, "batch_size": 4, "lr_backbone": 1e-3, "lr_head": 1e-3, "weight_decay": 0.01, "lr_decay": 0.9,
+            "maxlen": 27, "dim_feat": 16, "mlp_ratio": 2, "depth": 1, "dim_rep": 16, "num_heads": 2, "hidden_dim": 24,
+            "dropout": 0.0, "clip_len": 8, "data_stride": 4, "lambda_3d": 0.5, "lambda_scale": 0, "lambda_3dv": 10,
+            "lambda_lv": 0, "lambda_lg": 0, "lambda_a": 0, "lambda_av": 0, "lambda_pose": 1000, "lambda_shape": 1,
+            "lambda_norm": 20,
+        }  # fmt: skip
+        return Config(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_model(assets, small_config):
+    """A tiny regressor with fresh weights; keyword arguments change config keys."""
+
+    def make(**changes):
+        torch.manual_seed(0)
+        pose, betas = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
+        return build_regressor(small_config(**changes), pose, betas)
+
+    return make
 
 
 @pytest.fixture(scope="session")

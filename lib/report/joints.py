@@ -11,7 +11,7 @@ _SIDES = {
     "collar": (18, 82), "shoulder": (44, 88), "elbow": (66, 140), "wrist": (84, 190), "hand": (90, 212),
     "hip": (24, 208), "knee": (30, 292), "ankle": (33, 372), "foot": (42, 390),
 }  # fmt: skip
-_WIDTH, _HEIGHT, _CENTRE, _LONGEST_BAR, _ROW = 780, 410, 390, 90, 24
+_WIDTH, _HEIGHT, _CENTRE, _LONGEST_BAR, _ROW = 520, 410, 260, 130, 34
 
 
 def joint_bars(errors_mm: dict[str, float], unit: str = "mm", digits: int = 0) -> str:
@@ -64,18 +64,18 @@ def _spread(heights: list[float]) -> list[float]:
 
 def _bar(name: str, joint: tuple[float, float], y: float, is_right: bool, share: float, value: str) -> str:
     direction = 1 if is_right else -1
-    start = _CENTRE + direction * 140
+    start = _CENTRE + direction * 122
     length = max(share * _LONGEST_BAR, 1.5)
     x = start if is_right else start - length
     track = start if is_right else start - _LONGEST_BAR
-    text, anchor = start + direction * (_LONGEST_BAR + 8), "start" if is_right else "end"
+    anchor = "start" if is_right else "end"
     red, green, blue = (round(a + (b - a) * share) for a, b in zip((120, 160, 205), (208, 84, 52), strict=True))
     color = f"rgb({red},{green},{blue})"
     label = name.replace("_", " ")
     return (
-        f'<line class="lead" x1="{joint[0]}" y1="{joint[1]}" x2="{start - direction * 6}" y2="{y:.1f}"/>'
+        f'<line class="lead" x1="{joint[0]}" y1="{joint[1]}" x2="{start - direction * 6}" y2="{y + 3:.1f}"/>'
         f'<circle cx="{joint[0]}" cy="{joint[1]}" r="{4 + 4 * share:.1f}" fill="{color}"/>'
-        f'<rect class="track" x="{track:.1f}" y="{y - 5:.1f}" width="{_LONGEST_BAR}" height="10" rx="3"/>'
-        f'<rect x="{x:.1f}" y="{y - 5:.1f}" width="{length:.1f}" height="10" rx="3" fill="{color}"/>'
-        f'<text x="{text}" y="{y + 4:.1f}" text-anchor="{anchor}"><tspan class="strong" fill="var(--text)">{value}</tspan> {label}</text>'
+        f'<rect class="track" x="{track:.1f}" y="{y - 1:.1f}" width="{_LONGEST_BAR}" height="8" rx="3"/>'
+        f'<rect x="{x:.1f}" y="{y - 1:.1f}" width="{length:.1f}" height="8" rx="3" fill="{color}"/>'
+        f'<text x="{start}" y="{y - 6:.1f}" text-anchor="{anchor}"><tspan class="strong" fill="var(--text)">{value}</tspan> {label}</text>'
     )

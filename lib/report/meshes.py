@@ -22,7 +22,7 @@ _TARGET_COLOR = (0.69, 0.80, 0.69)
 _SIZE = (220, 300)  # pixels of a picture
 _SHARE = 0.92  # of it that the largest body fills
 _SAMPLES = 2
-_SCALE_ENDS_MM = (50, 100, 150, 200, 300, 500, 1000)
+_SCALE_ENDS_MM = (30, 50, 75, 100, 150, 200, 250, 300, 400, 500)
 
 
 class ClipPictures(NamedTuple):
@@ -61,7 +61,7 @@ def picture_clips(
     apart = pred.vertices_mm - target.vertices_mm
     shift = protocol.vertex_shift_mm(pred, target)
     errors = (apart if shift is None else apart - shift[..., None, :]).norm(dim=-1).cpu().numpy()  # (N, T, V)
-    top = next((end for end in _SCALE_ENDS_MM if np.percentile(errors, 99) <= end), _SCALE_ENDS_MM[-1])
+    top = next((end for end in _SCALE_ENDS_MM if np.percentile(errors, 90) <= end), _SCALE_ENDS_MM[-1])
     joints = (protocol.joints_mm(mesh) for mesh in (pred, target))
     mpjpe = (next(joints) - next(joints)).norm(dim=-1)[..., list(protocol.evaluated)].mean(-1).cpu().numpy()
     moved = pred.vertices_mm if shift is None else pred.vertices_mm - shift[..., None, :]

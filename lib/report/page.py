@@ -15,7 +15,7 @@ from lib.report.charts import histogram, line_chart, sparkline
 from lib.report.joints import joint_bars
 from lib.report.meshes import STOPS, ClipPictures, picture_clips, worst_clips
 from lib.report.style import CSS
-from lib.results import Evaluations
+from lib.results import Evaluations, tables
 
 DATASET_TITLES = {"h36m": "Human3.6M format (h36m)", "pw3d": "3DPW format (pw3d)"}
 _METRICS = (
@@ -29,7 +29,7 @@ _METRICS = (
     "joint_angle_error",
 )
 _SIDES = {"estimate": "input estimator", "model": "", "mean_pose": "constant mean body"}
-_OPEN_VIDEOS, _WORST_CLIPS, _FRAMES_A_CLIP = 12, 3, 4
+_OPEN_VIDEOS, _WORST_CLIPS, _FRAMES_A_CLIP, _WORST_ACTIONS = 12, 3, 4, 4
 
 
 def write_report(
@@ -75,7 +75,7 @@ def write_report(
 
 def _headline(evaluations: list[Evaluation]) -> str:
     shown = [metric for metric in _METRICS if metric in evaluations[0].metrics]
-    head = "".join(f"<th>{_text(TITLES[metric])}</th>" for metric in shown)
+    head = "".join(f"<th>{_text(_with_powers(TITLES[metric]))}</th>" for metric in shown)
     body = ""
     for evaluation in evaluations:
         for side, title in _SIDES.items():
@@ -104,6 +104,10 @@ def _headline(evaluations: list[Evaluation]) -> str:
     )
 
 
+def _with_powers(title: str) -> str:
+    return title.replace("^2", "²").replace("^3", "³")
+
+
 def _figure(interval: tuple[float, float, float] | None, sign: str = "") -> str:
     if interval is None:
         return "-"
@@ -123,7 +127,21 @@ def _joints(evaluation: Evaluation) -> str:
 def _histogram(evaluation: Evaluation) -> str:
     errors = evaluation.rows["mpjpe_mm"]
     note = f"MPJPE of {len(errors):,} frames, mm, protocol {_text(evaluation.protocol.name)}."
-    return _card("Frames by error", histogram(errors) + f'<p class="faint">{note}</p>')
+    return _card("Frames by error", histogram(errors) + f'<p class="faint">{note}</p>' + _actions(evaluation))
+
+
+def _actions(evaluation: Evaluation) -> str:
+    """The actions with the highest error, where the dataset's file names actions."""
+    side = evaluation.sides["model"]
+    found = tables(side, evaluation.video_names, evaluation.video_actions).get("by_action", {})
+    worst = sorted(found.items(), key=lambda item: -item[1]["mpjpe"])[:_WORST_ACTIONS]
+    rows = "".join(
+        f"<tr><td>{_text(action)}</td><td>{means['mpjpe']:.1f}</td><td>{means['pa_mpjpe']:.1f}</td>"
+        f"<td>{means['frames']:,}</td></tr>"
+        for action, means in worst
+    )
+    head = "<tr><th>worst actions</th><th>MPJPE</th><th>PA-MPJPE</th><th>frames</th></tr>"
+    return f"<table>{head}{rows}</table>" if rows else ""
 
 
 def _videos(evaluation: Evaluation, split) -> str:

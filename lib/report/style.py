@@ -10,7 +10,7 @@ CSS = """
   --line: #343943; --soft: #2a2e37; --accent: #6f9fe0; --band: #6f9fe044; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; letter-spacing: -0.01em; }
 h2 { font-size: 21px; margin: 44px 0 12px; }
 h3 { font-size: 16px; margin: 0 0 10px; }
@@ -22,9 +22,10 @@ p { margin: 6px 0; }
 .pair .card { margin: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 7px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { text-align: right; padding: 7px 7px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--faint); font-weight: 500; font-size: 13px; }
 th:first-child, td:first-child { text-align: left; }
+td:first-child { white-space: normal; min-width: 150px; }
 tr:last-child td { border-bottom: 0; }
 td small { display: block; color: var(--faint); font-size: 12px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 12px 0 0; font-size: 14px; }
