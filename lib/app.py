@@ -72,8 +72,8 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
         logger.info("checkpoint selected on: %s\n%s", selection_split, results_table(results))
     for warning in refinement_warnings(results):
         logger.warning("%s", warning)
-    checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
     if arguments.metrics_out:
+        checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
         write_metrics(Path(arguments.metrics_out), _meta(job, checkpoint), evaluations, selection_split)
         logger.info("metrics written to %s", arguments.metrics_out)
 
@@ -111,12 +111,12 @@ def _evaluate(job: Job, path: Path, content: dict) -> tuple[Evaluations, str]:
     evaluations = _evaluate_all(job, datasets, constant, keep_rows)
     selection_split = selected_on_of(content)
     firsts = {name: next(iter(by_protocol.values())) for name, by_protocol in evaluations.items()}
+    loaders = {dataset.name: dataset.tests[firsts[dataset.name].clips] for dataset in datasets if dataset.tests}
     if arguments.predictions_out:
-        splits = {dataset.name: dataset.test.split for dataset in datasets}
+        splits = {name: loader.split for name, loader in loaders.items()}
         write_predictions(Path(arguments.predictions_out), firsts, splits, job.config)
         logger.info("predictions written to %s", arguments.predictions_out)
     if arguments.report:
-        loaders = {dataset.name: dataset.tests[firsts[dataset.name].clips] for dataset in datasets}
         page = write_report(
             Path(arguments.report), evaluations, loaders, job.model, job.posing.body, job.assets.faces,
             checkpoint=path, config_file=arguments.config, selected_on=selection_split,

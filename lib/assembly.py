@@ -74,11 +74,13 @@ def open_datasets(
     """The datasets that a run needs, and with `mean_pose_baseline` the mean body of the last one's training frames.
 
     `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
-    `clip_rules`: what test clips are needed besides those of the config's `eval_clips`. With `val_split` a training
+    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`. With `val_split` a training
     run validates the dataset that chooses `best_epoch.bin` on training videos that it then does not train on.
     Raises `UserError` if the config names none, or a file is missing or wrong.
     """
     predictions = load_predictions(predictions_path) if predictions_path else None
+    # Training validates on the config's clips; to evaluate, only those asked for must be there.
+    rules = (config.eval_clips, *clip_rules) if is_training or not clip_rules else clip_rules
     opened = []
     load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
     datasets = []
@@ -102,7 +104,7 @@ def open_datasets(
             fps = getattr(config, source.fps_key) if source.is_video else 0.0
             dataset = attach_predictions(dataset, predictions, fps, splits)
         opened.append(dataset)
-        train_clips, test_clips = _cut(dataset, config, (config.eval_clips, *clip_rules) if is_tested else ())
+        train_clips, test_clips = _cut(dataset, config, rules if is_tested else ())
         is_selecting = is_tested and is_training and source.name == ("pw3d" if config.dt_file_pw3d else "h36m")
         held_out_clips = None
         if is_selecting and config.val_split:

@@ -82,14 +82,9 @@ def predicted_rows(split: Split, source: Source, predictions: Predictions, fps: 
     A frame that clips count more than once takes, each time, the row of that `repeat`, or the last there is.
     Raises UserError as `attach_predictions` does.
     """
-    chosen = choose_tracks(split, source, predictions)
-    check_rows(split, source, predictions, chosen, fps)
-    video = split.video_index
-    frame = np.arange(split.frame_count) * split.sample_stride - split.video_file_rows[video]
-    wanted = chosen[video] * TRACK_STEP + frame
-    keys = row_keys(predictions)
+    track, wanted, keys = _keys_of_frames(split, source, predictions, fps)
     first, stop = (np.searchsorted(keys, wanted, side) for side in ("left", "right"))
-    number = np.where(chosen[video] < 0, 0, stop - first)
+    number = np.where(track < 0, 0, stop - first)
     repeat = np.zeros(clips.frames.shape, dtype=np.int64)
     repeat[clips.counted] = repeats(clips.frames[clips.counted])
     rows = first[clips.frames] + np.minimum(repeat, number[clips.frames] - 1)
@@ -97,12 +92,7 @@ def predicted_rows(split: Split, source: Source, predictions: Predictions, fps: 
 
 
 def _attach(split: Split, source: Source, predictions: Predictions, fps: float) -> Split:
-    chosen = choose_tracks(split, source, predictions)
-    check_rows(split, source, predictions, chosen, fps)
-    video = split.video_index
-    frame = np.arange(split.frame_count) * split.sample_stride - split.video_file_rows[video]
-    wanted = chosen[video] * TRACK_STEP + frame
-    keys = row_keys(predictions)
+    track, wanted, keys = _keys_of_frames(split, source, predictions, fps)
     after = np.searchsorted(keys, wanted)
     before = np.maximum(after - 1, 0)
     after = np.minimum(after, len(keys) - 1)
@@ -110,7 +100,7 @@ def _attach(split: Split, source: Source, predictions: Predictions, fps: float) 
     nearest = np.where(to_before <= to_after, before, after)
     distance = np.minimum(to_before, to_after)
     state = np.where(distance == 0, PREDICTED, np.where(distance <= LONGEST_BORROW_S * fps, BORROWED, NONE))
-    state[chosen[video] < 0] = NONE
+    state[track < 0] = NONE
     poses, betas = predictions.poses[nearest], predictions.betas[nearest]
     poses[state == NONE] = 0  # harmless: no clip that is used has such a frame
     betas[state == NONE] = 0
@@ -122,7 +112,18 @@ def _attach(split: Split, source: Source, predictions: Predictions, fps: float) 
     )
 
 
-def choose_tracks(split: Split, source: Source, predictions: Predictions) -> np.ndarray:
+def _keys_of_frames(
+    split: Split, source: Source, predictions: Predictions, fps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Track (-1: none) and key of each frame of the split (F,), and the keys of the predictions to find it among."""
+    chosen = _choose_tracks(split, source, predictions)
+    _check_rows(split, source, predictions, chosen, fps)
+    video = split.video_index
+    frame = np.arange(split.frame_count) * split.sample_stride - split.video_file_rows[video]
+    return chosen[video], chosen[video] * TRACK_STEP + frame, row_keys(predictions)
+
+
+def _choose_tracks(split: Split, source: Source, predictions: Predictions) -> np.ndarray:
     """(videos,) int64 the track of each video of the split, -1 for none."""
     by_video, by_person = defaultdict(list), defaultdict(list)
     for number in predictions.tracks_of(source.name):
@@ -152,7 +153,7 @@ def choose_tracks(split: Split, source: Source, predictions: Predictions) -> np.
     return chosen
 
 
-def check_rows(split: Split, source: Source, predictions: Predictions, chosen: np.ndarray, fps: float) -> None:
+def _check_rows(split: Split, source: Source, predictions: Predictions, chosen: np.ndarray, fps: float) -> None:
     """Frame rate and frame numbers of the rows that are used."""
     is_predicted = chosen >= 0
     # A name that comes back gives its predictions to each of its runs of frames: the longest counts.

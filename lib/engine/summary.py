@@ -46,7 +46,7 @@ def _protocol_table(results: list[tuple[str, Evaluation]]) -> str:
             if is_detailed and side == "model":
                 found = intervals(evaluation.sides[side], shown)
                 cells = (_interval_cell(found.get(metric), "[{1:.2f}, {2:.2f}]") for metric in shown)
-                rows.append((f"{label}, 95 % interval", "", *cells, ""))
+                rows.append(("  95 % interval", "", *cells, ""))
         if is_refiner:
             found = differences(evaluation.sides["model"], evaluation.sides["estimate"], shown)
             cells = (_interval_cell(found.get(metric), "{0:+.2f} [{1:+.2f}, {2:+.2f}]") for metric in shown)
