@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from lib.body.assets import BodyAssets
 from lib.body.skeleton import EVALUATED_JOINTS, LIMB_ANGLE_PAIRS, LIMBS, MM_PER_M
 from lib.config import LAMBDA_OF_TERM, Config
-from lib.data.sources import Split
+from lib.data.split import Split
 
 
 class PlainBody(nn.Module):

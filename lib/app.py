@@ -14,25 +14,35 @@ from torch import nn
 
 from lib.arguments import Task
 from lib.assembly import build_posing, model_values, open_datasets
-from lib.body.assets import load_body_assets
+from lib.body.assets import BodyAssets, load_body_assets
 from lib.check.findings import require_all
 from lib.check.machine import space_finding
 from lib.check.report import check_run, files_of_run, quick_findings
 from lib.config import Config, load_config
 from lib.demo.datasets import is_demo_root, make_demo_data
-from lib.engine.checkpoint import BEST, LATEST, load_checkpoint, load_model, remove_stale_temporaries
+from lib.engine.checkpoint import (
+    BEST,
+    LATEST,
+    load_checkpoint,
+    load_model,
+    remove_stale_temporaries,
+    require_same_selection,
+    selected_on_of,
+)
 from lib.engine.device import choose_device, make_deterministic
-from lib.engine.evaluate import Evaluation, evaluate
+from lib.engine.evaluate import BODIES, ERRORS, clip_rule, evaluate_protocols
 from lib.engine.log import add_log_file, drop_metrics_from, set_up_console
 from lib.engine.processes import Processes, join_model, joined, started_processes
 from lib.engine.run_lock import locked_folder
 from lib.engine.signals import Stopped, StoppedAtOnce, StopRequest
-from lib.engine.state import Posing, Run, TrainedDataset, TrainState, restore_progress
-from lib.engine.summary import PROTOCOL, refinement_warnings, results_table
+from lib.engine.state import Posing, Run, TrainedDataset, TrainState, restore_progress, selected_on
+from lib.engine.summary import refinement_warnings, results_table
 from lib.engine.train import train
 from lib.files import faults_of_writing
 from lib.origin import fingerprints, git_revision, versions
-from lib.results import write_metrics, write_predictions
+from lib.protocols import Protocol, choose_protocols
+from lib.report.page import write_report
+from lib.results import Evaluations, write_metrics, write_predictions
 from lib.start import checkpoint_to_read, read_checkpoint, start_model, start_training
 from lib.structures import BodyParams
 
@@ -48,7 +58,9 @@ class Job:
     config: Config
     device: torch.device
     model: nn.Module
+    assets: BodyAssets
     posing: Posing
+    protocols: list[Protocol]
     origin: dict
     processes: Processes
 
@@ -59,6 +71,7 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
     """
     set_up_console(is_quiet=not started_processes().is_main)
+    protocols = choose_protocols(arguments.protocols)
     config = load_config(arguments.config, arguments.overrides)
     if config.deterministic:
         make_deterministic()
@@ -69,33 +82,39 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     require_all(quick_findings(arguments, config, device))
     with joined(device) as processes:
         if arguments.evaluate:
-            job, content = _prepare(task, arguments, config, device, processes)
-            evaluations = _evaluate(job, content)
+            job, content = _prepare(task, arguments, config, protocols, device, processes)
+            evaluations, selection_split = _evaluate(job, content)
         else:
             # From before the checkpoint is read until the last one is written: no other run may come between.
             with locked_folder(Path(arguments.checkpoint)) if processes.is_main else contextlib.nullcontext():
-                job, content = _prepare(task, arguments, config, device, processes)
-                evaluations = _train(job, content)
+                job, content = _prepare(task, arguments, config, protocols, device, processes)
+                evaluations, selection_split = _train(job, content)
     if processes.is_main:
-        _tell(job, evaluations)
+        _tell(job, evaluations, selection_split)
 
 
-def _tell(job: Job, evaluations: dict[str, Evaluation]) -> None:
+def _tell(job: Job, evaluations: Evaluations, selection_split: str) -> None:
     """Results on the console and, where asked for, in a file."""
     arguments = job.arguments
-    if evaluations:
-        logger.info("%s", results_table(evaluations))
-    for warning in refinement_warnings(evaluations):
+    results = [(name, found) for name, by_protocol in evaluations.items() for found in by_protocol.values()]
+    if results:
+        logger.info("checkpoint selected on: %s\n%s", selection_split, results_table(results))
+    for warning in refinement_warnings(results):
         logger.warning("%s", warning)
     if arguments.metrics_out:
         checkpoint = arguments.evaluate or str(Path(arguments.checkpoint) / BEST)
         meta = {"config_file": arguments.config, "checkpoint": checkpoint, "config": job.config.to_dict(), **job.origin}
-        write_metrics(Path(arguments.metrics_out), meta, evaluations, job.config)
+        write_metrics(Path(arguments.metrics_out), meta, evaluations, selection_split)
         logger.info("metrics written to %s", arguments.metrics_out)
 
 
 def _prepare(
-    task: Task, arguments: argparse.Namespace, config: Config, device: torch.device, processes: Processes
+    task: Task,
+    arguments: argparse.Namespace,
+    config: Config,
+    protocols: list[Protocol],
+    device: torch.device,
+    processes: Processes,
 ) -> tuple[Job, dict]:
     """Body, model and checkpoint; also returns the checkpoint's content."""
     content, config = read_checkpoint(task, arguments, config)
@@ -108,62 +127,73 @@ def _prepare(
     files = [file.path for file in files_of_run(arguments, config)]
     if not arguments.evaluate and content:
         files.remove(checkpoint_to_read(arguments))  # another one each time
-    origin = _origin(task, arguments, config, files)
-    return Job(task, arguments, config, device, model, build_posing(assets, device), origin, processes), content
+    origin = _origin(task, arguments, config, protocols, files)
+    posing = build_posing(assets, device)
+    return Job(task, arguments, config, device, model, assets, posing, protocols, origin, processes), content
 
 
-def _evaluate(job: Job, content: dict) -> dict[str, Evaluation]:
-    path = job.arguments.evaluate
+def _evaluate(job: Job, content: dict) -> tuple[Evaluations, str]:
+    """What the checkpoint scores, and the split it was selected on."""
+    arguments = job.arguments
+    path = Path(arguments.evaluate)
     logger.info("%s: epoch %s, best test mpjpe %s", path, content.get("epoch", "?"), content.get("best_jpe", "?"))
     datasets, constant = _open_datasets(job, is_training=False)
-    predictions_file = job.arguments.predictions_out
-    evaluations = _evaluate_all(job, datasets, constant, keep_rows=bool(predictions_file))
-    if predictions_file and job.processes.is_main:
-        splits = {dataset.name: dataset.test.split for dataset in datasets}
-        write_predictions(Path(predictions_file), evaluations, splits, job.config)
-        logger.info("predictions written to %s", predictions_file)
-    return evaluations
+    keep_rows = BODIES if arguments.predictions_out else ERRORS if arguments.report else ""
+    evaluations = _evaluate_all(job, datasets, constant, keep_rows)
+    selection_split = selected_on_of(content)
+    if not job.processes.is_main:
+        return evaluations, selection_split
+    firsts = {name: next(iter(by_protocol.values())) for name, by_protocol in evaluations.items()}
+    loaders = {dataset.name: dataset.tests[firsts[dataset.name].clips] for dataset in datasets if dataset.tests}
+    if arguments.predictions_out:
+        splits = {name: loader.split for name, loader in loaders.items()}
+        write_predictions(Path(arguments.predictions_out), firsts, splits, job.config)
+        logger.info("predictions written to %s", arguments.predictions_out)
+    if arguments.report:
+        page = write_report(
+            Path(arguments.report), evaluations, loaders, job.model, job.posing.body, job.assets.faces,
+            checkpoint=path, config_file=arguments.config, selected_on=selection_split,
+        )  # fmt: skip
+        logger.info("report written to %s", page)
+    return evaluations, selection_split
 
 
 def _evaluate_all(
     job: Job,
     datasets: list[TrainedDataset],
     constant: BodyParams | None,
-    keep_rows: bool = False,
+    keep_rows: str = "",
     stop: StopRequest | None = None,
-) -> dict[str, Evaluation]:
-    """Score the model on every test split that was loaded."""
+) -> Evaluations:
+    """Score the model on every test split that was loaded, under every protocol asked for."""
     return {
-        dataset.name: evaluate(
-            job.model,
-            dataset.test,
-            job.posing.body,
-            job.config,
-            label=f"{dataset.name} test",
-            constant=constant,
-            keep_rows=keep_rows,
-            stop=stop,
+        dataset.name: evaluate_protocols(
+            job.model, dataset.tests, job.posing.body, job.config, job.protocols, label=f"{dataset.name} test",
+            constant=constant, detailed=True, keep_rows=keep_rows, stop=stop, processes=job.processes,
         )
         for dataset in datasets
-        if dataset.test is not None
-    }
+        if dataset.tests
+    }  # fmt: skip
 
 
-def _train(job: Job, content: dict) -> dict[str, Evaluation]:
+def _train(job: Job, content: dict) -> tuple[Evaluations, str]:
+    """What `best_epoch.bin` scores after training, and the split it was selected on."""
     arguments, config, model = job.arguments, job.config, job.model
     folder = Path(arguments.checkpoint)
     state = start_training(job.task, arguments, config, model, content)
     require_all([space_finding(folder, model, config, state.epoch)])
     datasets, constant = _open_datasets(job, is_training=True)
+    selection_split = selected_on(datasets)
     state.joined = join_model(model, job.processes, job.device)
     stop = StopRequest(job.processes.largest)
     run = Run(
-        config, job.posing, job.task.kind, folder, arguments.seed, arguments.print_freq, job.device, job.processes,
-        stop, job.origin,
+        config, job.posing, job.task.kind, folder, arguments.seed, arguments.print_freq, job.device, stop, job.origin,
+        job.processes,
     )  # fmt: skip
     if content:
         start = checkpoint_to_read(arguments)
         say_what_changed(content.get("origin"), job.origin, start)
+        require_same_selection(content, selection_split, start)
         restore_progress(state, content, start, datasets, run)
     if job.processes.is_main:
         _prepare_folder(folder, Path(arguments.config), state.epoch)
@@ -175,19 +205,19 @@ def _train(job: Job, content: dict) -> dict[str, Evaluation]:
         torch.get_num_threads(), folder,
     )  # fmt: skip
     logger.info(
-        "best_epoch.bin is chosen on the test split, as released; train_mpve is sampled every %d steps",
-        arguments.print_freq,
-    )
+        "best_epoch.bin is chosen on the %s%s; train_mpve is sampled every %d steps",
+        selection_split, "" if config.val_split else ", as released (val_split: 0)", arguments.print_freq,
+    )  # fmt: skip
     with stop.listening():
         try:
             train(state, datasets, run)
             job.processes.largest(0)  # the main process may still be writing
             best = folder / BEST
             if not best.is_file():
-                return {}
+                return {}, selection_split
             load_model(model, load_checkpoint(best), best, job.task.kind, model_values(config))
             logger.info("finished; what %s scores, as --evaluate does:", best)
-            return _evaluate_all(job, datasets, constant, stop=stop)
+            return _evaluate_all(job, datasets, constant, stop=stop), selection_split
         except StoppedAtOnce:
             raise
         except Stopped as stopped:
@@ -211,6 +241,7 @@ def _open_datasets(job: Job, is_training: bool) -> tuple[list[TrainedDataset], B
         job.device,
         is_training=is_training,
         with_estimate=is_refiner,
+        clip_rules=[clip_rule(protocol, job.config) for protocol in job.protocols],
         predictions_path=job.arguments.predictions if is_refiner else None,
     )
 
@@ -224,14 +255,16 @@ def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
     drop_metrics_from(folder / "metrics.jsonl", epoch)
 
 
-def _origin(task: Task, arguments: argparse.Namespace, config: Config, files: list[Path]) -> dict:
+def _origin(
+    task: Task, arguments: argparse.Namespace, config: Config, protocols: list[Protocol], files: list[Path]
+) -> dict:
     """What checkpoints and metrics files record besides the config: text and numbers only."""
     return {
         "seed": arguments.seed,
         "command": _command(task),
         "versions": versions(),
         "git_revision": git_revision(),
-        "protocol": PROTOCOL,
+        "protocols": [protocol.name for protocol in protocols],
         "clips": config.eval_clips,
         "files": fingerprints(files),
     }

@@ -130,6 +130,15 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
     )
     if task.kind == "refiner":
         add("--predictions", metavar="FILE", help="the estimator's bodies, instead of those in the dataset files")
+    add(
+        "--protocol",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="protocols",
+        help="how to score, see docs/protocols.md; repeatable (default: motionbert)",
+    )
+    add("--report", metavar="DIR", help="with --evaluate: write report.html with charts and the worst clips")
     add("--metrics_out", metavar="FILE", help="write the test metrics as JSON")
     add("--predictions_out", metavar="FILE.npz", help="with --evaluate: write the predicted bodies and their errors")
     arguments = parser.parse_args(argv)
@@ -137,8 +146,9 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
         raise UserError(f"--print_freq {arguments.print_freq}: expected 1 or more.")
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"--seed {arguments.seed}: expected 0 to {2**32 - 1}.")
-    if arguments.predictions_out and not arguments.evaluate:
-        raise UserError("--predictions_out works with --evaluate only. Train first, then evaluate best_epoch.bin.")
+    for flag in ("predictions_out", "report"):
+        if getattr(arguments, flag) and not arguments.evaluate:
+            raise UserError(f"--{flag} works with --evaluate only. Train first, then evaluate best_epoch.bin.")
     if arguments.predictions_out and not arguments.predictions_out.endswith(".npz"):
         raise UserError(f"--predictions_out {arguments.predictions_out}: expected a name ending in .npz.")
     if arguments.checkpoint is None:

@@ -1,11 +1,14 @@
 """Puts a run's parts together: the model, the body, and the datasets as loaders."""
 
 import dataclasses
+import hashlib
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,13 +18,16 @@ from lib.body.smpl import PosedBody
 from lib.config import Config
 from lib.data.clips import Clips, cut_clips, first_clips, image_clips
 from lib.data.loader import ClipLoader
+from lib.data.matching import attach_predictions, usable_clips
 from lib.data.mean_body import mean_body
-from lib.data.predictions import attach_predictions, check_videos, load_predictions, usable_clips
+from lib.data.predictions import check_videos, load_predictions
 from lib.data.sources import SOURCES, Dataset, Source, load_dataset
+from lib.data.split import Split
 from lib.engine.checkpoint import refine_rotation_of
 from lib.engine.state import Posing, TrainedDataset
 from lib.errors import UserError
 from lib.model.mesh import build_refiner, build_regressor
+from lib.protocols import ClipRule
 from lib.structures import BodyParams
 
 logger = logging.getLogger(__name__)
@@ -66,6 +72,7 @@ class UsedDataset(NamedTuple):
     train_epochs: int
     is_trained: bool
     is_tested: bool
+    is_selecting: bool  # whether `best_epoch.bin` is chosen on it
 
 
 def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
@@ -85,7 +92,8 @@ def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
         file = getattr(config, source.file_key)
         if file and (is_trained or is_tested):
             path = Path(config.data_root) / file
-            used.append(UsedDataset(source, path, train_epochs[source.name], is_trained, is_tested))
+            is_selecting = is_training and is_tested and source.name == ("pw3d" if config.dt_file_pw3d else "h36m")
+            used.append(UsedDataset(source, path, train_epochs[source.name], is_trained, is_tested, is_selecting))
     if not used:
         raise UserError(
             "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
@@ -97,6 +105,7 @@ class DatasetOpener:
     """Opens the datasets of a run, one by one.
 
     `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
+    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`.
     """
 
     def __init__(
@@ -106,9 +115,10 @@ class DatasetOpener:
         *,
         with_estimate: bool = False,
         predictions_path: str | None = None,
+        clip_rules: Sequence[ClipRule] = (),
     ):
         """Raises `UserError` if the predictions cannot be read."""
-        self._config, self._with_estimate = config, with_estimate
+        self._config, self._with_estimate, self._clip_rules = config, with_estimate, clip_rules
         self._predictions = load_predictions(predictions_path) if predictions_path else None
         self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
         self._opened: list[Dataset] = []
@@ -123,14 +133,30 @@ class DatasetOpener:
             fps = getattr(config, source.fps_key) if source.is_video else 0.0
             dataset = attach_predictions(dataset, predictions, fps, splits)
         self._opened.append(dataset)
-        train_clips, test_clips = _cut(dataset, config)
+        # Training validates on the config's clips; to evaluate, only those asked for must be there.
+        is_validated = used.is_trained or used.is_selecting
+        rules = (config.eval_clips, *self._clip_rules) if is_validated or not self._clip_rules else self._clip_rules
+        train_clips, test_clips = _cut(dataset, config, rules if used.is_tested else ())
+        held_out_clips = None
+        if used.is_selecting and config.val_split:
+            train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config)
+        tests: dict[ClipRule, ClipLoader] = {}
+        test_split = dataset.test
+        for rule, clips in test_clips.items():
+            tests[rule] = self._load(test_split, clips, batch_size=config.batch_size)
+            test_split = tests[rule].split  # on the device already, if it fits there
+        test = tests.get(config.eval_clips)
+        if held_out_clips is not None:
+            test = self._load(dataset.train, held_out_clips, batch_size=config.batch_size)
         size = config.batch_size if source.is_video else config.batch_size_img
         trained = TrainedDataset(
             name=source.name,
             train=self._load(dataset.train, train_clips, batch_size=size, training=True) if used.is_trained else None,
-            test=self._load(dataset.test, test_clips, batch_size=config.batch_size) if used.is_tested else None,
+            test=test,
             train_epochs=used.train_epochs,
             validated_after_training_only=source.name == "h36m",
+            tests=tests,
+            validated_split="test" if held_out_clips is None else "val",
         )
         return dataset, trained
 
@@ -147,12 +173,16 @@ def open_datasets(
     is_training: bool,
     with_estimate: bool = False,
     predictions_path: str | None = None,
+    clip_rules: Sequence[ClipRule] = (),
 ) -> tuple[list[TrainedDataset], BodyParams | None]:
     """The datasets that a run needs, and with `mean_pose_baseline` the mean body of the last one's training frames.
 
-    Raises `UserError` if the config names none, or a file is missing or wrong.
+    With `val_split` a training run validates the dataset that chooses `best_epoch.bin` on training videos that it then
+    does not train on. Raises `UserError` if the config names none, or a file is missing or wrong.
     """
-    opener = DatasetOpener(config, device, with_estimate=with_estimate, predictions_path=predictions_path)
+    opener = DatasetOpener(
+        config, device, with_estimate=with_estimate, predictions_path=predictions_path, clip_rules=clip_rules
+    )
     datasets = []
     constant = None
     for used in used_datasets(config, is_training=is_training):
@@ -164,14 +194,51 @@ def open_datasets(
     return datasets, constant
 
 
-def _cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips | None]:
-    """Training and test clips; a dataset of images has one-frame clips and is not tested."""
+def _cut(dataset: Dataset, config: Config, clip_rules: Sequence[ClipRule]) -> tuple[Clips, dict[ClipRule, Clips]]:
+    """Training clips, and test clips by rule; a dataset of images has one-frame clips and is not tested."""
     if not dataset.source.is_video:
-        return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), None
+        return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), {}
     lengths = dataset.train.video_lengths, dataset.test.video_lengths
-    train, test = cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips)
+    train, _ = cut_clips(*lengths, config.clip_len, config.data_stride)
+    tests = {
+        rule: cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=rule)[1]
+        for rule in dict.fromkeys(clip_rules)
+    }
     # First what can be used, then the limit: a dry run of a file that covers few videos is then not empty.
-    return tuple(
-        first_clips(usable_clips(clips, split), config.limit_clips)
-        for clips, split in ((train, dataset.train), (test, dataset.test))
+    return first_clips(usable_clips(train, dataset.train), config.limit_clips), {
+        rule: first_clips(usable_clips(clips, dataset.test), config.limit_clips) for rule, clips in tests.items()
+    }
+
+
+def _hold_out(split: Split, train_clips: Clips, config: Config) -> tuple[Clips, Clips]:
+    """Training clips without the held-out videos, and the clips of those, cut as test clips are."""
+    is_held_out = held_out_videos(split.video_names, config.val_split)
+    _, clips = cut_clips(
+        split.video_lengths[:0], split.video_lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips
     )
+    kept = _of_videos(train_clips, split, ~is_held_out)
+    held_out = first_clips(_of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
+    logger.info(
+        "%s: %d of %d training videos held out (val_split %g): %d clips to validate on, %d to train on",
+        split.dataset, is_held_out.sum(), len(is_held_out), config.val_split, len(held_out.frames), len(kept.frames),
+    )  # fmt: skip
+    return kept, held_out
+
+
+def _of_videos(clips: Clips, split: Split, is_chosen: np.ndarray) -> Clips:
+    rows = is_chosen[split.video_of(clips.frames[:, 0])]
+    return Clips(clips.frames[rows], clips.counted[rows])
+
+
+def held_out_videos(names: Sequence[str], share: float) -> np.ndarray:
+    """(videos,) bool: that share of the videos, at least one and not all; the same names give the same videos.
+
+    Raises UserError for fewer than two names.
+    """
+    different = sorted(set(names), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
+    if len(different) < 2:
+        raise UserError(
+            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0."
+        )
+    held_out = set(different[: min(max(round(share * len(different)), 1), len(different) - 1)])
+    return np.array([name in held_out for name in names])

@@ -88,6 +88,7 @@ class Config:
     data_stride: int
     sample_stride: int = 1
     eval_clips: Literal["released", "all_frames"] = "released"
+    val_split: float = 0.0  # share of training videos held out to choose best_epoch.bin on; 0: on the test split
     limit_clips: int = 0  # first N clips of every split; 0: all
     flip: bool = True
     fps_h36m: float = 50.0
@@ -123,7 +124,7 @@ class Config:
         for name in ("lr_decay", "mlp_ratio", "fps_h36m", "fps_pw3d"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}, expected more than 0.")
-        for name in ("dropout", "ema"):
+        for name in ("dropout", "ema", "val_split"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1.")
         if self.num_joints != 17:

@@ -23,6 +23,8 @@ class BodyMesh(NamedTuple):
 
     vertices_mm: Tensor  # (..., V, 3)
     joints_mm: Tensor  # (..., K, 3) regressed from the vertices
+    smpl_joints_mm: Tensor | None = None  # (..., J, 3) where the bones turn
+    smpl_root_mm: Tensor | None = None  # (..., 1, 3) joint 0, regressed from the vertices as SMPL does at rest
 
 
 class MeshInputs(NamedTuple):

@@ -25,9 +25,9 @@ LAYERS = (
     },
     {"geometry"},
     {"body"},
-    {"model", "losses", "metrics", "data", "engine"},
+    {"model", "losses", "protocols", "metrics", "accumulator", "data", "engine"},
     {"demo", "render"},
-    {"results", "assembly", "start", "check", "app", "arguments"},
+    {"results", "report", "assembly", "comparison", "start", "check", "app", "arguments"},
 )
 APART = ("model", "data", "engine")
 LONGEST = 300

@@ -1,5 +1,6 @@
 """Two processes, started by torchrun, against one: the same numbers, files and messages."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -87,6 +88,6 @@ class TestShare:
         shares = [Processes(rank, count).share(10, 10 + size) for rank in range(count)]
         assert shares[0][0] == 10
         assert shares[-1][1] == 10 + size
-        assert all(before[1] == after[0] for before, after in zip(shares, shares[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(shares))
         sizes = [stop - start for start, stop in shares]
         assert max(sizes) - min(sizes) <= 1

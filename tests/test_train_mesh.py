@@ -32,7 +32,7 @@ def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
     trained = run_script("--config", config, "--checkpoint", str(folder), "-freq", "2")
     assert trained.returncode == 0, trained.stderr
     assert re.search(r"epoch 2/2 \| train loss [\d.]+ mpjpe\(17\) [\d.]+ \| h36m test mpjpe", trained.stdout)
-    assert "chosen on the test split" in trained.stdout
+    assert "best_epoch.bin is chosen on the pw3d test split, as released" in trained.stdout
     assert "train_mpve is sampled every 2 steps" in trained.stdout
     assert "constant mean body" in trained.stdout
     names = {path.name for path in folder.iterdir()}
@@ -125,7 +125,63 @@ def test_released_checkpoint_evaluates_to_the_same_numbers(trained, call, tmp_pa
     for name in (folder / "best_epoch.bin", tmp_path / "released.bin"):
         assert call("--config", config, "--evaluate", str(name), "--metrics_out", str(tmp_path / "m.json"))[0] == 0
         results.append(json.loads((tmp_path / "m.json").read_text())["pw3d"])
+    assert [result.pop("selected_on") for result in results] == [
+        "pw3d test split",
+        "unknown (released checkpoints were selected on the test split)",
+    ]
     assert results[0] == results[1]
+
+
+def test_protocols_and_tables(trained, call, tmp_path):
+    config, folder = trained
+    names = ["motionbert", "vibe_tcmr", "wham", "pmce", "smpl24"]
+    flags = [flag for name in names for flag in ("--protocol", name)]
+    out = tmp_path / "m.json"
+    checkpoint = str(folder / "best_epoch.bin")
+    status, output, error = call("--config", config, "-e", checkpoint, "--metrics_out", str(out), *flags)
+    assert status == 0, error
+    assert "checkpoint selected on: pw3d test split" in output
+    for name in names:
+        assert f"protocol {name}: " in output
+    first = json.loads(out.read_text())["pw3d"]
+    assert list(first["protocols"]) == names[1:]
+    for name, found in {"motionbert": first, **first["protocols"]}.items():
+        assert found["protocol"] == name
+        assert found["selected_on"] == "pw3d test split"
+        assert (found["clips"], found["flip"]) == (
+            ("released", "released")
+            if name == "motionbert"
+            else ("all_frames", "rotations" if name in ("wham", "smpl24") else "none")
+        )
+        assert 0 < found["coverage"] <= 1
+        assert found["accel_error_m_s2"] == pytest.approx(found["accel_error"] * 30**2 / 1000)
+        low, high = found["intervals"]["mpjpe"]
+        assert low <= found["mpjpe"] <= high
+        assert sum(row["frames"] for row in found["by_video"]) == found["frames"]
+        weighted = sum(row["frames"] * row["mpve"] for row in found["by_video"]) / found["frames"]
+        assert weighted == pytest.approx(found["mpve"], rel=1e-9)
+        assert sum(row["frames"] for row in found["by_action"].values()) == found["frames"]
+        assert len(found["by_joint"]["mpjpe"]) == (24 if name == "smpl24" else 17)
+        assert len(found["by_joint"]["joint_angle_error"]) == 24
+    figures = [(found["mpjpe"], found["mpve"], found["accel_error"]) for found in (first, *first["protocols"].values())]
+    assert len(set(figures)) == len(figures)
+
+
+def test_best_epoch_can_be_chosen_on_held_out_training_videos(config_file, call, tmp_path):
+    config, folder = config_file(val_split=0.25, epochs=1), tmp_path / "run"
+    status, output, error = call("--config", config, "--checkpoint", str(folder))
+    assert status == 0, error
+    assert re.search(r"pw3d: \d+ of \d+ training videos held out \(val_split 0.25\)", output)
+    assert "best_epoch.bin is chosen on the pw3d held-out training videos;" in output
+    assert re.search(r"epoch 1/1 .* h36m test mpjpe .* pw3d val mpjpe", output)
+    assert "checkpoint selected on: pw3d held-out training videos" in output
+    assert re.search(r"^pw3d +192 ", output, re.M)  # the table at the end is of the test split
+    line = json.loads((folder / "metrics.jsonl").read_text())
+    content = torch.load(folder / "best_epoch.bin", weights_only=True)
+    assert content["best_jpe"] == pytest.approx(line["val_mpjpe_pw3d"])
+    assert content["selected_on"] == "pw3d held-out training videos"
+    resumed = call("--config", config, "--checkpoint", str(folder), "--set", "val_split=0", "--set", "epochs=2")
+    TestMistakes().one_line(resumed, "chosen on the pw3d held-out training videos", "Set val_split and the datasets")
 
 
 def test_finetune_reads_the_pretrained_backbone(trained, config_file, call, tmp_path):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lib.body.skeleton import H36M_MIRROR_ORDER, SMPL_JOINT_COUNT, SMPL_MIRROR_ORDER
 from lib.geometry.constants import constant_tensor
+from lib.geometry.rotation import mean_rotation
 from lib.structures import BodyMesh, BodyParams, MeshInputs, RefineInputs
 
 
@@ -59,7 +60,14 @@ def select_clips(chosen: Tensor, when_true: tuple, when_false: tuple) -> tuple:
 
 def average_mesh(first: BodyMesh, second: BodyMesh) -> BodyMesh:
     """The released flip test's mean of two bodies, vertex by vertex; not itself a posed body."""
-    return BodyMesh(*(torch.lerp(one, other, 0.5) for one, other in zip(first, second, strict=True)))
+    return BodyMesh(
+        *(None if one is None else torch.lerp(one, other, 0.5) for one, other in zip(first, second, strict=True))
+    )
+
+
+def average_params(first: BodyParams, second: BodyParams) -> BodyParams:
+    """The body half-way between two: rotations meet on SO(3), shapes at their mean."""
+    return BodyParams(mean_rotation(first.rotations, second.rotations), (first.betas + second.betas) / 2)
 
 
 def _order(order: tuple[int, ...], like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ H36M_JOINT_NAMES = (
 )  # fmt: skip
 H36M_JOINT_COUNT = len(H36M_JOINT_NAMES)
 H36M_ROOT = 0
+H36M_HIPS = (1, 4)
 H36M_MIRROR_PAIRS = ((1, 4), (2, 5), (3, 6), (11, 14), (12, 15), (13, 16))
 
 # The joints that headline metrics use: without pelvis, spine and nose.

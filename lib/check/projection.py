@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lib.body.kinematics import JointKinematics
 from lib.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER, SMPL_JOINT_COUNT
-from lib.data.sources import Split
+from lib.data.split import Split
 from lib.geometry.rotation import axis_angle_to_matrix
 from lib.structures import BodyParams
 

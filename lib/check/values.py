@@ -8,7 +8,7 @@ from lib.body.assets import BodyAssets
 from lib.body.kinematics import JointKinematics
 from lib.check.findings import Finding
 from lib.check.projection import fit_projection
-from lib.data.sources import Split
+from lib.data.split import Split
 
 # Part of the body's height: what perspective and a detector's noise explain.
 _LARGEST_RESIDUAL = 0.10

@@ -114,3 +114,13 @@ def _clip_places(clip_counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _first_frames(lengths: np.ndarray) -> np.ndarray:
     return np.cumsum(lengths) - lengths
+
+
+def repeats(rows: np.ndarray) -> np.ndarray:
+    """(F,) how many times each value stood before in `rows` (F,): 0 where it comes first."""
+    order = np.argsort(rows, kind="stable")
+    place = np.arange(len(rows))
+    is_first = np.diff(rows[order], prepend=-1) != 0
+    found = np.empty(len(rows), dtype=np.int64)
+    found[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
+    return found

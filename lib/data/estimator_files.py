@@ -36,6 +36,7 @@ ROTATION_TOLERANCE = 0.02
 PLAIN_NAMES = frozenset({"", "img", "imgs", "image", "images", "raw_images", "frame", "frames", "rgb", "color"})
 NUMBERED_NAME = re.compile(r"(.*?)[-_. ]*(\d{1,15})(\.[A-Za-z]\w*)?")
 _CHUNK = 1 << 15  # rows converted at a time
+_OPTIONAL = ("dataset", "person", "fps", "repeat", "poses_mirrored", "betas_mirrored")  # of our own files
 
 
 class Table(NamedTuple):
@@ -50,6 +51,8 @@ class Table(NamedTuple):
     betas: np.ndarray  # (F, 10) float32
     fps: np.ndarray  # (F,) float64, nan: not said
     first_image: int | None = None  # lowest number of an image that frames are named by; None: counted from 0
+    repeat: np.ndarray | None = None  # (F,) int64, where a frame has several rows: 0, 1, ...; None: all 0
+    mirrored: tuple[np.ndarray, np.ndarray] | None = None  # poses and betas seen in mirrored input, mirrored back
 
 
 class NotRecognisedError(UserError):
@@ -98,7 +101,7 @@ def count_images_from_zero(tables: list[Table]) -> list[Table]:
 
 def _read_ours(path: Path) -> Table:
     try:
-        columns = read_npz(path, ("video", "frame", "poses", "betas"), ("dataset", "person", "fps"), what="predictions")
+        columns = read_npz(path, ("video", "frame", "poses", "betas"), _OPTIONAL, what="predictions")
     except NoArraysError:
         raise NotRecognisedError(f"{path}: not recognised, a zip archive without arrays. Expected {LAYOUTS}.") from None
     video = to_text(path, "'video'", columns["video"])
@@ -120,7 +123,17 @@ def _read_ours(path: Path) -> Table:
     if "person" in columns:
         person = columns["person"]
         person = to_text(path, "'person'", person.astype(str) if person.dtype.kind in "iu" else person, count)
-    return Table(path, dataset, video, person, frame, poses, betas, fps.astype(np.float64))
+    repeat = mirrored = None
+    if "repeat" in columns:
+        repeat = to_frames(path, "'repeat'", columns["repeat"], count)
+    if "poses_mirrored" in columns and "betas_mirrored" in columns:
+        mirrored = (
+            to_numbers(path, "'poses_mirrored'", columns["poses_mirrored"], POSE_SHAPE, count, LARGEST_ANGLE),
+            to_numbers(path, "'betas_mirrored'", columns["betas_mirrored"], BETAS_SHAPE, count),
+        )
+    return Table(
+        path, dataset, video, person, frame, poses, betas, fps.astype(np.float64), repeat=repeat, mirrored=mirrored
+    )
 
 
 def _read_hybrik(path: Path, content: dict) -> Table:

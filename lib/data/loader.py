@@ -4,7 +4,9 @@ The order of a training epoch follows from seed, epoch and dataset name alone, s
 generator. Source: behaviour contract sections 1 and 5.
 """
 
+import copy
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from lib.body.skeleton import SMPL_JOINT_COUNT
 from lib.data.clips import Clips
-from lib.data.sources import Split
+from lib.data.split import Split
 from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix
 from lib.structures import Batch, BodyParams, MeshInputs, RefineInputs
@@ -52,6 +54,7 @@ class ClipLoader:
             )
         self.device = torch.device(device)
         self.with_estimate = with_estimate
+        self.batch_size = batch_size
         self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
         self.split = place_split(split, self.device, data_device)
         home = self.split.keypoints_px.device
@@ -95,6 +98,17 @@ class ClipLoader:
                 upcoming = None if part is None else executor.submit(self._rows, part)
                 if current is not None:
                     yield self._to_batch(current.result())
+
+    def of_videos(self, share: Share) -> "ClipLoader":
+        """A loader of the clips of some of the videos: of those from 0 up to their number, `share` says which."""
+        _, place = torch.unique_consecutive(self.clip_videos, return_inverse=True)
+        first, last = share(0, self.video_count)
+        chosen = ((place >= first) & (place < last)).nonzero().squeeze(1)
+        part = copy.copy(self)
+        part.clip_frames, part.counted = self.clip_frames[chosen], self.counted[chosen]
+        part.clip_videos = self.clip_videos[chosen]
+        part.bounds = batch_bounds(len(chosen), self.batch_size, training=False)
+        return part
 
     def gather(self, clip_ids: Tensor) -> Batch:
         """The clips with these numbers (B,) as one batch."""
@@ -188,7 +202,7 @@ def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str
     starts = list(range(0, clip_count, batch_size))
     if training and clip_count - starts[-1] == 1:
         starts.pop()
-    return list(zip(starts, [*starts[1:], clip_count], strict=True))
+    return list(itertools.pairwise([*starts, clip_count]))
 
 
 def _arrays(split: Split) -> dict[str, Tensor]:

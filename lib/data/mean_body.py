@@ -3,7 +3,7 @@
 import roma
 import torch
 
-from lib.data.sources import Split
+from lib.data.split import Split
 from lib.geometry.rotation import axis_angle_to_matrix
 from lib.structures import BodyParams
 

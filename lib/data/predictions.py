@@ -1,34 +1,26 @@
-"""Attaches a per-frame estimator's bodies to a dataset, by video and frame: what `--predictions` gives to refine.
+"""A per-frame estimator's bodies, from one file or a folder of files: what `--predictions` gives.
 
-A frame without a prediction takes the nearest one of its video within half a second, so that a clip with a short gap
-can still be seen; such frames are never scored. Source: behaviour contract section 8.
+Source: behaviour contract section 8.
 """
 
 import dataclasses
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from lib.data.clips import Clips
 from lib.data.estimator_files import LAYOUTS, NotRecognisedError, Table, count_images_from_zero, read_estimator_file
-from lib.data.sources import Dataset, Source, Split
+from lib.data.sources import Dataset
 from lib.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".npz", ".pkl", ".pk")
-# What Split.estimate_state says of a frame.
-PREDICTED, BORROWED, NONE = 0, 1, 2
-LONGEST_BORROW_S = 0.5
-# 29.97 is written for 30, 59.94 for 60.
-FPS_TOLERANCE = 0.005
 # Above any frame number, so that track and frame make one number that sorts by both.
-_TRACK_STEP = 1 << 40
+TRACK_STEP = 1 << 40
 
 
 class Track(NamedTuple):
@@ -41,7 +33,7 @@ class Track(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-    """An estimator's bodies; F rows, sorted by track and then frame, no pair of them twice."""
+    """An estimator's bodies; F rows, sorted by track, frame and `repeat`, no three of them twice."""
 
     path: Path
     tracks: list[Track]
@@ -53,6 +45,8 @@ class Predictions:
     files: list[Path]
     file: np.ndarray  # (F,) int64 into `files`
     file_row: np.ndarray  # (F,) int64 the row there, for errors
+    repeat: np.ndarray  # (F,) int64, 0 but where a file has a frame more than once and numbers its rows
+    mirrored: tuple[np.ndarray, np.ndarray] | None = None  # (F, 72), (F, 10) the flip test's other half, if all have it
 
     def place(self, index: int) -> str:
         """File, row, video, frame and person of a row, for errors."""
@@ -109,56 +103,6 @@ def check_videos(predictions: Predictions, datasets: Iterable[Dataset]) -> None:
             )
 
 
-def attach_predictions(
-    dataset: Dataset, predictions: Predictions, fps: float, splits: Sequence[str] = ("train", "test")
-) -> Dataset:
-    """The dataset with its `splits` given the predictions as estimate, in place of one that its file holds.
-
-    `fps` is the frame rate of the dataset's file. A video takes the predictions of the same name, or, named
-    '<video>_<person>', those of one person. A dataset of images, which nothing names, keeps its own estimate.
-
-    Raises UserError if none of a split's videos is predicted, a video holds several people, or rows have another
-    frame rate or lie beyond their video's end.
-    """
-    source = dataset.source
-    if not source.is_video:
-        if any(getattr(dataset, name).estimate_pose is None for name in splits):
-            raise UserError(
-                f"--predictions cannot be keyed to {source.title}, which has no videos, and its file holds no "
-                f"pred_smpl_pose. Expected an estimate in that file; or leave it out: --set {source.file_key}=null."
-            )
-        logger.info("%s: images keep the estimate in their file", source.title)
-        return dataset
-    attached = {name: _attach(getattr(dataset, name), source, predictions, fps) for name in splits}
-    return dataset._replace(**attached)
-
-
-def usable_clips(clips: Clips, split: Split) -> Clips:
-    """The clips whose every frame has a body to refine, with borrowed ones not counted.
-
-    Raises UserError if none is left.
-    """
-    if split.estimate_state is None:
-        return clips
-    state = split.estimate_state[clips.frames]
-    counted = clips.counted & (state == PREDICTED)
-    is_usable = (state != NONE).all(1) & counted.any(1)
-    predicted, borrowed, missing = np.bincount(split.estimate_state, minlength=3).tolist()
-    left_out = len(is_usable) - int(is_usable.sum())
-    where = f"{split.dataset} {split.name}"
-    logger.info(
-        "%s: %d frames predicted, %d take the nearest prediction within %g s and are not scored, %d have none; "
-        "%d of %d clips left out",
-        where, predicted, borrowed, LONGEST_BORROW_S, missing, left_out, len(is_usable),
-    )  # fmt: skip
-    if left_out and left_out == len(is_usable):
-        raise UserError(
-            f"{where}: each of the {left_out} clips has a frame more than {LONGEST_BORROW_S:g} s from any prediction. "
-            "Expected predictions of all frames; predict every frame, or lower clip_len."
-        )
-    return Clips(clips.frames[is_usable], counted[is_usable])
-
-
 def _read_folder(folder: Path) -> list[Table]:
     tables = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
@@ -183,7 +127,15 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
     numbers: dict[tuple[str, str, str], int] = {}
     heads = zip(*(column[bounds[:-1]].tolist() for column in (dataset, video, person)), strict=True)
     track = np.repeat([numbers.setdefault(head, len(numbers)) for head in heads], np.diff(bounds))
-    order = np.lexsort((frame, track))
+    repeat = np.concatenate(
+        [np.zeros(len(table.frame), np.int64) if table.repeat is None else table.repeat for table in tables]
+    )
+    order = np.lexsort((repeat, frame, track))
+    mirrored = None
+    if all(table.mirrored is not None for table in tables):
+        mirrored = tuple(
+            np.concatenate(parts)[order] for parts in zip(*(table.mirrored for table in tables), strict=True)
+        )
     predictions = Predictions(
         path=path,
         tracks=[Track(*head) for head in numbers],
@@ -195,8 +147,10 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
         files=[table.path for table in tables],
         file=np.repeat(np.arange(len(tables)), sizes)[order],
         file_row=np.concatenate([np.arange(size) for size in sizes])[order],
+        repeat=repeat[order],
+        mirrored=mirrored,
     )
-    is_repeated = np.diff(_keys(predictions)) == 0
+    is_repeated = (np.diff(row_keys(predictions)) == 0) & (np.diff(predictions.repeat) == 0)
     if is_repeated.any():
         row = int(is_repeated.argmax()) + 1
         earlier = f"row {predictions.file_row[row - 1]} of {predictions.files[predictions.file[row - 1]]}"
@@ -207,87 +161,6 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
     return predictions
 
 
-def _keys(predictions: Predictions) -> np.ndarray:
+def row_keys(predictions: Predictions) -> np.ndarray:
     """(F,) int64, rising, one for each pair of track and frame."""
-    return predictions.track * _TRACK_STEP + predictions.frame
-
-
-def _attach(split: Split, source: Source, predictions: Predictions, fps: float) -> Split:
-    chosen = _choose_tracks(split, source, predictions)
-    _check_rows(split, source, predictions, chosen, fps)
-    video = split.video_index
-    frame = np.arange(split.frame_count) * split.sample_stride - split.video_file_rows[video]
-    wanted = chosen[video] * _TRACK_STEP + frame
-    keys = _keys(predictions)
-    after = np.searchsorted(keys, wanted)
-    before = np.maximum(after - 1, 0)
-    after = np.minimum(after, len(keys) - 1)
-    to_after, to_before = np.abs(keys[after] - wanted), np.abs(keys[before] - wanted)
-    nearest = np.where(to_before <= to_after, before, after)
-    distance = np.minimum(to_before, to_after)
-    state = np.where(distance == 0, PREDICTED, np.where(distance <= LONGEST_BORROW_S * fps, BORROWED, NONE))
-    state[chosen[video] < 0] = NONE
-    poses, betas = predictions.poses[nearest], predictions.betas[nearest]
-    poses[state == NONE] = 0  # harmless: no clip that is used has such a frame
-    betas[state == NONE] = 0
-    return dataclasses.replace(
-        split,
-        estimate_pose=torch.from_numpy(poses),
-        estimate_betas=torch.from_numpy(betas),
-        estimate_state=state.astype(np.int8),
-    )
-
-
-def _choose_tracks(split: Split, source: Source, predictions: Predictions) -> np.ndarray:
-    """(videos,) int64 the track of each video of the split, -1 for none."""
-    by_video, by_person = defaultdict(list), defaultdict(list)
-    for number in predictions.tracks_of(source.name):
-        track = predictions.tracks[number]
-        by_video[track.video].append(number)
-        by_person[f"{track.video}_{track.person}"].append(number)
-    chosen = np.full(len(split.video_names), -1, dtype=np.int64)
-    for index, name in enumerate(split.video_names):
-        candidates = by_video.get(name) or by_person.get(name) or []
-        if len(candidates) > 1:
-            people = ", ".join(repr(predictions.tracks[number].person) for number in candidates[:6])
-            raise UserError(
-                f"{predictions.path}: video {name!r} of {source.title} {split.name} has predictions of "
-                f"{len(candidates)} people ({people}). Expected one; keep the rows of the right person, or set "
-                f"'video' to '<video>_<person>' in both files."
-            )
-        if candidates:
-            chosen[index] = candidates[0]
-    if (chosen < 0).all():
-        videos = list(by_video)
-        theirs = f"{len(videos)} others, such as {videos[0]!r}" if videos else "none of this dataset"
-        raise UserError(
-            f"{predictions.path}: none of the {len(chosen)} videos of {source.title} {split.name}, such as "
-            f"{split.video_names[0]!r}, is in it; it has {theirs}. Expected names as in the dataset file; rename one "
-            "or the other."
-        )
-    return chosen
-
-
-def _check_rows(split: Split, source: Source, predictions: Predictions, chosen: np.ndarray, fps: float) -> None:
-    """Frame rate and frame numbers of the rows that are used."""
-    is_predicted = chosen >= 0
-    # A name that comes back gives its predictions to each of its runs of frames: the longest counts.
-    length = np.zeros(len(predictions.tracks), dtype=np.int64)
-    np.maximum.at(length, chosen[is_predicted], split.video_file_lengths[is_predicted])
-    is_used = length[predictions.track] > 0
-    other_rate = is_used & (np.abs(predictions.fps - fps) > FPS_TOLERANCE * fps)
-    if other_rate.any():
-        row = int(other_rate.argmax())
-        raise UserError(
-            f"{predictions.place(row)}: 'fps' is {predictions.fps[row]:g}, but {source.title} has {source.fps_key} "
-            f"{fps:g} in the config. Expected predictions of the dataset's own frames; predict those, or set "
-            f"{source.fps_key}."
-        )
-    too_late = is_used & (predictions.frame >= length[predictions.track])
-    if too_late.any():
-        row = int(too_late.argmax())
-        raise UserError(
-            f"{predictions.place(row)}: its video has {length[predictions.track[row]]} frames in {source.title} "
-            f"{split.name}. Expected frames of that video, counted from 0, at {fps:g} a second; is this another "
-            "frame rate, or another cut?"
-        )
+    return predictions.track * TRACK_STEP + predictions.frame

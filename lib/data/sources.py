@@ -5,7 +5,6 @@ UserError that names file, split, key and row. Source: behaviour contract sectio
 """
 
 import logging
-from dataclasses import dataclass
 from itertools import compress, count, islice, repeat
 from operator import ne
 from pathlib import Path
@@ -16,6 +15,8 @@ import torch
 from torch import Tensor
 
 from lib.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
+from lib.data.actions import read_actions
+from lib.data.split import Split
 from lib.errors import UserError
 from lib.safe_arrays import LONGEST_TEXT, array_of
 from lib.safe_pickle import load_pickle
@@ -56,46 +57,8 @@ CAMERA_IMAGE_SIZES = {
 LARGEST_ANGLE = 4 * np.pi
 READ_KEYS = (
     "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
+    "action",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The frames of one split, video after video; F frames."""
-
-    dataset: str
-    name: str
-    keypoints_px: Tensor  # (F, K, 2)
-    confidence: Tensor | None  # (F, K) as in the file, not yet clipped; None: all ones
-    image_size: Tensor  # (2,) or (F, 2) width and height in pixels
-    smpl_pose: Tensor  # (F, 72) axis-angle, camera coordinates
-    smpl_shape: Tensor  # (F, 10)
-    estimate_pose: Tensor | None  # (F, 72) another estimator's smpl_pose
-    estimate_betas: Tensor | None  # (F, 10)
-    video_names: list[str]  # empty for images
-    video_lengths: np.ndarray  # (videos,) int64 frames kept
-    video_file_rows: np.ndarray  # (videos,) int64 where each starts in the file, before striding
-    video_file_lengths: np.ndarray  # (videos,) int64 frames in the file
-    sample_stride: int
-    estimate_state: np.ndarray | None = None  # (F,) int8 of lib.data.predictions; None: the file's own estimate
-
-    @property
-    def frame_count(self) -> int:
-        return len(self.keypoints_px)
-
-    @property
-    def video_index(self) -> np.ndarray:
-        """(F,) int32 the video of each frame, into `video_names`."""
-        return np.repeat(np.arange(len(self.video_lengths), dtype=np.int32), self.video_lengths)
-
-    def video_of(self, rows: np.ndarray) -> np.ndarray:
-        """Number of the video that each row of the arrays belongs to."""
-        return np.searchsorted(np.cumsum(self.video_lengths), rows, side="right")
-
-    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Video name of each row of the arrays, and its frame number in the video as the file has it."""
-        video = self.video_of(rows)
-        return np.array(self.video_names)[video], rows * self.sample_stride - self.video_file_rows[video]
 
 
 class Dataset(NamedTuple):
@@ -119,7 +82,7 @@ def load_dataset(name: str, path: str | Path, *, sample_stride: int = 1, needs_e
     """Read a dataset file of SOURCES[name], every `sample_stride`-th frame of it.
 
     `needs_estimate`: the file must hold another estimator's `pred_smpl_pose` and `pred_smpl_shape` too; if not
-    asked for they are not kept, as where lib.data.predictions gives others.
+    asked for they are not kept, as where lib.data.matching gives others.
     Raises UserError for a file that cannot be read, or whose arrays are not what the contract says.
     """
     source = SOURCES[name]
@@ -167,9 +130,10 @@ class _SplitReader:
         else:
             names, lengths = [], np.ones(len(keypoints_px), dtype=np.int64)
             file_rows, file_lengths = np.arange(len(keypoints_px)) * self.sample_stride, lengths
+        actions = read_actions(self.arrays.pop("action", None), file_rows) if names else None
         return Split(
             self.source.name, self.name, keypoints_px, confidence, self.image_size(), smpl_pose, smpl_shape,
-            estimate_pose, estimate_betas, names, lengths, file_rows, file_lengths, self.sample_stride,
+            estimate_pose, estimate_betas, names, lengths, file_rows, file_lengths, self.sample_stride, actions,
         )  # fmt: skip
 
     def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
@@ -216,10 +180,8 @@ class _SplitReader:
         starts, lengths, kept = bounds[:-1][kept > 0], np.diff(bounds)[kept > 0], kept[kept > 0]
         video_names = [str(names[start]) for start in starts]
         if len(set(video_names)) < len(video_names):
-            logger.warning(
-                "%s: %s 'source' comes back to a name after another; each run of frames is a video of its own",
-                self.path, self.name,
-            )  # fmt: skip
+            fault = "'source' comes back to a name after another; each run of frames is a video of its own"
+            logger.warning("%s: %s %s", self.path, self.name, fault)
         return video_names, kept, starts, lengths
 
     def image_size(self) -> Tensor:

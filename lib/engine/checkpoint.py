@@ -150,6 +150,23 @@ def refine_rotation_of(content: dict) -> str:
     return content.get("config", {}).get("refine_rotation", "rows")
 
 
+def selected_on_of(content: dict) -> str:
+    """The split that a checkpoint was chosen on, in words."""
+    if "config" not in content:
+        return "unknown (released checkpoints were selected on the test split)"
+    return str(content.get("selected_on", "not recorded (test split, as released, unless val_split was set)"))
+
+
+def require_same_selection(content: dict, selection_split: str, path: Path | str) -> None:
+    """Raise UserError if a run would compare its MPJPE with that of another split."""
+    written = content.get("selected_on", selection_split)
+    if written != selection_split:
+        raise UserError(
+            f"{path}: its best epoch so far was chosen on the {written}, this run chooses on the {selection_split}. "
+            "Set val_split and the datasets as they were, or start a new --checkpoint folder."
+        )
+
+
 def mesh_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A mesh checkpoint's state dict without the `module.` prefix and without body-model tensors."""
     plain = {name.removeprefix("module."): value for name, value in state.items()}

@@ -1,37 +1,82 @@
 """Scores a model on a test split in one pass, without keeping a vertex."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.body.mirror import average_mesh, mirror_inputs, mirror_params
+from lib.body.mirror import average_params, mirror_inputs, mirror_params
 from lib.body.smpl import PosedBody
-from lib.config import Config
+from lib.config import LAMBDA_OF_TERM, Config
 from lib.engine.log import progress
+from lib.engine.processes import Processes
+from lib.engine.scoring import Prediction, Scored, Scoring
 from lib.engine.signals import StopRequest
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from lib.intervals import ratio_interval
 from lib.losses import compute_losses, weighted_total
-from lib.metrics import MetricAccumulator
-from lib.structures import Batch, BodyMesh, BodyParams, RefineInputs
+from lib.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
+from lib.structures import Batch, BodyParams, RefineInputs
 
-# Meshes of this many frames exist at once, whatever the batch size.
-_FRAMES_AT_ONCE = 256
+# What `keep_rows` may ask for.
+ERRORS, BODIES = "errors", "bodies"
+_LOSSES = ("loss", *LAMBDA_OF_TERM)
+_ALONE = Processes()
+VideoSums = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: sums and numbers of frames, (videos,)
+
+
+@dataclass
+class Side:
+    """One side's errors under one protocol: means over counted frames, and the sums by video they come from."""
+
+    metrics: dict[str, float]  # mm unless named otherwise; `frames` is their number
+    by_video: VideoSums
 
 
 @dataclass
 class Evaluation:
-    """What one pass over a test split found. Metrics are means over counted frames in mm, `frames` their number."""
+    """What one pass over a test split found under one protocol."""
 
-    metrics: dict[str, float]
-    losses: dict[str, float]
-    video_count: int
-    mean_pose: dict[str, float] | None = None  # the same metrics of one constant body
-    estimate: dict[str, float] | None = None  # of the other estimator's bodies, when the model refines them
-    difference: dict[str, tuple[float, float, float]] | None = None  # model minus estimate: mean, low, high
+    protocol: Protocol
+    clips: ClipRule  # as used; a config may ask for all frames where the protocol has the released clips
+    flip: Flip  # as used: `none` without a flip test
+    fps: float  # frames a second of what was scored
+    coverage: float  # share of the split's frames that were scored
+    video_names: list[str]
+    video_actions: list[str] | None
+    sides: dict[str, Side]  # "model", and where there are any: "estimate" (what it refines), "mean_pose", files
+    losses: dict[str, float] = field(default_factory=dict)
     rows: dict[str, np.ndarray] = field(default_factory=dict)  # one row a counted frame, when asked for
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The model's."""
+        return self.sides["model"].metrics
+
+    def to_plain(self) -> dict:
+        """All but `rows` as a checkpoint may hold it: tensors, numbers and text."""
+        sides = {
+            name: {
+                "metrics": side.metrics,
+                "by_video": {metric: [*map(torch.from_numpy, pair)] for metric, pair in side.by_video.items()},
+            }
+            for name, side in self.sides.items()
+        }
+        names = ("clips", "flip", "fps", "coverage", "video_names", "video_actions", "losses")
+        return {"protocol": self.protocol.name, "sides": sides} | {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_plain(cls, content: dict) -> "Evaluation":
+        """The inverse of `to_plain`; raises KeyError, TypeError or AttributeError if it is none."""
+        sides = {
+            name: Side(
+                side["metrics"],
+                {metric: (total.numpy(), number.numpy()) for metric, (total, number) in side["by_video"].items()},
+            )
+            for name, side in content["sides"].items()
+        }
+        return cls(**content | {"protocol": PROTOCOLS[content["protocol"]], "sides": sides})
 
 
 @torch.inference_mode()
@@ -42,124 +87,149 @@ def evaluate(
     config: Config,
     *,
     label: str,
+    protocols: Sequence[Protocol] = (PROTOCOLS[DEFAULT],),
     constant: BodyParams | None = None,
-    keep_rows: bool = False,
+    detailed: bool = False,
+    keep_rows: str = "",
     stop: StopRequest | None = None,
-) -> Evaluation:
-    """Run `model` over the loader's clips; with `config.flip`, also on mirrored input, and average.
+    processes: Processes = _ALONE,
+) -> dict[str, Evaluation]:
+    """Run `model` over the loader's clips, once for all `protocols`, which must have those clips.
 
-    The released flip test averages vertices and joints of the two bodies, and their axis-angle numbers for the logged
-    losses (behaviour contract, section 4). `constant` is a body (24, 3, 3), (10,) to score beside the model.
-    Raises `Stopped` between two batches once `stop` is made.
+    With `config.flip` the model also sees mirrored input, where a protocol averages: the released flip test averages
+    vertices and joints of two bodies, and their axis-angle numbers for the logged losses (behaviour contract,
+    section 4). Losses and rows are the first protocol's. `constant` is a body (24, 3, 3), (10,) to score beside the
+    model; `keep_rows` keeps `ERRORS` or `BODIES` of every frame. Of several `processes` each sees some of the videos,
+    and all return the whole result. Raises `Stopped` between two batches once `stop` is made.
     """
     model.eval()
-    videos = len(loader.split.video_lengths)
-    accumulators = {"model": MetricAccumulator(videos)}
-    constant_mesh = None
-    if constant is not None:
-        constant_mesh = body(BodyParams(constant.rotations[None], constant.betas[None]))
-        accumulators["mean_pose"] = MetricAccumulator(videos)
-    loss_sums: dict[str, Tensor] = {}
-    clip_count = 0
+    sees_mirrored = config.flip and any(protocol.flip != "none" for protocol in protocols)
+    sides = ["model", *(["estimate"] if loader.with_estimate else [])]
+    lengths = loader.split.video_lengths
+    scoring = Scoring(
+        protocols, sides, lengths, body, device=loader.device, detailed=detailed, constant=constant
+    )  # fmt: skip
+    # Sums over clips of the loss and its terms, and the number of clips.
+    sums = torch.zeros(len(_LOSSES) + 1, dtype=torch.float64, device=loader.device)
     rows: list[dict[str, Tensor]] = []
-    for batch in progress(loader.batches(), len(loader), label, every=100):
+    own = loader.of_videos(processes.share) if processes.count > 1 else loader
+    for batch in progress(own.batches(), len(own), label, every=100):
         if stop is not None:
             stop.raise_if_made()
+        mirrored = mirror_params(model(*mirror_inputs(batch.inputs))) if sees_mirrored else None
+        predictions = {"model": Prediction(model(*batch.inputs), mirrored)}
         if isinstance(batch.inputs, RefineInputs):
-            accumulators.setdefault("estimate", MetricAccumulator(videos))
-        pred = model(*batch.inputs)
-        mirrored = mirror_params(model(*mirror_inputs(batch.inputs))) if config.flip else None
-        joints, errors = _score(batch, pred, mirrored, body, accumulators, constant_mesh)
-        seen = pred if mirrored is None else _average_axis_angle(pred, mirrored)
-        terms = compute_losses(seen, joints["model"], batch.target, joints["target"], config.loss_type)
-        terms = {"loss": weighted_total(terms, config), **terms}
+            predictions["estimate"] = Prediction(batch.inputs.estimate)
+        scored = scoring.add(batch, predictions)
+        seen = _averaged(predictions["model"], protocols[0].flip)
+        joints = scored.joints_mm["model"], scored.joints_mm["target"]
+        terms = compute_losses(seen, joints[0], batch.target, joints[1], config.loss_type)
+        terms["loss"] = weighted_total(terms, config)
         clips = batch.frames.shape[0]
-        clip_count += clips
-        for name, value in terms.items():
-            loss_sums[name] = loss_sums.get(name, 0.0) + value.double() * clips
+        sums += torch.stack([*(terms[name] for name in _LOSSES), terms["loss"].new_ones(())]).double() * clips
         if keep_rows:
-            rows.append(_rows(batch, pred, mirrored, joints["model"], errors))
-    results = {name: accumulator.result() for name, accumulator in accumulators.items()}
-    return Evaluation(
-        metrics=results["model"],
-        losses={name: (total / clip_count).item() for name, total in loss_sums.items()},
-        video_count=loader.video_count,
-        mean_pose=results.get("mean_pose"),
-        estimate=results.get("estimate"),
-        difference=_difference(accumulators["model"], accumulators["estimate"]) if "estimate" in results else None,
-        rows={name: torch.cat([part[name] for part in rows]).numpy() for name in rows[0]} if rows else {},
-    )
+            rows.append(_rows(batch, predictions["model"], scored, keep_rows))
+    if stop is not None:
+        # All processes ask equally often.
+        for _ in range(processes.largest(len(own)) - len(own)):
+            stop.raise_if_made()
+    for totals in (sums, *(accumulator.sums for accumulator in scoring.accumulators.values())):
+        processes.add_up(totals)
+    results = collect(scoring, loader, config, sees_mirrored)
+    first = results[protocols[0].name]
+    *totals, clip_count = sums.tolist()
+    first.losses = {name: total / clip_count for name, total in zip(_LOSSES, totals, strict=True)}
+    first.rows = _joined_rows([part for parts in processes.gather(rows) for part in parts]) if keep_rows else {}
+    return results
 
 
-def _score(
-    batch: Batch,
-    pred: BodyParams,
-    mirrored: BodyParams | None,
-    body: PosedBody,
-    accumulators: dict[str, MetricAccumulator],
-    constant_mesh: BodyMesh | None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Pose every side, a few frames at a time, and add to the accumulators.
-
-    Returns the joints (B, T, K, 3) of model, target and estimate, and the model's frame errors (B, T).
-    """
-    shape = batch.frames.shape
-    sides = {"model": pred, "target": batch.target}
-    if mirrored is not None:
-        sides["mirrored"] = mirrored
-    if "estimate" in accumulators:
-        sides["estimate"] = batch.inputs.estimate
-    flat = {name: BodyParams(side.rotations.flatten(0, 1), side.betas.flatten(0, 1)) for name, side in sides.items()}
-    counted = batch.counted.flatten()
-    videos = batch.videos[:, None].expand(shape).flatten()
-    joints: dict[str, list[Tensor]] = {}
-    errors: dict[str, list[Tensor]] = {}
-    for first in range(0, counted.numel(), _FRAMES_AT_ONCE):
-        chosen = slice(first, first + _FRAMES_AT_ONCE)
-        meshes = {name: body(BodyParams(side.rotations[chosen], side.betas[chosen])) for name, side in flat.items()}
-        if mirrored is not None:
-            meshes["model"] = average_mesh(meshes["model"], meshes.pop("mirrored"))
-        target = meshes["target"]
-        for name, mesh in meshes.items():
-            joints.setdefault(name, []).append(mesh.joints_mm)
-        if constant_mesh is not None:
-            meshes["mean_pose"] = BodyMesh(*(part.expand(len(target.joints_mm), -1, -1) for part in constant_mesh))
-        for name, accumulator in accumulators.items():
-            found = accumulator.update(meshes[name], target, counted[chosen], videos[chosen])
-            if name == "model":
-                for metric, values in found.items():
-                    errors.setdefault(metric, []).append(values)
-    clips = {name: torch.cat(parts).unflatten(0, shape) for name, parts in joints.items()}
-    for name in accumulators.keys() & clips.keys():
-        accumulators[name].update_acceleration(clips[name], clips["target"], batch.frames, batch.counted, batch.videos)
-    return clips, {name: torch.cat(parts).unflatten(0, shape) for name, parts in errors.items()}
+def evaluate_protocols(
+    model: nn.Module, loaders: dict[ClipRule, object], body: PosedBody, config: Config, protocols: Sequence[Protocol],
+    **options,
+) -> dict[str, Evaluation]:  # fmt: skip
+    """`evaluate` under protocols of any clip rules: one pass over the data for each rule. In the order asked for."""
+    results: dict[str, Evaluation] = {}
+    for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
+        chosen = [protocol for protocol in protocols if clip_rule(protocol, config) == rule]
+        results |= evaluate(model, loaders[rule], body, config, protocols=chosen, **options)
+        options |= {"keep_rows": ""}  # the first protocol's only
+    return {protocol.name: results[protocol.name] for protocol in protocols}
 
 
-def _difference(model: MetricAccumulator, estimate: MetricAccumulator) -> dict[str, tuple[float, float, float]]:
-    """Mean difference of each metric and its 95 % interval over videos."""
-    ours, theirs = model.by_video(), estimate.by_video()
+def clip_rule(protocol: Protocol, config: Config) -> ClipRule:
+    """Which clips a protocol is scored on; `eval_clips: all_frames` in the config overrules the released clips."""
+    return "all_frames" if config.eval_clips == "all_frames" else protocol.clips
+
+
+def collect(scoring: Scoring, loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:
+    """Everything that was scored, by protocol. Raises UserError where no frame counted."""
+    split = loader.split
+    fps = getattr(config, f"fps_{split.dataset}") / split.sample_stride
+    coverage = len(loader.clip_frames[loader.counted].unique()) / split.frame_count
+    sides: dict[str, dict[str, Side]] = {}
+    for (protocol, side), accumulator in scoring.accumulators.items():
+        by_video = {
+            name: tuple(part.numpy() for part in pair)
+            for name, pair in _in_seconds(accumulator.by_video(), fps).items()
+        }
+        means = {name: float(total.sum() / number.sum()) for name, (total, number) in by_video.items() if number.sum()}
+        sides.setdefault(protocol, {})[side] = Side(means | accumulator.result(), by_video)
     return {
-        name: ratio_interval((sums - theirs[name][0]).numpy(), counts.numpy()) for name, (sums, counts) in ours.items()
+        protocol.name: Evaluation(
+            protocol=protocol,
+            clips=clip_rule(protocol, config),
+            flip=protocol.flip if sees_mirrored else "none",
+            fps=fps,
+            coverage=coverage,
+            video_names=split.video_names,
+            video_actions=split.video_actions,
+            sides=sides[protocol.name],
+        )
+        for protocol in scoring.protocols
     }
 
 
-def _average_axis_angle(first: BodyParams, second: BodyParams) -> BodyParams:
-    mean = (matrix_to_axis_angle(first.rotations) + matrix_to_axis_angle(second.rotations)) / 2
-    return BodyParams(axis_angle_to_matrix(mean), (first.betas + second.betas) / 2)
+def _in_seconds(by_video: dict[str, tuple[Tensor, Tensor]], fps: float) -> dict[str, tuple[Tensor, Tensor]]:
+    """The same, and what is per frame squared or cubed also in m/s^2 and m/s^3."""
+    powers = {
+        "accel_error": ("accel_error_m_s2", 2),
+        "jitter": ("jitter_m_s3", 3),
+        "jitter_target": ("jitter_target_m_s3", 3),
+    }
+    found = dict(by_video)
+    for name, (other, power) in powers.items():
+        if name in by_video:
+            total, number = by_video[name]
+            found[other] = total * fps**power / 1000, number
+    return found
 
 
-def _rows(
-    batch: Batch, pred: BodyParams, mirrored: BodyParams | None, joints_mm: Tensor, errors: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def _averaged(prediction: Prediction, flip: Flip) -> BodyParams:
+    """The body that the losses see."""
+    params, mirrored = prediction
+    if mirrored is None or flip == "none":
+        return params
+    if flip == "rotations":
+        return average_params(params, mirrored)
+    mean = (matrix_to_axis_angle(params.rotations) + matrix_to_axis_angle(mirrored.rotations)) / 2
+    return BodyParams(axis_angle_to_matrix(mean), (params.betas + mirrored.betas) / 2)
+
+
+def _joined_rows(parts: list[dict[str, Tensor]]) -> dict[str, np.ndarray]:
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]} if parts else {}
+
+
+def _rows(batch: Batch, prediction: Prediction, scored: Scored, kept: str) -> dict[str, Tensor]:
     """The counted frames of a batch as the predictions file holds them (behaviour contract, section 8)."""
-    table = {
-        "row": batch.frames,
-        "poses": matrix_to_axis_angle(pred.rotations).flatten(-2),
-        "betas": pred.betas,
-        "joints_mm": joints_mm,
-        **{f"{name}_mm": errors[name] for name in ("mpjpe", "pa_mpjpe", "mpve")},
-    }
-    if mirrored is not None:
-        table["poses_mirrored"] = matrix_to_axis_angle(mirrored.rotations).flatten(-2)
-        table["betas_mirrored"] = mirrored.betas
+    errors = scored.errors["model"]
+    table = {"row": batch.frames, **{f"{name}_mm": errors[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}}
+    if kept == BODIES:
+        table |= {
+            "poses": matrix_to_axis_angle(prediction.params.rotations).flatten(-2),
+            "betas": prediction.params.betas,
+            "joints_mm": scored.joints_mm["model"],
+        }
+        if prediction.mirrored is not None:
+            table["poses_mirrored"] = matrix_to_axis_angle(prediction.mirrored.rotations).flatten(-2)
+            table["betas_mirrored"] = prediction.mirrored.betas
     return {name: value[batch.counted].cpu() for name, value in table.items()}

@@ -1,7 +1,6 @@
 """What a run has come to, and how it goes into a checkpoint and comes back."""
 
 import contextlib
-import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,8 @@ class TrainedDataset:
     test: object  # loader, or None
     train_epochs: int
     validated_after_training_only: bool
+    tests: dict[str, object] = field(default_factory=dict)  # loaders of the test split by clip rule
+    validated_split: str = "test"  # which split `test` has: "val" for training videos held out
 
     def is_trained_in(self, epoch: int) -> bool:
         return self.train is not None and epoch < self.train_epochs
@@ -42,6 +43,18 @@ class TrainedDataset:
     @property
     def batch_count(self) -> int:
         return 0 if self.train is None else len(self.train)
+
+
+def selecting_dataset(datasets: list[TrainedDataset]) -> TrainedDataset:
+    """The dataset that `best_epoch.bin` is chosen on: 3DPW if the run validates it, else H36M."""
+    names = {dataset.name: dataset for dataset in datasets if dataset.test is not None}
+    return names.get("pw3d") or names.get("h36m") or datasets[0]
+
+
+def selected_on(datasets: list[TrainedDataset]) -> str:
+    """The split that `best_epoch.bin` is chosen on, in words."""
+    dataset = selecting_dataset(datasets)
+    return f"{dataset.name} {'test split' if dataset.validated_split == 'test' else 'held-out training videos'}"
 
 
 @dataclass(frozen=True)
@@ -63,9 +76,9 @@ class Run:
     seed: int
     print_freq: int
     device: torch.device
-    processes: Processes = field(default_factory=Processes)
     stop: StopRequest = field(default_factory=StopRequest)
     origin: dict = field(default_factory=dict)  # what checkpoints record of where they come from
+    processes: Processes = field(default_factory=Processes)
 
 
 @dataclass
@@ -129,6 +142,7 @@ def checkpoint_content(state: TrainState, datasets: list[TrainedDataset], run: R
         "optimizer": state.optimizer.state_dict(),
         "model": state.evaluated.state_dict(),
         "best_jpe": state.best_jpe,
+        "selected_on": selected_on(datasets),
         "kind": run.kind,
         "config": run.config.to_dict(),
         "origin": run.origin,
@@ -145,7 +159,7 @@ def checkpoint_content(state: TrainState, datasets: list[TrainedDataset], run: R
             "seed": run.seed,
             "seconds": progress.seconds,
             "meter": progress.meter.state_dict(),
-            "evaluations": {name: dataclasses.asdict(found) for name, found in progress.evaluations.items()},
+            "evaluations": {name: found.to_plain() for name, found in progress.evaluations.items()},
         }
     return content
 
@@ -196,7 +210,7 @@ def restore_progress(state: TrainState, content: dict, path: Path, datasets: lis
             meter,
             dataset=[each.name for each in datasets].index(stored["dataset"]),
             batches=int(stored["batches"]),
-            evaluations={name: Evaluation(**found) for name, found in stored["evaluations"].items()},
+            evaluations={name: Evaluation.from_plain(found) for name, found in stored["evaluations"].items()},
             began=time.monotonic() - float(stored["seconds"]),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:

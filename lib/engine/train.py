@@ -8,9 +8,10 @@ from lib.engine.log import ScalarLog, append_record
 from lib.engine.meter import TrainMeter
 from lib.engine.saver import Saver
 from lib.engine.signals import Stopped, StoppedAtOnce
-from lib.engine.state import EpochProgress, Run, TrainedDataset, TrainState
+from lib.engine.state import EpochProgress, Run, TrainedDataset, TrainState, selecting_dataset
 from lib.engine.step import train_on
 from lib.engine.summary import epoch_line, refinement_record, refinement_warnings, results_table, test_scalars
+from lib.protocols import DEFAULT
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +47,12 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
 
 
 def _test(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver) -> Evaluation:
-    label = f"epoch {state.epoch + 1} {dataset.name} test"
+    label = f"epoch {state.epoch + 1} {dataset.name} {dataset.validated_split}"
     try:
-        return evaluate(state.evaluated, dataset.test, run.posing.body, run.config, label=label, stop=run.stop)
+        return evaluate(
+            state.evaluated, dataset.test, run.posing.body, run.config,
+            label=label, stop=run.stop, processes=run.processes,
+        )[DEFAULT]  # fmt: skip
     except StoppedAtOnce:
         raise
     except Stopped:
@@ -62,8 +66,9 @@ def _finish_epoch(
     """Make the next epoch the state's; the main process, whose `scalars` are, logs what this one has found and saves."""
     evaluations, seconds = state.progress.evaluations, state.progress.seconds
     record = state.progress.meter.scalars()
+    splits = {dataset.name: dataset.validated_split for dataset in datasets}
     for name, evaluation in evaluations.items():
-        record |= test_scalars(name, evaluation)
+        record |= test_scalars(name, evaluation, splits[name])
     is_best = _update_best(state, evaluations, datasets)
     state.epoch += 1
     state.progress = None
@@ -80,10 +85,11 @@ def _finish_epoch(
     append_record(run.folder / "metrics.jsonl", line)
     saver.save_epoch(is_best)
     best_note = " | best so far" if is_best else ""
-    logger.info("%s | %.1f s%s", epoch_line(state.epoch, run.config.epochs, record, evaluations), seconds, best_note)
+    said = epoch_line(state.epoch, run.config.epochs, record, evaluations, splits)
+    logger.info("%s | %.1f s%s", said, seconds, best_note)
     if run.kind == "refiner":
-        logger.info("%s", results_table(evaluations))
-        for warning in refinement_warnings(evaluations):
+        logger.info("%s", results_table(evaluations.items()))
+        for warning in refinement_warnings(evaluations.items()):
             logger.warning("%s", warning)
 
 
@@ -93,8 +99,7 @@ def _step_count(dataset: TrainedDataset, config: Config) -> int:
 
 def _update_best(state: TrainState, evaluations: dict[str, Evaluation], datasets: list[TrainedDataset]) -> bool:
     """Whether this epoch is the best so far: strictly lower MPJPE, of 3DPW if the run validates it, else H36M."""
-    has_pw3d = any(dataset.name == "pw3d" and dataset.test is not None for dataset in datasets)
-    evaluation = evaluations.get("pw3d" if has_pw3d else "h36m")
+    evaluation = evaluations.get(selecting_dataset(datasets).name)
     if evaluation is None or not evaluation.metrics["mpjpe"] < state.best_jpe:
         return False
     state.best_jpe = evaluation.metrics["mpjpe"]

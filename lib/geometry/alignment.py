@@ -16,11 +16,19 @@ def align_similarity(pred: Tensor, target: Tensor) -> Tensor:
     # Reported errors must not depend on how training multiplies: TF32 and autocast leave float64 alone.
     centred = (pred - pred_mean).double()
     covariance = centred.mT @ (target - target_mean).double()
+    turn = best_similarity(covariance, centred.square().sum(dim=(-2, -1)))
+    return (centred @ turn).to(pred.dtype) + target_mean
+
+
+def best_similarity(covariance: Tensor, spread: Tensor) -> Tensor:
+    """Scale times rotation, (..., 3, 3), that multiplies centred points as rows from the right.
+
+    `covariance` (..., 3, 3) is pred^T target and `spread` (...) the sum of squares of pred, both sets centred, float64.
+    """
     # One frame that is not finite gives NaN for that frame; as it is, it would stop the batch.
     left, stretch, right = torch.linalg.svd(covariance.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
     # Turning the least significant axis is what the closest proper rotation costs.
     handedness = torch.linalg.det(left @ right).sign()
     flips = torch.stack((torch.ones_like(handedness), torch.ones_like(handedness), handedness), dim=-1)
-    scale = (stretch * flips).sum(dim=-1) / centred.square().sum(dim=(-2, -1)).clamp(min=_SMALLEST_SIZE)
-    rotation = (left * flips[..., None, :]) @ right
-    return (scale[..., None, None] * centred @ rotation).to(pred.dtype) + target_mean
+    scale = (stretch * flips).sum(dim=-1) / spread.clamp(min=_SMALLEST_SIZE)
+    return scale[..., None, None] * ((left * flips[..., None, :]) @ right)

@@ -41,6 +41,17 @@ def rotation_angle(rotation: Tensor) -> Tensor:
     return torch.atan2(sine, cosine)
 
 
+def mean_rotation(first: Tensor, second: Tensor) -> Tensor:
+    """The rotation half-way between two, (..., 3, 3): both the chordal and the geodesic mean (Hartley et al., 2013).
+
+    Half a turn apart there are two such rotations, and either may come back.
+    """
+    one, other = roma.rotmat_to_unitquat(first), roma.rotmat_to_unitquat(second)
+    # q and -q are one rotation: the nearer of the two is meant.
+    other = torch.where((one * other).sum(-1, keepdim=True) < 0, -other, other)
+    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(one + other, dim=-1))
+
+
 def rotation_6d_to_matrix(rotation_6d: Tensor) -> Tensor:
     """(..., 6) -> (..., 3, 3): two interleaved column vectors, made orthonormal (Zhou et al., CVPR 2019).
 

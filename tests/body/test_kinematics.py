@@ -55,6 +55,11 @@ def random_body(rounded_assets):
 
 
 def smplx_vertices_mm(assets, params: BodyParams) -> torch.Tensor:
+    return smplx_body_mm(assets, params)[0]
+
+
+def smplx_body_mm(assets, params: BodyParams) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vertices (N, V, 3) and the 24 joints (N, J, 3)."""
     data = Struct(
         v_template=assets.v_template,
         shapedirs=assets.shapedirs,
@@ -67,7 +72,7 @@ def smplx_vertices_mm(assets, params: BodyParams) -> torch.Tensor:
     model = smplx.SMPL(model_path="", data_struct=data, batch_size=len(params.betas), dtype=params.betas.dtype)
     rotations = params.rotations
     out = model(betas=params.betas, global_orient=rotations[:, :1], body_pose=rotations[:, 1:], pose2rot=False)
-    return out.vertices * 1000
+    return out.vertices * 1000, out.joints[:, :24] * 1000
 
 
 @pytest.mark.parametrize("body", ["rounded_assets", "random_body"])
@@ -95,9 +100,13 @@ def test_posed_body_equals_smplx(rounded_assets, dtype):
     params = random_params(3, dtype, seed=3)
     assets = rounded_assets
     mesh = PosedBody(assets, dtype)(params)
-    expected = smplx_vertices_mm(assets, params)
+    expected, joints = smplx_body_mm(assets, params)
     assert (mesh.vertices_mm - expected).abs().max() < (2e-3 if dtype == torch.float32 else 1e-9)
     assert (mesh.joints_mm - torch.tensor(assets.J_regressor_h36m, dtype=dtype) @ expected).abs().max() < 2e-3
+    assert (mesh.smpl_joints_mm - joints).abs().max() < 2e-3
+    root = torch.tensor(assets.J_regressor[:1], dtype=dtype) @ expected
+    assert mesh.smpl_root_mm.shape == (3, 1, 3)
+    assert (mesh.smpl_root_mm - root).abs().max() < 2e-3
 
 
 def test_any_leading_shape_and_batched_equals_one_by_one(kinematics, posed_body):
@@ -106,7 +115,10 @@ def test_any_leading_shape_and_batched_equals_one_by_one(kinematics, posed_body)
     joints = kinematics(grouped)
     assert joints.shape == (2, 3, 17, 3)
     mesh = posed_body(grouped)
-    assert mesh.vertices_mm.shape == (2, 3, 6890, 3)
+    assert [part.shape for part in mesh] == [(2, 3, count, 3) for count in (6890, 17, 24, 1)]
+    alone = posed_body(BodyParams(params.rotations[4], params.betas[4]))
+    for own, whole in zip(alone, mesh, strict=True):
+        torch.testing.assert_close(own, whole[1, 1], atol=2e-3, rtol=0)
     for index in range(6):
         single = kinematics(BodyParams(params.rotations[index], params.betas[index]))
         torch.testing.assert_close(single, joints.reshape(6, 17, 3)[index], atol=2e-3, rtol=0)

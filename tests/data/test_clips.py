@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.data.clips import all_frames_clips, cut_clips, dataset_clips, first_clips, image_clips, released_clips
+from lib.data.clips import (
+    all_frames_clips,
+    cut_clips,
+    dataset_clips,
+    first_clips,
+    image_clips,
+    released_clips,
+    repeats,
+)
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 CLIP_LEN = st.integers(1, 30)
@@ -93,3 +101,8 @@ def test_image_clips_are_single_frames():
 
 def test_a_split_of_one_short_video_has_no_clips():
     assert released_clips([3], 16, 8, np.random.RandomState(0)).shape == (0, 16)
+
+
+def test_repeats_numbers_each_value_from_zero():
+    assert repeats(np.array([4, 4, 2, 4, 9, 2])).tolist() == [0, 1, 0, 2, 0, 1]
+    assert repeats(np.array([], dtype=np.int64)).tolist() == []

@@ -7,15 +7,8 @@ import torch
 
 from lib.data.clips import Clips, cut_clips
 from lib.data.loader import ClipLoader
-from lib.data.predictions import (
-    BORROWED,
-    NONE,
-    PREDICTED,
-    attach_predictions,
-    check_videos,
-    load_predictions,
-    usable_clips,
-)
+from lib.data.matching import BORROWED, NONE, PREDICTED, attach_predictions, usable_clips
+from lib.data.predictions import check_videos, load_predictions
 from lib.data.sources import load_dataset
 from lib.errors import UserError
 

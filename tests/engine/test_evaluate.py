@@ -8,10 +8,11 @@ import torch
 from lib.body.mirror import mirror_inputs, mirror_params
 from lib.data.clips import cut_clips
 from lib.data.loader import ClipLoader
-from lib.engine.evaluate import evaluate
+from lib.engine.evaluate import BODIES, ERRORS, evaluate
 from lib.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from lib.losses import compute_losses, weighted_total
-from lib.metrics import frame_errors_mm
+from lib.metrics import frame_errors
+from lib.protocols import DEFAULT, PROTOCOLS
 from lib.structures import BodyMesh, BodyParams, MeshInputs
 
 
@@ -28,12 +29,12 @@ def loader(small_dataset):
 def test_equals_scoring_every_frame_by_hand(loader, small_model, small_config, posed_body):
     model, config = small_model().eval(), small_config(flip=True)
     batch = next(loader(batch_size=1000).batches())
-    found = evaluate(model, loader(), posed_body, config, label="test")
+    found = evaluate(model, loader(), posed_body, config, label="test")[DEFAULT]
     with torch.no_grad():
         first = posed_body(model(*batch.inputs))
         second = posed_body(mirror_params(model(*mirror_inputs(batch.inputs))))
     mean = BodyMesh((first.vertices_mm + second.vertices_mm) / 2, (first.joints_mm + second.joints_mm) / 2)
-    expected = frame_errors_mm(mean, posed_body(batch.target))
+    expected = frame_errors(PROTOCOLS[DEFAULT], mean, posed_body(batch.target))
     for name, values in expected.items():
         assert found.metrics[name] == pytest.approx(values.mean().item(), abs=1e-2), name
     assert found.metrics["frames"] == batch.frames.numel()
@@ -42,7 +43,7 @@ def test_equals_scoring_every_frame_by_hand(loader, small_model, small_config, p
 def test_losses_without_flip_are_those_of_the_prediction(loader, small_model, small_config, posed_body):
     model, config = small_model().eval(), small_config(flip=False)
     batch = next(loader(batch_size=1000).batches())
-    found = evaluate(model, loader(), posed_body, config, label="test")
+    found = evaluate(model, loader(), posed_body, config, label="test")[DEFAULT]
     with torch.no_grad():
         pred = model(*batch.inputs)
         terms = compute_losses(pred, posed_body(pred).joints_mm, batch.target, posed_body(batch.target).joints_mm, "L1")
@@ -54,7 +55,7 @@ def test_losses_without_flip_are_those_of_the_prediction(loader, small_model, sm
 @pytest.mark.parametrize("eval_clips", ["released", "all_frames"])
 def test_batch_size_changes_nothing(loader, small_model, small_config, posed_body, eval_clips):
     results = [
-        evaluate(small_model(), loader(size, eval_clips), posed_body, small_config(), label="test")
+        evaluate(small_model(), loader(size, eval_clips), posed_body, small_config(), label="test")[DEFAULT]
         for size in (1, 3, 64)
     ]
     for other in results[1:]:
@@ -64,14 +65,16 @@ def test_batch_size_changes_nothing(loader, small_model, small_config, posed_bod
 
 def test_all_frames_scores_every_frame_once(loader, small_model, small_config, posed_body, small_dataset):
     found = evaluate(
-        small_model(), loader(eval_clips="all_frames"), posed_body, small_config(), label="test", keep_rows=True
-    )
+        small_model(), loader(eval_clips="all_frames"), posed_body, small_config(), label="test", keep_rows=ERRORS
+    )[DEFAULT]
     assert found.metrics["frames"] == small_dataset.test.frame_count
     assert sorted(found.rows["row"]) == list(range(small_dataset.test.frame_count))
 
 
 def test_rows_hold_what_was_scored(loader, small_model, small_config, posed_body):
-    found = evaluate(small_model(), loader(), posed_body, small_config(flip=True), label="test", keep_rows=True)
+    found = evaluate(small_model(), loader(), posed_body, small_config(flip=True), label="test", keep_rows=BODIES)[
+        DEFAULT
+    ]
     assert found.rows["mpjpe_mm"].mean() == pytest.approx(found.metrics["mpjpe"], rel=1e-5)
     both = []
     for poses, betas in (("poses", "betas"), ("poses_mirrored", "betas_mirrored")):
@@ -107,7 +110,7 @@ def test_constant_body_is_scored_beside_the_model(loader, small_model, small_con
     standing = dataclasses.replace(test, smpl_pose=test.smpl_pose[:1].expand(test.frame_count, -1).clone())
     standing = dataclasses.replace(standing, smpl_shape=test.smpl_shape[:1].expand(test.frame_count, -1).clone())
     clips.split = standing
-    found = evaluate(small_model(), clips, posed_body, small_config(), label="test", constant=truth)
-    assert found.mean_pose["mpjpe"] < 1e-2
-    assert found.mean_pose["mpve"] < 1e-2
+    found = evaluate(small_model(), clips, posed_body, small_config(), label="test", constant=truth)[DEFAULT]
+    assert found.sides["mean_pose"].metrics["mpjpe"] < 1e-2
+    assert found.sides["mean_pose"].metrics["mpve"] < 1e-2
     assert found.metrics["mpjpe"] > 10

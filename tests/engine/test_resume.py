@@ -17,7 +17,6 @@ class StopAtLook(StopRequest):
         super().__init__()
         self.looks_left = look
 
-    @property
     def is_made(self) -> bool:
         self.looks_left -= 1
         if self.looks_left <= 0:

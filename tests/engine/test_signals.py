@@ -12,9 +12,9 @@ def test_the_first_signal_is_a_request_the_second_ends_at_once(number, status):
     before = signal.getsignal(number)
     stop = StopRequest()
     with stop.listening():
-        assert not stop.is_made
+        assert not stop.is_made()
         os.kill(os.getpid(), number)
-        assert stop.is_made
+        assert stop.is_made()
         with pytest.raises(Stopped) as raised:
             stop.raise_if_made()
         assert raised.value.exit_status == status

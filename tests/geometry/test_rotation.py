@@ -8,6 +8,7 @@ from lib.geometry.rotation import (
     matrix_to_axis_angle,
     matrix_to_rotation_6d,
     matrix_to_rotation_6d_rows,
+    mean_rotation,
     rotation_6d_to_matrix,
     rotation_angle,
 )
@@ -172,3 +173,24 @@ def test_gradients_elsewhere():
     assert torch.autograd.gradcheck(lambda v: matrix_to_axis_angle(axis_angle_to_matrix(v)), vectors)
     pairs = torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
     assert torch.autograd.gradcheck(lambda v: rotation_angle(rotation_6d_to_matrix(v)), pairs)
+
+
+class TestMeanRotation:
+    def test_is_half_way_and_scipys_chordal_mean(self):
+        first, second = random_rotations(50), random_rotations(50, seed=1)
+        mean = mean_rotation(first, second)
+        apart = rotation_angle(first.mT @ second)
+        torch.testing.assert_close(rotation_angle(first.mT @ mean), apart / 2, atol=1e-6, rtol=0)
+        torch.testing.assert_close(rotation_angle(second.mT @ mean), apart / 2, atol=1e-6, rtol=0)
+        for number in range(50):
+            pair = Rotation.from_matrix(torch.stack((first[number], second[number])).numpy())
+            torch.testing.assert_close(mean[number], torch.tensor(pair.mean().as_matrix()), atol=1e-6, rtol=0)
+
+    def test_of_equal_rotations(self):
+        rotations = random_rotations(20).float()
+        torch.testing.assert_close(mean_rotation(rotations, rotations), rotations, atol=1e-5, rtol=0)
+
+    def test_across_the_half_turn_where_axis_angles_would_cancel(self):
+        near = torch.tensor([[3.1, 0.0, 0.0], [-3.1, 0.0, 0.0]], dtype=torch.float64)
+        mean = mean_rotation(*axis_angle_to_matrix(near))
+        assert rotation_angle(mean) == pytest.approx(torch.pi, abs=1e-6)

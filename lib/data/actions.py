@@ -1,0 +1,21 @@
+"""What each video of a dataset file shows, where the file says: names of actions, for tables only."""
+
+import numpy as np
+
+
+def read_actions(values: object, first_rows: np.ndarray) -> list[str] | None:
+    """The action of each video: that of its first frame, row `first_rows` (videos,) of `values` (F,), text or numbers.
+
+    None where `values` is no such list or array: an action is not needed for anything but a table.
+    """
+    if not isinstance(values, list | tuple | np.ndarray) or len(np.shape(values[:1])) != 1:
+        return None
+    if len(values) <= int(first_rows.max(initial=0)):
+        return None
+    actions = [values[row] for row in first_rows.tolist()]
+    is_named = all(isinstance(action, str | bytes | int | np.integer) for action in actions)
+    return [_as_text(action) for action in actions] if is_named else None
+
+
+def _as_text(action: str | bytes | int) -> str:
+    return action.decode("utf-8", "replace") if isinstance(action, bytes) else str(action)

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from lib.data.actions import read_actions
+
+FIRSTS = np.array([0, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["walk", "walk", "sit", "run", "run"],
+        np.array(["walk", "walk", "sit", "run", "run"]),
+        np.array([b"walk", b"walk", b"sit", b"run", b"run"]),
+        np.array(["walk", "walk", "sit", "run", "run"], dtype=object),
+    ],
+)
+def test_action_of_each_video(values):
+    assert read_actions(values, FIRSTS) == ["walk", "sit", "run"]
+
+
+def test_numbers():
+    assert read_actions(np.array([2, 2, 15, 3, 3]), FIRSTS) == ["2", "15", "3"]
+
+
+@pytest.mark.parametrize(
+    "values", [None, "walk", 3, {"a": 1}, ["walk", "sit"], np.zeros((5, 2)), np.zeros(5), [None] * 5, [], [[1], [2, 3]]]
+)
+def test_what_names_no_action_is_left_out(values):
+    assert read_actions(values, FIRSTS) is None

@@ -1,0 +1,88 @@
+"""Scores files of predicted bodies, of this project or any other system, on the test splits of a config.
+
+    python -m tools.evaluate_predictions --config configs/mesh/MB_ft_pw3d.yaml --predictions ours.npz wham_output.pkl \\
+        --protocol motionbert --protocol wham
+
+Files are those of --predictions: an .npz with video, frame, poses, betas; HybrIK's res.pk; WHAM's wham_output.pkl; the
+.pkl of 4D-Humans / PHALP; or a folder of such files. Several files are scored on the frames that all of them predict,
+and compared video by video.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from lib.arguments import run_reporting_errors
+from lib.body.assets import load_body_assets
+from lib.body.smpl import PosedBody
+from lib.comparison import comparison_table, file_differences, load_compared, score_files, verdict
+from lib.config import load_config
+from lib.data.predictions import load_predictions
+from lib.engine.device import choose_device
+from lib.engine.evaluate import Evaluation
+from lib.engine.log import set_up_console
+from lib.errors import UserError
+from lib.files import write_text_atomically
+from lib.protocols import choose_protocols
+from lib.results import record
+
+SELECTED_ON = "unknown (a file of predictions does not say)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--predictions", nargs="+", required=True, metavar="FILE", help="one or more files or folders")
+    add("--config", default="configs/mesh/MB_demo.yaml", metavar="FILE", help="names the datasets (%(default)s)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="override a config key")
+    add("--protocol", action="append", default=[], metavar="NAME", dest="protocols", help="repeatable (motionbert)")
+    add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
+    add("--metrics_out", metavar="FILE", help="write figures, differences and verdicts as JSON")
+    arguments = parser.parse_args()
+
+    set_up_console()
+    protocols = choose_protocols(arguments.protocols)
+    config = load_config(arguments.config, arguments.overrides)
+    device = choose_device(arguments.device)
+    labels = _labels(arguments.predictions)
+    files = {label: load_predictions(path) for label, path in zip(labels, arguments.predictions, strict=True)}
+    datasets = load_compared(config, files)
+    body = PosedBody(load_body_assets(config.data_root)).to(device)
+    content: dict = {
+        "meta": {"config": config.to_dict(), "files": dict(zip(labels, arguments.predictions, strict=True))}
+    }
+    for dataset in datasets:
+        name = dataset.source.name
+        results = score_files(dataset, files, body, config, protocols, device)
+        content[name] = {protocol: _report(name, evaluation) for protocol, evaluation in results.items()}
+    if arguments.metrics_out:
+        write_text_atomically(arguments.metrics_out, json.dumps(content, indent=2) + "\n")
+
+
+def _report(dataset: str, evaluation: Evaluation) -> dict:
+    """Print table and verdicts; the same as plain values."""
+    print(comparison_table(dataset, evaluation))
+    found: dict = {"files": {label: record(evaluation, SELECTED_ON, label) for label in evaluation.sides}}
+    found["differences"] = []
+    for pair, difference in file_differences(evaluation).items():
+        videos = next(iter(found["files"].values()))["videos"]
+        words = verdict(pair, difference, evaluation.protocol, videos)
+        print(words)
+        found["differences"].append(
+            {"of": pair[1], "minus": pair[0], "verdict": words, **{name: list(row) for name, row in difference.items()}}
+        )
+    print()
+    return found
+
+
+def _labels(paths: list[str]) -> list[str]:
+    """A short name a file: its own, or the whole path where two are called alike."""
+    names = [Path(path).name for path in paths]
+    if len(set(paths)) < len(paths):
+        raise UserError("--predictions: the same file twice. Expected different files.")
+    return names if len(set(names)) == len(names) else list(paths)
+
+
+if __name__ == "__main__":
+    sys.exit(run_reporting_errors(main))
