@@ -73,11 +73,7 @@ def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, mod
     `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size; `path` is for
     messages. Raises `UserError` if the checkpoint is of another kind or size.
     """
-    if "model" not in content:
-        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
-        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
-    weights = mesh_weights(content["model"], path)
-    found = "refiner" if "head.head_shape.weight" not in weights else "regressor"
+    weights, found = _weights_and_kind(content, path)
     if found != kind:
         script = {"regressor": "train_mesh.py", "refiner": "train_mesh_refine.py"}[found]
         raise UserError(f"{path}: holds a {found}, expected a {kind}. Use {script} for it.")
@@ -86,10 +82,23 @@ def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, mod
     model.load_state_dict(weights)
 
 
+def model_kind(content: dict, path: Path | str) -> str:
+    """`regressor` or `refiner`: what a mesh checkpoint holds. Raises `UserError` if it is none."""
+    return _weights_and_kind(content, path)[1]
+
+
 def refine_rotation_of(content: dict) -> str:
     """Which rotation encoding a refiner checkpoint was trained with; a released one says nothing and means `rows`."""
     written = content.get("config")
     return written.get("refine_rotation", "rows") if isinstance(written, dict) else "rows"
+
+
+def _weights_and_kind(content: dict, path: Path | str) -> tuple[dict[str, Tensor], str]:
+    if "model" not in content:
+        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
+        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
+    weights = mesh_weights(content["model"], path)
+    return weights, "refiner" if "head.head_shape.weight" not in weights else "regressor"
 
 
 def mesh_weights(state: dict, path: Path | str) -> dict[str, Tensor]:
