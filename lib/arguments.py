@@ -21,7 +21,9 @@ class Task:
     examples: str
 
 
-class _OneLineParser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are UserErrors."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}. See python {self.prog} --help.")
 
@@ -38,7 +40,10 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
     return run_reporting_errors(parse_and_run)
 
 
-def run_reporting_errors(program: Callable[[], None]) -> int:
+STOPPED_TRAINING = "stopped; the checkpoints written so far are complete, and the same command goes on from them"
+
+
+def run_reporting_errors(program: Callable[[], None], when_stopped: str = STOPPED_TRAINING) -> int:
     """Run and turn what went wrong into an exit status: 2 for the user's errors, 130 for Ctrl-C, 0 otherwise."""
     try:
         program()
@@ -46,10 +51,7 @@ def run_reporting_errors(program: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "stopped; the checkpoints written so far are complete, and the same command goes on from them",
-            file=sys.stderr,
-        )
+        print(when_stopped, file=sys.stderr)
         return 130
     return 0
 
@@ -59,7 +61,7 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
 
     Raises `UserError` for a flag that is unknown, incomplete or not usable with another.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog=task.script,
         description=task.summary,
         epilog=f"examples:\n{task.examples}",

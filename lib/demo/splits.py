@@ -47,21 +47,21 @@ class Dataset(NamedTuple):
 
 
 class StandIn:
-    """The stand-in body in memory: joints of people of any shape, in rest and posed."""
+    """The stand-in body in memory: joints of people of any shape, in rest and posed. Its mean pose is left at 0."""
 
     def __init__(self):
         body = load_stand_in()
         self.rest_joints_m = body["J_regressor"] @ body["v_template"]
         self.rest_joint_directions = np.einsum("jv,vdk->jdk", body["J_regressor"], body["shapedirs"])
         names = ("v_template", "shapedirs", "posedirs", "J_regressor", "skinning_weights", "faces", "J_regressor_h36m")
-        assets = BodyAssets(
+        self.assets = BodyAssets(
             **{name: body[name] for name in names},
             parents=SMPL_PARENTS,
             mean_pose_6d=np.zeros(6 * SMPL_JOINT_COUNT),
             mean_betas=np.zeros(BETA_COUNT),
         )
         # In float64 the rounding to float32 files hides what differs between machines' matrix libraries.
-        self._kinematics = JointKinematics(assets, dtype=torch.float64)
+        self._kinematics = JointKinematics(self.assets, dtype=torch.float64)
 
     def shaped_rest_joints_m(self, betas: np.ndarray) -> np.ndarray:
         """Betas (videos, 10) -> rest joints (videos, 24, 3) in metres."""
