@@ -57,6 +57,8 @@ def flat_points():
 
     def make(count: int, seed: int = 0) -> list[float]:
         rng = np.random.default_rng(seed)
-        return np.concatenate((rng.uniform(10, 600, (count, 2)), rng.uniform(0.3, 1, (count, 1))), axis=1).ravel().tolist()
+        return (
+            np.concatenate((rng.uniform(10, 600, (count, 2)), rng.uniform(0.3, 1, (count, 1))), axis=1).ravel().tolist()
+        )
 
     return make

@@ -61,7 +61,9 @@ def test_mmpose(write_json, flat_points, first, is_bare):
         {"frame_id": first, "instances": []},
         {"frame_id": first + 1, "instances": [mmpose_instance(points, track_id=7, bbox=[[1, 2, 3, 4]])]},
     ]
-    found = read_keypoints(write_json(frames if is_bare else {"meta_info": {"dataset_name": "coco"}, "instance_info": frames}))
+    found = read_keypoints(
+        write_json(frames if is_bare else {"meta_info": {"dataset_name": "coco"}, "instance_info": frames})
+    )
     assert (found.frame.tolist(), found.person.tolist()) == ([1], ["7"])
     np.testing.assert_allclose(found.keypoints_px[0], as_h36m(points, "coco17"), rtol=1e-6)
 

@@ -47,7 +47,14 @@ def test_every_joint_is_made_of_the_joint_of_its_name(name):
 def test_larger_sets_begin_with_the_body():
     points = np.random.default_rng(0).random((2, 133, 3))
     np.testing.assert_array_equal(to_h36m(points, "coco17"), to_h36m(points[:, :17], "coco17"))
-    assert [format_of_count(count) for count in (17, 133, 26, 136, 25, 18)] == ["coco17", "coco17", "halpe26", "halpe26", "body25", None]
+    assert [format_of_count(count) for count in (17, 133, 26, 136, 25, 18)] == [
+        "coco17",
+        "coco17",
+        "halpe26",
+        "halpe26",
+        "body25",
+        None,
+    ]
 
 
 def test_a_middle_of_a_lost_joint_is_lost():
@@ -72,4 +79,6 @@ def test_crop_scale_of_too_few_points_is_zero(seen):
 
 def test_scale_by_width_keeps_proportions():
     points = np.array([[[0, 0, 2.0], [1280, 720, 0.5], [640, 360, 1]]])
-    np.testing.assert_allclose(scale_by_width(points, (1280, 720)), [[[-1, -0.5625, 1], [1, 0.5625, 0.5], [0, 0, 1]]], atol=1e-6)
+    np.testing.assert_allclose(
+        scale_by_width(points, (1280, 720)), [[[-1, -0.5625, 1], [1, 0.5625, 0.5], [0, 0, 1]]], atol=1e-6
+    )

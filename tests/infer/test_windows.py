@@ -22,7 +22,9 @@ def accelerations(rotations: torch.Tensor) -> torch.Tensor:
     return speed.diff(dim=0).norm(dim=-1).mean(dim=1)
 
 
-@pytest.mark.parametrize(("lengths", "clip_len"), [([100], 16), ([7], 16), ([16, 1, 33], 16), ([20], 1), ([9], 5), ([5], 2)])
+@pytest.mark.parametrize(
+    ("lengths", "clip_len"), [([100], 16), ([7], 16), ([16, 1, 33], 16), ([20], 1), ([9], 5), ([5], 2)]
+)
 def test_windows_cover_every_frame_and_overlap_by_half(lengths, clip_len):
     windows = cut_windows(lengths, clip_len)
     seen = torch.zeros(sum(lengths), dtype=torch.int64)
@@ -111,7 +113,9 @@ def test_smoothing_has_no_lag_and_keeps_motion():
 
 def test_smoothing_turns_with_the_person():
     rotations, turn = slow_rotations(50), axis_angle_to_matrix(torch.tensor([0.4, -2.0, 1.0]))
-    torch.testing.assert_close(smooth_rotations(turn @ rotations, 4), turn @ smooth_rotations(rotations, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        smooth_rotations(turn @ rotations, 4), turn @ smooth_rotations(rotations, 4), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4])
