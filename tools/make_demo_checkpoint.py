@@ -10,8 +10,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-
 from lib.arguments import main as train
 from lib.arguments import run_reporting_errors
 from lib.engine.checkpoint import BEST, load_checkpoint, save_checkpoint

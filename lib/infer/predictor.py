@@ -150,6 +150,10 @@ class MeshPredictor:
         clock = _Clock()
         with clock("people"):
             people = find_people(detections, round(_DEFAULT_REACH_S * fps), focus)
+            if reference is not None and len(people) > 1:
+                raise UserError(
+                    f"--ref_3d_motion_path is of one person, but there are {len(people)}. Give --focus, whose it is."
+                )
             matched = {}
             if predictions is not None:
                 chosen = choose_video(predictions, video_names)
