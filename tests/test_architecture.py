@@ -22,6 +22,7 @@ LAYERS = (
     {"body"},
     {"model", "losses", "metrics", "data", "engine"},
     {"demo", "render"},
+    {"export"},
     {"results", "assembly", "app", "arguments"},
 )
 APART = ("model", "data", "engine")
