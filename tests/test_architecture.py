@@ -21,7 +21,8 @@ LAYERS = (
     {"geometry"},
     {"body"},
     {"model", "losses", "metrics", "data", "engine"},
-    {"demo", "render", "export", "infer", "assembly"},
+    {"demo", "render", "infer", "assembly"},
+    {"export"},
     {"results", "app", "arguments", "infer_app", "infer_arguments"},
 )
 APART = ("model", "data", "engine")

@@ -39,7 +39,8 @@ class Triangles(NamedTuple):
     nearness: np.ndarray  # (3, n)
 
     def chosen(self, which: np.ndarray) -> "Triangles":
-        return Triangles(self.faces[which], *(values[:, which] for values in self[1:]))
+        # take, since an index behind a slice would leave the corners of a triangle, not those of a kind, side by side.
+        return Triangles(self.faces[which], *(values.take(which, axis=1) for values in self[1:]))
 
     def scaled(self, factor: int) -> "Triangles":
         """The same in a picture of `factor` times as many pixels in each direction."""
@@ -50,18 +51,20 @@ class Fragments(NamedTuple):
     """What each covered pixel shows: the nearest triangle."""
 
     pixels: np.ndarray  # (n,) row * width + column, each once, in no order
-    faces: np.ndarray  # (n,) row of `faces`
-    shares: np.ndarray  # (n, 3) barycentric coordinates on the triangle in space, sum 1
+    triangles: np.ndarray  # (n,) place in Triangles
+    shares: np.ndarray  # (3, n) barycentric coordinates on the triangle in space, sum 1
 
 
-class _Spans(NamedTuple):
-    """The pixels of one row that one triangle covers; barycentric coordinates are linear along them."""
+class _Trapezoids(NamedTuple):
+    """The parts of triangles above and below the middle corner: rows between a left and a right edge."""
 
     triangles: np.ndarray  # (n,) place in Triangles
-    first: np.ndarray  # (n,) row * width + column of the first pixel
-    lengths: np.ndarray  # (n,)
-    shares: tuple[np.ndarray, np.ndarray]  # (n,) each, of the second and third corner at the first pixel
-    slopes: tuple[np.ndarray, np.ndarray]  # (n,) each, change by pixel
+    first_row: np.ndarray  # (n,)
+    row_counts: np.ndarray  # (n,)
+    left: np.ndarray  # (n,) px, where the first row's centre line meets the edge
+    left_slope: np.ndarray  # (n,) px a row
+    right: np.ndarray
+    right_slope: np.ndarray
 
 
 def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -87,31 +90,40 @@ def front_triangles(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> 
     if isinstance(camera, Perspective):
         is_drawn &= (vertices[:, 2] > _LEAST_DEPTH)[corners].all(axis=0)
     drawn = np.flatnonzero(is_drawn)
-    return Triangles(drawn, x[:, drawn], y[:, drawn], nearness[corners[:, drawn]])
+    return Triangles(np.arange(len(faces)), x, y, nearness[corners]).chosen(drawn)
 
 
-def rasterize(triangles: Triangles, camera: Camera, image_size: tuple[int, int]) -> Fragments:
-    """What the centre of each pixel sees in a picture of this width and height."""
-    spans = _spans(triangles, image_size)
-    number = np.arange(spans.lengths.sum(), dtype=np.int32)
-    span = np.repeat(np.arange(len(spans.lengths), dtype=np.int32), spans.lengths)
-    start = (np.cumsum(spans.lengths) - spans.lengths).astype(np.int32)
-    pixels = number + np.repeat(spans.first - start, spans.lengths)
+def rasterize(
+    triangles: Triangles, camera: Camera, image_size: tuple[int, int], wanted: np.ndarray | None = None
+) -> Fragments:
+    """What the centre of each pixel sees in a picture of this width and height.
+
+    `wanted` (height, width) bool limits it to some of the pixels.
+    """
+    width, height = image_size
+    pixels, owner = _covered(triangles, width, height)
+    if wanted is not None:
+        kept = np.flatnonzero(wanted.ravel()[pixels])
+        pixels, owner = pixels[kept], owner[kept]
+    number = np.arange(len(pixels), dtype=np.int32)
+    x, y, nearness = triangles.x_px, triangles.y_px, triangles.nearness
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    # Barycentric coordinates of the second and third corner: slopes across and down.
+    across = (y[2] - y[0]) / area, (y[0] - y[1]) / area
+    down = (x[0] - x[2]) / area, (x[1] - x[0]) / area
 
     def shares_at(fragments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        own = span[fragments]
-        along = fragments - start[own]
-        second, third = (
-            share[own] + along * slope[own] for share, slope in zip(spans.shares, spans.slopes, strict=True)
-        )
+        own, row = owner[fragments], pixels[fragments] // width
+        from_x, from_y = pixels[fragments] - row * width + 0.5 - x[0, own], row + 0.5 - y[0, own]
+        second, third = (from_x * a[own] + from_y * d[own] for a, d in zip(across, down, strict=True))
         return 1 - second - third, second, third
 
     def nearness_at(fragments: np.ndarray) -> np.ndarray:
-        of_corners = triangles.nearness[:, spans.triangles[span[fragments]]]
-        return sum(share * nearness for share, nearness in zip(shares_at(fragments), of_corners, strict=True))
+        own = owner[fragments]
+        return sum(share * of_corner[own] for share, of_corner in zip(shares_at(fragments), nearness, strict=True))
 
     # Later writes win. Few pixels are covered twice: those alone are compared, until no loser is nearer.
-    winner = np.empty(image_size[0] * image_size[1], dtype=np.int32)
+    winner = np.empty(width * height, dtype=np.int32)
     winner[pixels] = number
     losers = np.flatnonzero(winner[pixels] != number)
     while len(losers):
@@ -122,49 +134,64 @@ def rasterize(triangles: Triangles, camera: Camera, image_size: tuple[int, int])
         losers = losers[winner[places] != losers]
 
     seen = np.flatnonzero(winner[pixels] == number)
-    shares = np.stack(shares_at(seen), axis=1)
-    own = spans.triangles[span[seen]]
+    shares, own = shares_at(seen), owner[seen]
     if isinstance(camera, Perspective):
-        shares *= triangles.nearness.T[own]
-        shares /= shares.sum(axis=1, keepdims=True)
-    return Fragments(pixels[seen], triangles.faces[own], shares)
+        shares = [share * of_corner[own] for share, of_corner in zip(shares, nearness, strict=True)]
+        total = shares[0] + shares[1] + shares[2]
+        shares = [share / total for share in shares]
+    return Fragments(pixels[seen], own, np.stack(shares))
 
 
-def _spans(triangles: Triangles, image_size: tuple[int, int]) -> _Spans:
-    width, height = image_size
-    x, y = triangles.x_px, triangles.y_px
-    first_row = np.ceil(y.min(axis=0) - 0.5).clip(min=0).astype(np.int32)
-    last_row = np.floor(y.max(axis=0) - 0.5).clip(max=height - 1).astype(np.int32)
-    drawn = np.flatnonzero((first_row <= last_row) & (x.max(axis=0) >= 0.5) & (x.min(axis=0) <= width - 0.5))
-    counts = (last_row - first_row + 1)[drawn]
-    x, y = x[:, drawn], y[:, drawn]
+def _covered(triangles: Triangles, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (n,) whose centres lie in triangles, row * width + column, and each one's triangle (n,)."""
+    parts = _trapezoids(triangles, height)
+    part, below = _expanded(parts.row_counts)
+    left = parts.left[part] + parts.left_slope[part] * below
+    right = parts.right[part] + parts.right_slope[part] * below
+    first = np.ceil(left.clip(0, width) - (0.5 + _EDGE_TOLERANCE_PX)).astype(np.int32)
+    last = np.floor(right.clip(0, width) - (0.5 - _EDGE_TOLERANCE_PX)).astype(np.int32)
+    # A border of the picture may be crossed less than half a pixel inside it.
+    first, last = np.maximum(first, 0), np.minimum(last, width - 1)
+    kept = np.flatnonzero(first <= last)
+    part, first, last = part[kept], first[kept], last[kept]
+    row, column = _expanded(last - first + 1)
+    first += (parts.first_row[part] + below[kept]) * width
+    return first[row] + column, parts.triangles[part][row]
 
-    # Barycentric coordinates at the centre of column 0 in the first row, and their slopes across and down.
-    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
-    across = (y[2] - y[0]) / area, (y[0] - y[1]) / area
-    down = (x[0] - x[2]) / area, (x[1] - x[0]) / area
-    start_y = first_row[drawn] + 0.5 - y[0]
-    start = [(0.5 - x[0]) * a + start_y * d for a, d in zip(across, down, strict=True)]
 
-    owner = np.repeat(np.arange(len(drawn), dtype=np.int32), counts)
-    below = np.arange(len(owner), dtype=np.int32) - np.repeat((np.cumsum(counts) - counts).astype(np.int32), counts)
-    second, third = (s[owner] + below * d[owner] for s, d in zip(start, down, strict=True))
-    slopes = across[0][owner], across[1][owner]
+def _expanded(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For counts (n,) of elements: each element's place in `counts`, and its number among its like from 0, int32."""
+    owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    starts = np.cumsum(counts, dtype=np.int32) - counts
+    return owner, np.arange(len(owner), dtype=np.int32) - starts[owner]
 
-    # Each coordinate is positive from some column on, or up to one. Where it is the same in the whole row, the division
-    # by 0 gives an infinity of the right sign, or NaN on the edge itself, which fmax and fmin pass over.
-    left, right = np.zeros(len(owner)), np.full(len(owner), width - 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for share, slope in zip((1 - second - third, second, third), (-slopes[0] - slopes[1], *slopes), strict=True):
-            crossing = -share / slope
-            rises = slope > 0
-            left = np.fmax(left, np.where(rises, crossing, -np.inf))
-            right = np.fmin(right, np.where(rises, np.inf, crossing))
-    first = np.ceil(left - _EDGE_TOLERANCE_PX)
-    lengths = np.floor(right + _EDGE_TOLERANCE_PX) - first + 1
-    kept = np.flatnonzero(lengths > 0)
-    first, owner = first[kept], owner[kept]
-    slopes = slopes[0][kept], slopes[1][kept]
-    shares = second[kept] + first * slopes[0], third[kept] + first * slopes[1]
-    first_pixel = (first_row[drawn][owner] + below[kept]) * width + first.astype(np.int32)
-    return _Spans(drawn[owner], first_pixel, lengths[kept].astype(np.int32), shares, slopes)
+
+def _trapezoids(triangles: Triangles, height: int) -> _Trapezoids:
+    x, y = list(triangles.x_px), list(triangles.y_px)
+    for one, other in ((0, 1), (1, 2), (0, 1)):
+        is_lower = y[one] > y[other]
+        x[one], x[other] = np.where(is_lower, x[other], x[one]), np.where(is_lower, x[one], x[other])
+        y[one], y[other] = np.minimum(y[one], y[other]), np.maximum(y[one], y[other])
+    # Rows whose centres lie from the top to the middle corner, and from there to the bottom.
+    limits = np.stack([np.ceil(y[0] - 0.5), np.ceil(y[1] - 0.5), np.floor(y[2] - 0.5) + 1])
+    limits = limits.clip(0, height).astype(np.int32)
+    first_row, row_counts = limits[:2].ravel(), np.diff(limits, axis=0).ravel()
+    kept = np.flatnonzero(row_counts > 0)
+
+    # Where a difference in height is 0, so is whatever its slope is multiplied by.
+    slopes = [(x[b] - x[a]) / np.maximum(y[b] - y[a], _LEAST_DEPTH) for a, b in ((0, 2), (0, 1), (1, 2))]
+    is_middle_right = x[1] > x[0] + (y[1] - y[0]) * slopes[0]
+    centres = limits[:2] + 0.5
+    long = (x[0] + (centres - y[0]) * slopes[0]).ravel()[kept]
+    short = np.concatenate([x[i] + (centres[i] - y[i]) * slopes[1 + i] for i in (0, 1)])[kept]
+    long_slope, short_slope = np.tile(slopes[0], 2)[kept], np.concatenate(slopes[1:])[kept]
+    is_right = np.tile(is_middle_right, 2)[kept]
+    return _Trapezoids(
+        np.tile(np.arange(len(x[0]), dtype=np.int32), 2)[kept],
+        first_row[kept],
+        row_counts[kept],
+        np.where(is_right, long, short),
+        np.where(is_right, long_slope, short_slope),
+        np.where(is_right, short, long),
+        np.where(is_right, short_slope, long_slope),
+    )

@@ -14,12 +14,13 @@ _SHININESS = 24
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Outward unit normals (V, 3): means of the faces around each vertex by area; 0 where a vertex has none."""
-    a, b, c = (vertices[faces[:, i]].T for i in range(3))
+    corners = np.ascontiguousarray(faces.T)
+    planes = np.ascontiguousarray(vertices.T, dtype=np.float64)
+    a, b, c = (planes.take(corner, axis=1) for corner in corners)
     (ux, uy, uz), (vx, vy, vz) = b - a, c - a
-    corners = faces.ravel()
     summed = np.stack(
         [
-            np.bincount(corners, np.repeat(normal, 3), len(vertices))
+            np.bincount(corners.ravel(), np.tile(normal, 3), len(vertices))
             for normal in (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
         ],
         axis=1,
