@@ -136,11 +136,12 @@ def _load_reference(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"--ref_3d_motion_path {path} not found. Expected an npy file of shape (F, 17, 3).")
     try:
-        reference = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with path.open("rb") as file:
+            reference = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
         raise UserError(f"{path}: cannot be read ({str(error)[:100]}). Expected an npy of shape (F, 17, 3).") from None
-    if not isinstance(reference, np.ndarray) or reference.dtype.kind not in "fiu" or reference.shape[1:] != (17, 3):
-        found = f"{reference.dtype} {reference.shape}" if isinstance(reference, np.ndarray) else "several arrays"
+    if reference.dtype.kind not in "fiu" or reference.shape[1:] != (17, 3):
+        found = f"{reference.dtype} {reference.shape}"
         raise UserError(f"{path}: holds {found}. Expected numbers of shape (F, 17, 3): one person's 3D motion.")
     if not np.isfinite(reference).all():
         raise UserError(f"{path}: holds nan or infinity. Expected finite numbers of shape (F, 17, 3).")

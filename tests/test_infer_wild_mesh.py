@@ -232,8 +232,10 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--config", "none.yaml"), "none.yaml not found"),
         ((*BASIC, "--predictions", "none.npz"), "--predictions none.npz not found"),
         ((*BASIC, "--ref_3d_motion_path", "none.npy"), "--ref_3d_motion_path none.npy not found"),
-        ((*BASIC, "--ref_3d_motion_path", "k.npz"), "k.npz: holds several arrays. Expected numbers of shape (F, 17, 3)"),
+        ((*BASIC, "--ref_3d_motion_path", "k.npz"), "k.npz: cannot be read (the magic string is not correct"),
         ((*BASIC, "--ref_3d_motion_path", "text"), "text: cannot be read"),
+        ((*BASIC, "--ref_3d_motion_path", "nan.npy"), "nan.npy: holds nan or infinity"),
+        ((*BASIC, "--ref_3d_motion_path", "cut.npy"), "cut.npy: cannot be read"),
         ((*BASIC, "--ref_3d_motion_path", "flat.npy"), "flat.npy: holds float64 (5, 3)"),
         ((*BASIC, "--out_path", "text/out"), "--out_path text/out: cannot be made"),
     ],
@@ -245,6 +247,8 @@ def test_what_a_user_gets_wrong_is_said_in_one_line(
     npz_file.rename("k.npz")
     Path("text").write_text("text")
     np.save("flat.npy", np.zeros((5, 3)))
+    np.save("nan.npy", np.full((5, 17, 3), np.nan))
+    Path("cut.npy").write_bytes(Path("nan.npy").read_bytes()[:-9])
     status, _, error = call(*model_flags, *arguments)
     assert status == 2
     assert told in error

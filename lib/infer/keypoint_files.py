@@ -62,8 +62,11 @@ def read_keypoints(path: Path | str, joint_order: str = "auto") -> Detections:
         return _detections(path, _read_openpose(path), joint_order)
     if not path.is_file():
         raise UserError(f"{path} not found. Expected {LAYOUTS}.")
-    with path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
+    try:
+        with path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}. Expected {LAYOUTS}.") from None
     if is_zip:
         return _read_npz(path, joint_order)
     content = _load_json(path)
@@ -115,7 +118,7 @@ def _load_json(path: Path) -> Any:
         )
     try:
         return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError, OSError) as error:
         raise UserError(f"{path}: not valid JSON ({str(error)[:120]}). Expected {LAYOUTS}.") from None
 
 
