@@ -15,8 +15,8 @@ from lib.body.smpl import PosedBody
 from lib.engine.log import progress
 from lib.errors import UserError
 from lib.export.rig import body_params, joint_positions, rest_body
-from lib.render.mesh import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from lib.render.rasterizer import Perspective, WeakPerspective
+from lib.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from lib.render.video import read_frames, video_writer
 from lib.structures import Track, VideoCamera
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from lib.body.assets import BodyAssets
 from lib.export.rig import Y_UP_SIGNS, joint_positions, rest_body, root_positions, strongest_weights, unit_quaternions
-from lib.render.mesh import PERSON_COLORS
+from lib.render.scene import PERSON_COLORS
 from lib.render.shading import vertex_normals
 from lib.structures import Track, VideoCamera
 

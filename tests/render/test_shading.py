@@ -7,7 +7,7 @@ from lib.render.shading import shade, vertex_normals
 
 def test_normals_point_outwards_and_have_unit_length():
     vertices = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    normals = vertex_normals(vertices + [0, 0, 4], np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]]))
+    normals = vertex_normals(vertices + np.array([0, 0, 4]), np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]]))
     np.testing.assert_allclose(normals, vertices / np.sqrt(3), atol=1e-12)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.render.mesh import BACKGROUND_COLOR, render_mesh
 from lib.render.rasterizer import Perspective, WeakPerspective
+from lib.render.scene import BACKGROUND_COLOR, render_mesh
 
 FLAT = WeakPerspective(1.0, (0.0, 0.0))
 # Counter-clockwise seen by a camera at the origin that looks along +z with y down.
@@ -50,7 +50,7 @@ def test_several_samples_a_pixel_soften_only_the_outline():
 
 
 def test_samples_do_not_move_a_perspective_picture():
-    vertices = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) + [0, 0, 4]
+    vertices = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) + np.array([0, 0, 4])
     faces = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])
     camera = Perspective(60.0, (40.0, 40.0))
     once, often = (render_mesh(vertices, faces, camera, (80, 80), samples=n) for n in (1, 2))
@@ -88,7 +88,7 @@ def test_a_whole_body_is_drawn(assets):
 def test_no_mesh_or_one_outside_leaves_the_picture_as_it_is():
     photo = np.random.default_rng(0).integers(0, 256, (10, 12, 3), dtype=np.uint8)
     nobody = render_mesh(np.zeros((0, 3)), np.zeros((0, 3), int), FLAT, (12, 10), photo, samples=2)
-    outside = render_mesh(right_triangle() + [50, 0, 0], TOWARDS_CAMERA, FLAT, (12, 10), photo, samples=2)
+    outside = render_mesh(right_triangle() + np.array([50, 0, 0]), TOWARDS_CAMERA, FLAT, (12, 10), photo, samples=2)
     np.testing.assert_array_equal(nobody, photo)
     np.testing.assert_array_equal(outside, photo)
 
