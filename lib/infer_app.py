@@ -18,9 +18,11 @@ from lib.demo.splits import StandIn
 from lib.demo.video import CAMERA, FPS, make_video
 from lib.engine.log import set_up_console
 from lib.errors import UserError
+from lib.export.write import write_outputs
 from lib.files import write_text_atomically
 from lib.infer import Inference, MeshPredictor, Settings
 from lib.infer.keypoint_files import Detections, detections_of_array, read_keypoints
+from lib.render.video import video_info
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         video, detections = _video(arguments), read_keypoints(arguments.json_path, arguments.keypoint_format)
         config = load_config(arguments.config, arguments.overrides)
         predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
-        _say_what_was_trained(predictor, settings)
+        _log_choices(predictor, settings)
     _check_frames(detections, video)
     predictions = load_predictions(arguments.predictions) if arguments.predictions else None
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
@@ -102,8 +104,6 @@ def _video(arguments: argparse.Namespace) -> _Video:
         if arguments.fps is None:
             logger.info("no --vid_path and no --fps: %g frames a second are taken", _DEFAULT_FPS)
         return _Video(None, arguments.image_size, arguments.fps or _DEFAULT_FPS, None)
-    from lib.render.video import video_info  # needs ffmpeg, which runs without a video do not
-
     path = Path(arguments.vid_path)
     if not path.is_file():
         raise UserError(f"--vid_path {path} not found. Expected a video file, or --image_size WIDTHxHEIGHT instead.")
@@ -148,7 +148,7 @@ def _load_reference(path: Path) -> np.ndarray:
     return reference.astype(np.float64)
 
 
-def _say_what_was_trained(predictor: MeshPredictor, settings: Settings) -> None:
+def _log_choices(predictor: MeshPredictor, settings: Settings) -> None:
     if not settings.is_pixel and not predictor.config.finetune:
         logger.info("this model saw keypoints by the picture's width only: --pixel may suit it better")
     if settings.clip_len is None:
@@ -164,8 +164,6 @@ def _write(
     frame_count: int,
 ) -> dict[str, float]:
     """Seconds spent on each format."""
-    from lib.export.write import write_outputs  # its writers' packages are needed here only
-
     return write_outputs(
         inference.tracks,
         inference.camera,

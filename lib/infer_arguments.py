@@ -12,6 +12,14 @@ JOINT_ORDERS = ("auto", "halpe26", "coco17", "body25", "h36m17")
 # In seconds: long enough to take out a detector's tremble, short enough to keep a step.
 _SMOOTHED_S = 0.3
 _LARGEST_SIDE = 1 << 16
+# What the demo has of its own.
+_NOT_IN_DEMO = {
+    name: f"--{name}"
+    for name in (
+        "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "keypoint_format",
+        "image_size", "fps",
+    )
+} | {"overrides": "--set"}  # fmt: skip
 _EXAMPLES = """examples:
   python infer_wild_mesh.py --demo
       two made-up people, by the checkpoint that comes with the program: every output, no file needed
@@ -51,11 +59,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_flags(parser)
     arguments = parser.parse_args(argv)
     if arguments.demo:
-        for flag in ("json_path", "vid_path", "predictions", "ref_3d_motion_path", "image_size"):
-            if getattr(arguments, flag):
-                raise UserError(
-                    f"--{flag} does not go with --demo, which makes up its own video. Leave out one of them."
-                )
+        for flag, name in _NOT_IN_DEMO.items():
+            if getattr(arguments, flag) != parser.get_default(flag):
+                raise UserError(f"{name} does not go with --demo, which makes up its own video. Leave out one of them.")
         arguments.out_path = arguments.out_path or "out/demo"
         return arguments
     for flag, what in (("json_path", "the keypoints' file or folder"), ("out_path", "a folder to write to")):

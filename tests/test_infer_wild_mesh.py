@@ -210,7 +210,6 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((), "--json_path is missing"),
         (("--json_path", "k.npz"), "--out_path is missing"),
         (("--json_path", "k.npz", "--out_path", "out"), "the picture's size is not known"),
-        (("--demo", "--json_path", "k.npz"), "--json_path does not go with --demo"),
         ((*BASIC, "--imagesize", "3"), "unrecognized arguments: --imagesize"),
         ((*BASIC, "--image_size", "1280"), "expected WIDTHxHEIGHT"),
         ((*BASIC, "--image_size", "0x5"), "expected WIDTHxHEIGHT"),
@@ -254,6 +253,15 @@ def test_what_a_user_gets_wrong_is_said_in_one_line(
     assert told in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flag", [("--json_path", "k.npz"), ("--evaluate", "x.bin"), ("--set", "depth=3"), ("--fps", "25")]
+)
+def test_demo_takes_no_other_input(flag, call):
+    status, _, error = call("--demo", *flag)
+    assert status == 2
+    assert error.startswith(f"error: {flag[0]} does not go with --demo")
 
 
 def test_flags_name_what_there_is():

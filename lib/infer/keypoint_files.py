@@ -26,6 +26,7 @@ LAYOUTS = (
 # Far more than hours of video hold; a larger file is something else, and would fill the memory.
 _LARGEST_FILE = 1 << 30
 _LARGEST_FRAME = 10_000_000
+_LARGEST_PX = 1_000_000
 # MMPose's metadata names what a joint count of 17 leaves open.
 _MMPOSE_ORDERS = {
     "coco": "coco17",
@@ -216,6 +217,10 @@ def _detections(path: Path, rows: _Rows, joint_order: str) -> Detections:
     if keypoints.shape[1] % 3:
         fail(path, f"'keypoints' holds {keypoints.shape[1]} numbers a person", "x, y, confidence of each joint")
     keypoints = keypoints.reshape(len(keypoints), -1, 3)
+    farthest = np.abs(keypoints[..., :2]).max(axis=(1, 2), initial=0)
+    if farthest.max() > _LARGEST_PX:
+        row = int(farthest.argmax())
+        fail(path, f"'keypoints' row {row} holds {farthest[row]:.4g}", f"pixels, at most {_LARGEST_PX}")
     count = keypoints.shape[1]
     order = format_of_count(count) if joint_order == "auto" else joint_order
     if order is None or count not in FORMATS[order].joint_counts:

@@ -186,7 +186,7 @@ class MeshPredictor:
                     self.kinematics,
                     camera,
                     fps,
-                    smoothing_radius=round(settings.smooth_s * fps / 2),
+                    smoothing_radius=_smoothing_radius(settings, fps),
                     reference=reference,
                 )
                 tracks.append(track)
@@ -234,7 +234,9 @@ class MeshPredictor:
             return body.rotations
 
         poses = np.empty((len(keypoints), SMPL_JOINT_COUNT * 3), dtype=np.float32)
-        for first, rotations in progress(blend_windows(batches, predict), len(batches), "bodies, batches", every=50):
+        for first, rotations in progress(
+            blend_windows(batches, predict), len(batches), "network, batches of windows", every=50
+        ):
             poses[first : first + len(rotations)] = matrix_to_axis_angle(rotations).flatten(1).cpu().numpy()
         return poses, (shapes[:, :BETA_COUNT] / shapes[:, BETA_COUNT:]).float().numpy()
 
@@ -268,6 +270,11 @@ def _camera(image_size: tuple[int, int], settings: Settings) -> VideoCamera:
     width, height = image_size
     focal_px = default_focal_px(image_size) if settings.focal_px is None else settings.focal_px
     return VideoCamera(focal_px, (width / 2, height / 2), (width, height))
+
+
+def _smoothing_radius(settings: Settings, fps: float) -> int:
+    # A parabola through three frames or fewer would change nothing.
+    return max(2, round(settings.smooth_s * fps / 2)) if settings.smooth_s else 0
 
 
 def _body(poses: Tensor, betas: Tensor) -> BodyParams:
