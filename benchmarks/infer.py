@@ -22,7 +22,7 @@ from lib.demo.video import CAMERA, FPS, make_video
 from lib.export.write import write_outputs
 from lib.infer import MeshPredictor, Settings
 from lib.infer.keypoint_files import read_keypoints
-from lib.infer.keypoints import FORMATS
+from lib.infer.keypoint_formats import FORMATS
 from lib.infer_app import DEMO_CHECKPOINT
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from lib.config import Config, load_config
 from lib.demo.video import DemoVideo, make_video
 from lib.engine.checkpoint import load_checkpoint
 from lib.export import write
-from lib.infer.keypoints import FORMATS
+from lib.infer.keypoint_formats import FORMATS
 from lib.infer_app import DEMO_CHECKPOINT
 from lib.infer_arguments import FORMATS as OUTPUTS
 from lib.infer_arguments import JOINT_ORDERS, main

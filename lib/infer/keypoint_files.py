@@ -15,7 +15,7 @@ from lib.data.estimator_files import NUMBERED_NAME
 from lib.data.file_values import fail, to_numbers
 from lib.data.npz import read_npz
 from lib.errors import UserError
-from lib.infer.keypoints import FORMATS, format_of_count, to_h36m
+from lib.infer.keypoint_formats import FORMATS, format_of_count, to_h36m
 
 logger = logging.getLogger(__name__)
 

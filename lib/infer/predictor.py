@@ -28,7 +28,7 @@ from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from lib.infer.estimates import choose_video, estimate_rows, match_people, predicted_frames
 from lib.infer.keypoint_files import Detections, detections_of_array, read_keypoints
-from lib.infer.keypoints import crop_scale, scale_by_width
+from lib.infer.keypoint_formats import crop_scale, scale_by_width
 from lib.infer.people import Person, Segment, fill_gaps, find_people
 from lib.infer.placing import place_person, regress_joints_m
 from lib.infer.translation import default_focal_px, misfit_of_frames

@@ -1,13 +1,16 @@
 """Every layout's fixture, and every file that is wrong."""
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lib.errors import UserError
 from lib.infer.keypoint_files import detections_of_array, read_keypoints
-from lib.infer.keypoints import to_h36m
+from lib.infer.keypoint_formats import to_h36m
 
 
 def as_h36m(points: list[float], order: str) -> np.ndarray:
@@ -193,3 +196,43 @@ def test_other_wrong_paths_are_named(tmp_path, write_json, monkeypatch, flat_poi
 def test_an_array_is_named_too():
     with pytest.raises(UserError, match="the array: 'keypoints' is an array of float64 of shape"):
         detections_of_array(np.zeros((17, 3)))
+
+
+_KEYS = st.sampled_from(
+    [
+        "image_id",
+        "keypoints",
+        "idx",
+        "track_id",
+        "instance_info",
+        "meta_info",
+        "dataset_name",
+        "frame_id",
+        "instances",
+        "keypoint_scores",
+        "people",
+        "pose_keypoints_2d",
+        "person_id",
+    ]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(["3.jpg", POINTS]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(
+    content=st.lists(st.dictionaries(_KEYS, _VALUES, max_size=5), max_size=3)
+    | st.dictionaries(_KEYS, _VALUES, max_size=4)
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_content_is_a_bug(content, tmp_path):
+    """Whatever stands under the keys that are looked for: detections, or an error in one line."""
+    path = tmp_path / "k.json"
+    path.write_text(json.dumps(content))
+    with contextlib.suppress(UserError):
+        assert len(read_keypoints(path).frame)
+    (tmp_path / "x_0_keypoints.json").write_text(json.dumps(content))
+    with contextlib.suppress(UserError):
+        assert len(read_keypoints(tmp_path).frame)

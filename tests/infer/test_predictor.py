@@ -12,7 +12,7 @@ from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from lib.infer import Settings, windows
 from lib.infer.keypoint_files import detections_of_array
-from lib.infer.keypoints import scale_by_width
+from lib.infer.keypoint_formats import scale_by_width
 
 SIZE = (1280, 720)
 

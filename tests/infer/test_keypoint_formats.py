@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.body.skeleton import H36M_JOINT_NAMES
-from lib.infer.keypoints import FORMATS, crop_scale, format_of_count, scale_by_width, to_h36m
+from lib.infer.keypoint_formats import FORMATS, crop_scale, format_of_count, scale_by_width, to_h36m
 
 NAMES = {
     "halpe26": "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
