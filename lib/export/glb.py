@@ -123,7 +123,7 @@ def _nodes(track: Track, rest: RestBody, parents: tuple[int, ...]) -> list[dict]
 def _camera(camera: VideoCamera) -> dict:
     """The video's, but for its principal point: glTF cameras look through the middle of the picture."""
     width, height = camera.image_size
-    lens = {"yfov": 2 * math.atan(height / (2 * camera.focal_px)), "aspectRatio": width / height, "znear": 0.05}
+    lens = {"yfov": 2 * math.atan(height / (2 * camera.focal_px)), "aspectRatio": float(width / height), "znear": 0.05}
     return {"name": "video_camera", "type": "perspective", "perspective": lens}
 
 

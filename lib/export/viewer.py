@@ -44,9 +44,13 @@ def viewer_html(
     packed = _Packed()
     skinning = strongest_weights(assets.skinning_weights)
     content = {
-        "fps": fps,
+        "fps": float(fps),
         "frameCount": frame_count,
-        "camera": {"focal": camera.focal_px, "centre": camera.centre_px, "size": camera.image_size},
+        "camera": {
+            "focal": float(camera.focal_px),
+            "centre": [float(value) for value in camera.centre_px],
+            "size": [int(value) for value in camera.image_size],
+        },
         "parents": assets.parents,
         "faces": packed.add(assets.faces.astype(np.uint16)),
         "joints": packed.add(skinning.joints),

@@ -69,19 +69,19 @@ def write_outputs(
             kinematics = JointKinematics(assets).to(device)
             for path, track in zip(paths, tracks, strict=True):
                 arrays = npz_arrays(track, camera, kinematics, fps, device)
-                write_atomically(with_ending(path, name), lambda file, arrays=arrays: np.savez(file, **arrays))
+                write_atomically(_with_ending(path, name), lambda file, arrays=arrays: np.savez(file, **arrays))
         else:
             for path, track in zip(paths, tracks, strict=True):
                 if name == "glb":
                     content = glb_bytes(track, camera, assets, fps)
                 else:
                     content = bvh_text(track, assets, fps, frame_count).encode()
-                write_atomically(with_ending(path, name), lambda file, content=content: file.write(content))
+                write_atomically(_with_ending(path, name), lambda file, content=content: file.write(content))
         seconds[name] = time.perf_counter() - started
     return seconds
 
 
-def with_ending(path: Path, ending: str) -> Path:
+def _with_ending(path: Path, ending: str) -> Path:
     """The path with an ending more: a person's name may hold a dot itself."""
     return path.with_name(f"{path.name}.{ending}")
 

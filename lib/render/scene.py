@@ -57,19 +57,15 @@ def render_mesh(
     # Lit at the vertices: triangles are a few pixels large.
     lit = 255 * shade(vertex_normals(vertices, faces), np.asarray(color, dtype=np.float64))
     surface = _Surface(triangles, np.ascontiguousarray(faces[triangles.faces].T), lit.T.astype(np.float32), camera)
-    shown = np.ascontiguousarray(picture[window])
-    pixels, size = shown.reshape(-1, 3), (shown.shape[1], shown.shape[0])
+    shown = picture[window]
+    size = shown.shape[1], shown.shape[0]
     seen = rasterize(triangles, camera, size)
+    rows, columns = np.divmod(seen.pixels, size[0])
     colors = surface.colors(seen)
+    shown[rows, columns] = colors
     if samples > 1:
-        outline = _outline(seen.pixels, colors, size)
-        edge = np.flatnonzero(outline)
-        softened = surface.softened(outline, pixels[edge], samples)
-        pixels[seen.pixels] = colors
-        pixels[edge] = softened
-    else:
-        pixels[seen.pixels] = colors
-    picture[window] = shown
+        outline = _outline(rows, columns, colors, size)
+        shown[outline] = surface.softened(outline, background[window][outline], samples)
     return picture
 
 
@@ -119,13 +115,13 @@ def _window(triangles: Triangles, image_size: tuple[int, int]) -> tuple[tuple[sl
     return (rows, columns), moved
 
 
-def _outline(places: np.ndarray, colors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _outline(rows: np.ndarray, columns: np.ndarray, colors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(height, width) bool: pixels beside one that shows another colour, or that is covered where they are not.
 
-    `places` (n,) are the covered pixels, `colors` (n, 3) what they show, of 255.
+    `rows`, `columns` (n,) are the covered pixels', `colors` (n, 3) what they show, of 255.
     """
     shown = np.full((size[1], size[0]), _NOTHING, dtype=np.float32)
-    shown.reshape(-1)[places] = colors @ _CHANNEL_WEIGHTS
+    shown[rows, columns] = colors @ _CHANNEL_WEIGHTS
     outline = np.zeros(shown.shape, dtype=bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differs = np.abs(shown[one] - shown[other]) > _OUTLINE_STEP

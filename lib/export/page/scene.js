@@ -196,7 +196,7 @@ const floorCentre = [around.middle[0], content.floor, around.middle[2]];
 const freeFov = 0.6;
 const view = {};
 function look(yaw, pitch) {
-  const distance = around.radius / Math.tan(freeFov / 2) / Math.min(1, aspect());
+  const distance = (0.8 * around.radius) / Math.tan(freeFov / 2) / Math.min(1, aspect());
   Object.assign(view, { yaw, pitch, distance, fov: freeFov, target: [...around.middle] });
   draw();
 }
