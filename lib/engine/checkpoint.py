@@ -82,7 +82,7 @@ def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, mod
     model.load_state_dict(weights)
 
 
-def model_kind(content: dict, path: Path | str) -> str:
+def kind_of(content: dict, path: Path | str) -> str:
     """`regressor` or `refiner`: what a mesh checkpoint holds. Raises `UserError` if it is none."""
     return _weights_and_kind(content, path)[1]
 

@@ -21,7 +21,7 @@ from lib.body.mirror import mirror_inputs, mirror_params
 from lib.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from lib.config import Config, config_from_values, load_config
 from lib.data.predictions import Predictions
-from lib.engine.checkpoint import load_checkpoint, load_model, model_kind
+from lib.engine.checkpoint import kind_of, load_checkpoint, load_model
 from lib.engine.device import choose_device
 from lib.engine.log import progress
 from lib.errors import UserError
@@ -96,7 +96,7 @@ class MeshPredictor:
             config = config_from_values(content["config"], {}, str(checkpoint))
         elif not isinstance(config, Config):
             config = load_config(config)
-        kind = model_kind(content, checkpoint)
+        kind = kind_of(content, checkpoint)
         if kind == "refiner":
             config = as_trained(config, content, Path(checkpoint))
         assets = load_body_assets(config.data_root) if assets is None else assets
