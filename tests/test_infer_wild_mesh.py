@@ -215,6 +215,7 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--image_size", "0x5"), "expected WIDTHxHEIGHT"),
         ((*BASIC, "--fps", "0"), "'0': expected a number above 0"),
         ((*BASIC, "--fps", "nan"), "'nan': expected a number above 0"),
+        ((*BASIC, "--fps", "90000"), "--fps 90000: expected frames a second, above 0 and at most 1000"),
         ((*BASIC, "--smooth", "x"), "'x': expected a number above 0"),
         ((*BASIC, "--max_gap", "-1"), "argument --max_gap"),
         ((*BASIC, "--clip_len", "0"), "'0': expected a whole number from 1 on"),

@@ -37,6 +37,7 @@ from lib.structures import BodyParams, MeshInputs, RefineInputs, Track, VideoCam
 
 # The released script's clip: what a pretrained backbone has seen.
 _RELEASED_CLIP_LEN = 243
+_LARGEST_FPS = 1000
 _DEFAULT_GAP_S = 0.5
 _DEFAULT_REACH_S = 1.0
 # Frames that go through the network at once.
@@ -145,6 +146,8 @@ class MeshPredictor:
             raise UserError(
                 f"the checkpoint holds {wanted}. Expected both or neither; give the other, or leave it out."
             )
+        if not 0 < fps <= _LARGEST_FPS:
+            raise UserError(f"--fps {fps:g}: expected frames a second, above 0 and at most {_LARGEST_FPS}.")
         clip_len = self._clip_len(settings)
         camera = _camera(image_size, settings)
         clock = _Clock()
