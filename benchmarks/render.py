@@ -1,25 +1,64 @@
-"""How long a frame of one or two bodies takes to draw, beside a plain z-buffer that shades every sample.
+"""A drawn frame of one or two bodies against a plain z-buffer that shades every sample, at 640x640 pixels.
 
-    python -m benchmarks.render
-
-Prints milliseconds of processor time a frame (medians of runs that take turns, one thread each), their ratio, how far the pictures are
-apart, and the frames a second of two bodies with all cores.
+Both draw the same picture but for outlines of little contrast, and light at the vertices instead of the samples; the
+last column says how far apart the pictures are. The frames a second are of two bodies with 3 x 3 samples, all cores.
 """
 
-import argparse
 import os
+import statistics
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
+import torch
 
+from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, report, table
 from lib.demo.body import load_stand_in
 from lib.render.rasterizer import Perspective, project
 from lib.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from lib.render.shading import shade, vertex_normals
 
-SIZE = (640, 640)
-CAMERA = Perspective(900.0, (320.0, 320.0))
+_SIZE = (640, 640)
+_CAMERA = Perspective(900.0, (320.0, 320.0))
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--rounds", type=int, default=15)
+    arguments = flags.parse_args()
+    rows = [("bodies", "samples", "plain ms", "ours ms", "ratio", "mean difference of 255")]
+    for body_count in (1, 2):
+        vertices, faces, colors = _scene(body_count)
+        for samples in (1, 2, 3):
+            place = (vertices, faces, _CAMERA, _SIZE, BACKGROUND_COLOR)
+            draws = {"plain": plain_render, "ours": render_mesh}
+            functions = {name: partial(draw, *place, color=colors, samples=samples) for name, draw in draws.items()}
+            times = interleaved_ms(functions, torch.device("cpu"), arguments.rounds, warm_up=1)
+            pictures = [draw().astype(int) for draw in functions.values()]
+            medians = [statistics.median(values) for values in times.values()]
+            apart = float(np.abs(pictures[0] - pictures[1]).max(axis=-1).mean())
+            ratio = median_ratio(times["plain"], times["ours"])
+            rows.append((body_count, f"{samples} x {samples}", *medians, ratio, apart))
+    frame_count = 4 * arguments.rounds
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        began = time.perf_counter()
+        list(executor.map(lambda _: functions["ours"](), range(frame_count)))
+        rate = frame_count / (time.perf_counter() - began)
+    text = (
+        f"render, {_SIZE[0]}x{_SIZE[1]} pixels\n{describe(torch.device('cpu'))}\n\n{table(rows)}\n\n"
+        f"{rate:.1f} frames a second on {os.cpu_count()} threads"
+    )
+    report("render", text, arguments.keep)
+
+
+def _scene(body_count: int):
+    body = load_stand_in()
+    vertices = [body["v_template"] * [1, -1, -1] + [0.25 - 0.5 * i, 0.25, 2.6 + 0.6 * i] for i in range(body_count)]
+    faces = np.concatenate([body["faces"] + i * len(vertices[0]) for i in range(body_count)])
+    colors = np.repeat(PERSON_COLORS[:body_count], len(vertices[0]), axis=0)
+    return np.concatenate(vertices), faces, colors
 
 
 def plain_render(vertices, faces, camera, size, background, *, color, samples):
@@ -68,44 +107,5 @@ def plain_render(vertices, faces, camera, size, background, *, color, samples):
     return picture.reshape(size[1], size[0], 3)
 
 
-def scene(body_count: int):
-    body = load_stand_in()
-    vertices = [body["v_template"] * [1, -1, -1] + [0.25 - 0.5 * i, 0.25, 2.6 + 0.6 * i] for i in range(body_count)]
-    faces = np.concatenate([body["faces"] + i * len(vertices[0]) for i in range(body_count)])
-    colors = np.repeat(PERSON_COLORS[:body_count], len(vertices[0]), axis=0)
-    return np.concatenate(vertices), faces, colors
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=15)
-    repeats = parser.parse_args().repeats
-    print(f"{SIZE[0]}x{SIZE[1]} pixels; processor ms a frame, median of {repeats}")
-    for samples in (1, 2, 3):
-        for body_count in (1, 2):
-            vertices, faces, colors = scene(body_count)
-            arguments = (vertices, faces, CAMERA, SIZE, BACKGROUND_COLOR)
-            times: dict = {plain_render: [], render_mesh: []}
-            pictures = {}
-            for _ in range(repeats + 1):  # the first warms up
-                for draw, taken in times.items():
-                    started = time.thread_time()
-                    pictures[draw] = draw(*arguments, color=colors, samples=samples)
-                    taken.append(1000 * (time.thread_time() - started))
-            plain, ours = (float(np.median(taken[1:])) for taken in times.values())
-            apart = np.abs(pictures[plain_render].astype(int) - pictures[render_mesh]).max(axis=-1)
-            print(
-                f"{body_count} bodies, {samples}x{samples} samples: plain {plain:6.1f}  ours {ours:5.1f}  "
-                f"ratio {plain / ours:4.1f}  mean difference {apart.mean():.2f} of 255, "
-                f"over 16 in {(apart > 16).mean():.3%} of pixels"
-            )
-    frame_count = 4 * repeats
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        started = time.perf_counter()
-        list(executor.map(lambda _: render_mesh(*arguments, color=colors, samples=3), range(frame_count)))
-        rate = frame_count / (time.perf_counter() - started)
-    print(f"2 bodies, 3x3 samples, {os.cpu_count()} threads: {rate:.1f} frames a second")
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,6 @@ that a released file runs unchanged (behaviour contract, section 6).
 import dataclasses
 import difflib
 import logging
-import math
 import re
 import types
 import typing
@@ -15,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from lib.errors import UserError
+from lib.safe_yaml import parse_yaml, read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +50,10 @@ class Config:
     checkpoint_frequency: int = 20
 
     # Optimiser
-    opt: Literal["adamw", "sgd"] = "adamw"
+    opt: Literal["adamw", "sgd", "muon"] = "adamw"
     lr_backbone: float
     lr_head: float
+    lr_matrix: float = 0.02  # of weight matrices inside the network, with opt: muon
     weight_decay: float
     lr_decay: float
     lr_schedule: Literal["exponential", "linear", "cosine"] = "exponential"
@@ -115,7 +114,7 @@ class Config:
         _at_least(self, 1, "maxlen", "dim_feat", "depth", "dim_rep", "num_heads", "hidden_dim")
         _at_least(self, 1, "clip_len", "data_stride", "sample_stride")
         _at_least(self, 0, "epochs", "warmup_h36m", "warmup_coco", "warmup_steps", "limit_clips", "clip_grad_norm")
-        _at_least(self, 0, "lr_backbone", "lr_head", "weight_decay", *LAMBDA_OF_TERM.values())
+        _at_least(self, 0, "lr_backbone", "lr_head", "lr_matrix", "weight_decay", *LAMBDA_OF_TERM.values())
         for name in ("lr_decay", "mlp_ratio", "fps_h36m", "fps_pw3d"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}, expected more than 0.")
@@ -152,15 +151,14 @@ def load_config(path: Path | str, overrides: typing.Sequence[str] = ()) -> Confi
     """
     path = Path(path)
     values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected lines of 'key: value'.")
     sources = dict.fromkeys(values, str(path))
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
             raise UserError(f"--set {override}: expected KEY=VALUE, for example --set batch_size=32.")
-        try:
-            values[key.strip()] = _load_text(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {override}: the value is not valid YAML ({_yaml_problem(error)}).") from error
+        values[key.strip()] = parse_yaml(text, f"--set {override[:80]}: the value")
         sources[key.strip()] = f"--set {override}"
     return config_from_values(values, sources, str(path))
 
@@ -175,7 +173,7 @@ def config_from_values(values: dict, sources: dict[str, str], where: str) -> Con
         if key in IGNORED_KEYS:
             logger.info("%s: key '%s' has no effect (nor has it in the released code)", source, key)
         elif key not in fields:
-            raise UserError(f"{source}: unknown key '{key}'.{_nearest(str(key), fields)}")
+            raise UserError(f"{source}: unknown key '{key[:40]}'.{_nearest(key[:40], fields)}")
         else:
             checked[key] = _convert(value, hints[key], key, source)
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
@@ -190,77 +188,9 @@ def config_from_values(values: dict, sources: dict[str, str], where: str) -> Con
         raise UserError(f"{where}: {error}") from None
 
 
-def read_yaml(path: Path, including: tuple[Path, ...] = ()) -> dict:
-    """A YAML mapping; `!include other.yaml` is read relative to the file that asks for it."""
-    if not path.is_file():
-        raise UserError(f"{path} not found. Give a YAML file, for example configs/mesh/MB_demo.yaml.")
-    if path.resolve() in including:
-        raise UserError(f"{path}: includes itself through !include. Remove the circle.")
-    try:
-        content = _load_text(path.read_text(encoding="utf-8"), path, (*including, path.resolve()))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({_yaml_problem(error)}).") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as text ({error}).") from error
-    if including:
-        return content
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected lines of 'key: value'.")
-    return content
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that also refuses duplicate keys and aliases, which no config needs, and knows `!include`."""
-
-    including: tuple[Path, ...] = ()
-    path: Path | None = None
-
-    def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.YAMLError(f"key {key!r} is not text")
-            if key in seen:
-                raise yaml.YAMLError(f"key '{key}' stands twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _include(loader: _Loader, node: yaml.Node) -> object:
-    if loader.path is None:
-        raise yaml.YAMLError("!include works in files only")
-    return read_yaml(loader.path.parent / str(node.value), loader.including)
-
-
-_Loader.add_constructor("!include", _include)
-
-
-def _load_text(text: str, path: Path | None = None, including: tuple[Path, ...] = ()) -> object:
-    loader = _Loader(text)
-    loader.path, loader.including = path, including
-    try:
-        return loader.get_single_data()
-    except RecursionError as error:
-        raise yaml.YAMLError("nested too deep") from error
-    except ValueError as error:  # a date that is none, a number too long to read
-        raise yaml.YAMLError(str(error)) from error
-    finally:
-        loader.dispose()
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark else problem
-
-
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# What a float holds exactly, and more than any key needs; NaN is not less either.
+_LARGEST_INT = 1 << 53
 
 
 def _convert(value: object, hint: object, key: str, source: str) -> object:
@@ -269,7 +199,7 @@ def _convert(value: object, hint: object, key: str, source: str) -> object:
     if typing.get_origin(hint) is Literal:
         if value in options:
             return value
-        raise UserError(f"{source}: {key} is {value!r}, expected one of {', '.join(map(repr, options))}.")
+        raise UserError(f"{source}: {key} is {_shown(value)}, expected one of {', '.join(map(repr, options))}.")
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
@@ -282,7 +212,7 @@ def _convert(value: object, hint: object, key: str, source: str) -> object:
         # PyYAML reads 5e-5 (no dot) as text.
         if isinstance(value, str) and _NUMBER.fullmatch(value):
             value = float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT:
             if hint is float:
                 return float(value)
             if value == int(value):
@@ -292,7 +222,15 @@ def _convert(value: object, hint: object, key: str, source: str) -> object:
     expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(
         hint, "a list of text"
     )
-    raise UserError(f"{source}: {key} is {value!r}, expected {expected}.")
+    raise UserError(f"{source}: {key} is {_shown(value)}, expected {expected}.")
+
+
+def _shown(value: object) -> str:
+    """The value for an error, of a length that a line holds."""
+    if isinstance(value, int) and abs(value) > _LARGEST_INT:
+        return "a number of many digits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _nearest(key: str, known: typing.Iterable[str]) -> str:

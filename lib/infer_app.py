@@ -23,6 +23,7 @@ from lib.files import write_text_atomically
 from lib.infer import Inference, MeshPredictor, Settings
 from lib.infer.keypoint_files import Detections, detections_of_array, read_keypoints
 from lib.render.video import video_info
+from lib.safe_npz import read_npy
 
 logger = logging.getLogger(__name__)
 
@@ -135,11 +136,7 @@ def _load_reference(path: Path) -> np.ndarray:
     """(F, 17, 3) of an npy file of numbers."""
     if not path.is_file():
         raise UserError(f"--ref_3d_motion_path {path} not found. Expected an npy file of shape (F, 17, 3).")
-    try:
-        with path.open("rb") as file:
-            reference = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
-        raise UserError(f"{path}: cannot be read ({str(error)[:100]}). Expected an npy of shape (F, 17, 3).") from None
+    reference = read_npy(path, what="an npy file of shape (F, 17, 3)")
     if reference.dtype.kind not in "fiu" or reference.shape[1:] != (17, 3):
         found = f"{reference.dtype} {reference.shape}"
         raise UserError(f"{path}: holds {found}. Expected numbers of shape (F, 17, 3): one person's 3D motion.")

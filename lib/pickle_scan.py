@@ -39,7 +39,9 @@ class Truncated(Exception):
 
 
 class NotAPickle(Exception):
-    """The file holds something else."""
+    """The file holds something else than `format`."""
+
+    format = "a pickle"
 
 
 def scan_pickle(file: BinaryIO) -> None:

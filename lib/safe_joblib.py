@@ -19,7 +19,7 @@ import numpy as np
 
 from lib.pickle_names import AllowedNames, LoadedArray, array_layout
 from lib.pickle_scan import OTHER_FORMATS, NotAPickle, Refused, Truncated
-from lib.safe_pickle import checked, faults_as_user_errors
+from lib.safe_pickle import FrugalUnpickler, checked, faults_as_user_errors
 
 # What poses, cameras and masks compress to stays far below; what zeros compress to does not.
 MAX_RATIO = 100
@@ -65,36 +65,25 @@ class _Array:
     # As a key of a dict it would keep its place.
     __hash__ = None
 
+    def __setstate__(self, state):
+        self.description = state
 
-class _Unpickler(pickle._Unpickler):
+
+class _Unpickler(FrugalUnpickler):
     """`stream` reads `data` from its start."""
 
-    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar = dict(FrugalUnpickler.dispatch)
 
     def __init__(self, stream: io.BytesIO, data: bytes, names: AllowedNames):
-        super().__init__(stream)
-        self.stream, self.data, self.names = stream, data, names
-
-    def find_class(self, module, name):
-        return self.names.find(module, name)
-
-    def persistent_load(self, persistent_id):
-        raise Refused("it holds a persistent id")
+        super().__init__(stream, len(data), names)
+        self.data = data
 
     def load_build(self):
         super().load_build()
         if type(self.stack[-1]) is _Array:
-            self.stack[-1] = self.read_array(**_description(self.stack[-1]))
+            self.stack[-1] = self.read_array(**_description(self.stack[-1].description))
 
     dispatch[pickle.BUILD[0]] = load_build
-
-    def load_bytearray8(self):
-        length = int.from_bytes(self.read(8), "little")
-        if length > len(self.data):
-            raise Truncated(f"{length} bytes, its content has {len(self.data)}")
-        self.append(bytearray(self.read(length)))
-
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
     def read_array(self, shape, dtype, order, alignment) -> np.ndarray:
         """The array whose bytes come next, a view of `data`."""
@@ -116,8 +105,9 @@ class _Unpickler(pickle._Unpickler):
         return np.ndarray(shape, dtype, buffer=self.data, offset=start, order=order)
 
 
-def _description(array: _Array) -> dict[str, Any]:
-    state = vars(array)
+def _description(state: Any) -> dict[str, Any]:
+    if type(state) is not dict:
+        raise Refused("it holds an array without a description")
     order = state.get("order")
     if order not in ("C", "F"):
         raise Refused("it holds an array whose order is neither C nor F")

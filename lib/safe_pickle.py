@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def faults_as_user_errors(path: Path, what: str, encoding: str = "ASCII") -> Ite
     except Truncated as error:
         raise UserError(f"{path} ends early ({error}). {advice}: copy or download it again.") from None
     except NotAPickle as error:
-        raise UserError(f"{path} is not a pickle ({error}). {advice}: check that it is the right file.") from None
+        raise UserError(f"{path} is not {error.format} ({error}). {advice}: check that it is the right file.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}. {advice}.") from None
     except MemoryError:
@@ -88,6 +88,34 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, persistent_id):
         raise Refused("it holds a persistent id")
+
+
+class FrugalUnpickler(pickle._Unpickler):
+    """Python's own unpickler written in Python, for streams that scan_pickle cannot look through.
+
+    It asks for no memory ahead of the bytes, if `stream.read(size)` does not: that of BytesIO and mmap, not of files.
+    `stream_bytes` is the stream's whole length.
+    """
+
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, stream, stream_bytes: int, names: AllowedNames, encoding: str = "ASCII"):
+        super().__init__(stream, encoding=encoding)
+        self.stream, self.stream_bytes, self.names = stream, stream_bytes, names
+
+    def find_class(self, module, name):
+        return self.names.find(module, name)
+
+    def persistent_load(self, persistent_id):
+        raise Refused("it holds a persistent id")
+
+    def load_bytearray8(self):
+        length = int.from_bytes(self.read(8), "little")
+        if length > self.stream_bytes:
+            raise Truncated(f"{length} bytes, its content has {self.stream_bytes}")
+        self.append(bytearray(self.read(length)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 def checked(value, extra_types: set[type]) -> Any:

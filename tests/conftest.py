@@ -1,6 +1,5 @@
 """Fixtures that several packages' tests use."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from lib.body.smpl import PosedBody
 from lib.data.sources import Dataset, load_dataset
 from lib.demo.body import write_body_files
 from lib.demo.datasets import make_demo_data
+from tools.fuzz.joblib_layout import write_joblib
 
 torch.set_num_threads(1)  # tests are small, and many threads on few cores only wait for one another
 
@@ -62,48 +62,5 @@ def small_dataset(demo_folder) -> Dataset:
 
 @pytest.fixture(scope="session")
 def joblib_bytes():
-    """What joblib writes, by its layout alone: `joblib_bytes(value)`, for dicts, lists, numeric arrays and scalars.
-
-    `alignment` None leaves out the padding, as joblib before 1.2 did; `change` alters an array's description, as a
-    file that somebody tampered with.
-    """
-
-    def plain(value) -> bytes:
-        return pickle.dumps(value, 2)[2:-1]
-
-    def write(value, alignment: int | None = 16, change: dict | None = None) -> bytes:
-        out = bytearray(b"\x80\x04")
-
-        def add(value) -> None:
-            if isinstance(value, np.ndarray):
-                add_array(value)
-            elif isinstance(value, dict):
-                out.extend(b"}")
-                for key, item in value.items():
-                    out.extend(plain(key))
-                    add(item)
-                    out.extend(b"s")
-            elif isinstance(value, list):
-                out.extend(b"]")
-                for item in value:
-                    add(item)
-                    out.extend(b"a")
-            else:
-                out.extend(plain(value))
-
-        def add_array(array: np.ndarray) -> None:
-            order = "C" if array.flags.c_contiguous else "F"
-            state = {"subclass": np.ndarray, "shape": array.shape, "order": order, "dtype": array.dtype}
-            state |= {"allow_mmap": True}
-            if alignment is not None:
-                state["numpy_array_alignment_bytes"] = alignment
-            out.extend(b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81" + plain(state | (change or {})) + b"b")
-            if alignment is not None:
-                padding = alignment - (len(out) + 1) % alignment
-                out.extend(bytes([padding]) + b"\xff" * padding)
-            out.extend(array.tobytes(order))
-
-        add(value)
-        return bytes(out + b".")
-
-    return write
+    """What joblib writes, by its layout alone."""
+    return write_joblib

@@ -158,7 +158,7 @@ def test_hostile_or_broken_yaml_is_refused(write, text, message):
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match="none.yaml not found"):
         load_config(tmp_path / "none.yaml")
-    with pytest.raises(UserError, match="not found"):
+    with pytest.raises(UserError, match="is not a regular file"):
         load_config(tmp_path)
 
 

@@ -271,7 +271,7 @@ class TestMistakes:
     def test_checkpoints(self, call, trained, config_file):
         checkpoint = str(trained[1] / "best_epoch.bin")
         self.one_line(call("--config", config_file(), "-e", "none.bin"), "none.bin not found")
-        self.one_line(call("--config", config_file(), "-e", config_file()), "not a readable PyTorch checkpoint")
+        self.one_line(call("--config", config_file(), "-e", config_file()), "is not a PyTorch checkpoint")
         larger = config_file(dim_feat=32)
         self.one_line(call("--config", larger, "-e", checkpoint), "does not fit", "dim_feat: 16 (config: 32)")
         self.one_line(call("--config", larger, "-c", str(trained[1])), "does not fit", "dim_feat: 16 (config: 32)")

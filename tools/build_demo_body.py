@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 
 from lib.body.skeleton import VERTEX_COUNT
 from lib.demo.body import BODY_PATH
+from lib.safe_npz import read_npz
 from tools.demo_body import rest_pose
 from tools.demo_body.decimation import decimate
 from tools.demo_body.keypoint_regressors import build_keypoint_regressors
@@ -77,8 +78,8 @@ def choose_topology(bodies: SourceBodies, rest: TPosedBodies) -> Topology:
 
 def recover_topology(bodies: SourceBodies, rest: TPosedBodies, body_file: Path) -> Topology:
     """The topology of a body file, by finding each of its vertices among the mean body's."""
-    with np.load(body_file) as stored:
-        template, faces = stored["v_template"].astype(np.float64), stored["faces"].astype(np.int64)
+    stored = read_npz(body_file, ("v_template", "faces"), what="a body file")
+    template, faces = stored["v_template"].astype(np.float64), stored["faces"].astype(np.int64)
     mean = rest.vertices.mean(axis=0)
     # Templates are centred, by an offset that the landmarks tell: their numbers are known on both sides.
     landmarks = find_landmarks(bodies, rest.skinning_weights, mean, rest.is_skin)

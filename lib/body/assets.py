@@ -6,10 +6,6 @@ Stand-in classes take the place of chumpy's, keep what was stored, and are evalu
 """
 
 import logging
-import pickle
-import tokenize
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,16 +21,20 @@ from lib.body.skeleton import (
     VERTEX_COUNT,
 )
 from lib.errors import UserError
+from lib.safe_arrays import array_of
+from lib.safe_npz import read_npy, read_npz
 from lib.safe_pickle import load_pickle
 
 logger = logging.getLogger(__name__)
 
 SMPL_FILE = "SMPL_NEUTRAL.pkl"
 REGRESSOR_FILE = "J_regressor_h36m_correct.npy"
+EXTRA_REGRESSOR_FILE = "J_regressor_extra.npy"  # in released checkpoints only
 MEAN_PARAMS_FILE = "smpl_mean_params.npz"
 WHERE_FROM = {
     SMPL_FILE: "Download SMPL for Python from smpl.is.tue.mpg.de (basicModel_neutral_lbs_10_207_0_v1.0.0.pkl), rename it",
     REGRESSOR_FILE: "It is part of MotionBERT's mesh data",
+    EXTRA_REGRESSOR_FILE: "It is part of SPIN's data",
     MEAN_PARAMS_FILE: "It is part of SPIN's and MotionBERT's mesh data",
 }
 
@@ -47,12 +47,8 @@ _SMPL_SHAPES = {
     "f": (FACE_COUNT, 3),
 }
 _ROW_SUM_TOLERANCE = 1e-3
-
-# What numpy raises on files that are damaged, cut short, or something else.
-_READ_FAULTS = (
-    OSError, ValueError, EOFError, KeyError, AttributeError, NotImplementedError, MemoryError, SyntaxError,
-    zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, tokenize.TokenError,
-)  # fmt: skip
+# SMPL's are 3 deep; each level may double the work.
+_DEEPEST_EXPRESSION = 8
 
 
 @dataclass(frozen=True)
@@ -83,25 +79,34 @@ def load_body_assets(data_root: Path | str) -> BodyAssets:
         smpl_path = npz_path
     smpl = read_smpl(smpl_path)
     regressor_path = data_root / REGRESSOR_FILE
-    regressor = _checked(
-        _read_npy(regressor_path), (H36M_JOINT_COUNT, VERTEX_COUNT), regressor_path, "the joint regressor"
-    )
+    regressor = read_joint_regressor(regressor_path, H36M_JOINT_COUNT)
     _warn_if_rows_do_not_sum_to_one(regressor, regressor_path)
-    mean_path = data_root / MEAN_PARAMS_FILE
-    mean = _read_npz(mean_path, ("pose", "shape"))
-    return BodyAssets(
-        **smpl,
-        J_regressor_h36m=regressor,
-        mean_pose_6d=_checked(mean["pose"].reshape(-1), (SMPL_JOINT_COUNT * 6,), mean_path, "'pose'"),
-        mean_betas=_checked(mean["shape"].reshape(-1), (BETA_COUNT,), mean_path, "'shape'"),
+    mean_pose_6d, mean_betas = read_mean_params(data_root / MEAN_PARAMS_FILE)
+    return BodyAssets(**smpl, J_regressor_h36m=regressor, mean_pose_6d=mean_pose_6d, mean_betas=mean_betas)
+
+
+def read_mean_params(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Pose (144,) in 6D and betas (10,), float64. Raises `UserError` as `load_body_assets` does."""
+    _require_file(path)
+    mean = read_npz(path, ("pose", "shape"), what="the mean parameters")
+    return (
+        _checked(mean["pose"].reshape(-1), (SMPL_JOINT_COUNT * 6,), path, "'pose'"),
+        _checked(mean["shape"].reshape(-1), (BETA_COUNT,), path, "'shape'"),
     )
+
+
+def read_joint_regressor(path: Path, joint_count: int) -> np.ndarray:
+    """(joint_count, V) float64 of a .npy file. Raises `UserError` as `load_body_assets` does."""
+    _require_file(path)
+    array = read_npy(path, what="a joint regressor of numbers")
+    return _checked(array, (joint_count, VERTEX_COUNT), path, "the joint regressor")
 
 
 def read_smpl(path: Path) -> dict:
     """The SMPL part of `BodyAssets` from a v1.0.0 or v1.1.0 `.pkl` or an `.npz` with the same keys."""
     _require_file(path)
     names = (*_SMPL_SHAPES, "shapedirs")
-    raw = _read_npz(path, names) if path.suffix == ".npz" else _read_smpl_pickle(path, names)
+    raw = read_npz(path, names, what="an SMPL body model") if path.suffix == ".npz" else _read_smpl_pickle(path, names)
     arrays = {name: _checked(raw[name], shape, path, f"'{name}'") for name, shape in _SMPL_SHAPES.items()}
     shapedirs = _numbers(raw["shapedirs"], path, "'shapedirs'")
     if shapedirs.ndim != 3 or shapedirs.shape[:2] != (VERTEX_COUNT, 3) or shapedirs.shape[2] < BETA_COUNT:
@@ -156,7 +161,7 @@ class _SparseMatrix(_StoredObject):
         if len(shape) != 2 or max(shape) > VERTEX_COUNT:
             raise ValueError(f"a sparse matrix of shape {shape}")
         build = scipy.sparse.csc_matrix if self.kind.startswith("csc") else scipy.sparse.csr_matrix
-        matrix = build((state["data"], state["indices"], state["indptr"]), shape=shape)
+        matrix = build(tuple(array_of(state[name]) for name in ("data", "indices", "indptr")), shape=shape)
         matrix.check_format(full_check=True)
         return matrix.toarray()
 
@@ -170,22 +175,24 @@ def _stand_in_class(module: str, name: str) -> type | None:
     return None
 
 
-def _stored_array(value: object) -> np.ndarray:
+def _stored_array(value: object, depth: int = 0) -> np.ndarray:
     """The array that a pickled value stands for; ValueError if it is an expression that was never stored."""
     if isinstance(value, _SparseMatrix):
         return value.to_dense()
     if not isinstance(value, _ChumpyNode):
-        return np.asarray(value)
+        return array_of(value)
+    if depth > _DEEPEST_EXPRESSION:
+        raise ValueError(f"chumpy objects more than {_DEEPEST_EXPRESSION} deep")
     state = value.__dict__
     if value.kind == "Ch" and "x" in state:
-        return _stored_array(state["x"])
+        return _stored_array(state["x"], depth + 1)
     if value.kind == "Select":
-        chosen = _stored_array(state["a"]).reshape(-1)[_stored_array(state["idxs"])]
+        chosen = _stored_array(state["a"], depth + 1).reshape(-1)[_stored_array(state["idxs"], depth + 1)]
         return chosen.reshape(state["preferred_shape"]) if "preferred_shape" in state else chosen
     if value.kind == "Reshape":
-        return _stored_array(state["a"]).reshape(state["newshape"])
+        return _stored_array(state["a"], depth + 1).reshape(state["newshape"])
     if value.kind == "transpose":
-        return np.transpose(_stored_array(state["a"]), state.get("axes"))
+        return np.transpose(_stored_array(state["a"], depth + 1), state.get("axes"))
     raise ValueError(f"a chumpy expression ({value.kind}), not stored numbers; save the evaluated array instead")
 
 
@@ -212,29 +219,6 @@ def _require_file(path: Path) -> None:
         f"{path} not found. {hint} and put it there, or set data_root in the config; "
         f"configs/mesh/MB_demo.yaml runs without any file."
     )
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    _require_file(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("an .npz archive")
-        return array
-    except _READ_FAULTS as error:
-        raise UserError(f"{path}: not a .npy file of numbers ({error}). {WHERE_FROM.get(path.name, '')}.") from error
-
-
-def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    _require_file(path)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise UserError(f"{path}: array '{missing[0]}' is missing; the file holds {sorted(archive.files)}.")
-            return {name: archive[name] for name in names}
-    except _READ_FAULTS as error:
-        raise UserError(f"{path}: not an .npz file of plain arrays ({error}). Save it with numpy.savez.") from error
 
 
 def _numbers(array: np.ndarray, path: Path, what: str) -> np.ndarray:

@@ -9,8 +9,10 @@ from lib.body.kinematics import chain_along_tree, tree_levels
 from lib.body.skeleton import BETA_COUNT, H36M_ROOT, MM_PER_M, SMPL_JOINT_COUNT, VERTEX_COUNT
 from lib.structures import BodyMesh, BodyParams
 
-# A frame's skinning matrices take a third of a megabyte; this many frames amortise reading the blend shapes.
-_FRAMES_AT_ONCE = 64
+# So many frames share one reading of the blend shapes, which take 18 MB.
+_BLENDED_AT_ONCE = 256
+# A frame's skinning matrices take a third of a megabyte; so few frames stay in a CPU's cache until they are used.
+_SKINNED_AT_ONCE_ON_CPU = 8
 
 
 class PosedBody(nn.Module):
@@ -49,21 +51,26 @@ class PosedBody(nn.Module):
         feature = torch.cat((shape_feature, (rotations[:, 1:] - self.identity).flatten(1)), dim=1)
         bones = self._bone_transforms(rotations, shape_feature).permute(0, 2, 3, 1)  # (N, 3, 4, bones)
         planes = betas.new_empty(len(betas), 3, VERTEX_COUNT)
-        for first in range(0, len(betas), _FRAMES_AT_ONCE):
-            chosen = slice(first, first + _FRAMES_AT_ONCE)
-            self._skin(feature[chosen], bones[chosen], out=planes[chosen])
-        joints = planes @ self.J_regressor_h36m
+        joints = betas.new_empty(len(betas), 3, self.J_regressor_h36m.shape[1])
+        for first in range(0, len(betas), _BLENDED_AT_ONCE):
+            chosen = slice(first, first + _BLENDED_AT_ONCE)
+            rest = (feature[chosen] @ self.blend).unflatten(1, (3, VERTEX_COUNT))
+            at_once = _SKINNED_AT_ONCE_ON_CPU if rest.device.type == "cpu" else _BLENDED_AT_ONCE
+            parts = (part.split(at_once) for part in (rest, bones[chosen], planes[chosen], joints[chosen]))
+            for some_rest, some_bones, some_planes, some_joints in zip(*parts, strict=True):
+                self._skin(some_rest, some_bones, out=some_planes)
+                torch.matmul(some_planes, self.J_regressor_h36m, out=some_joints)
         return BodyMesh(
             planes.transpose(1, 2).unflatten(0, leading) if leading else planes[0].T,
             joints.transpose(1, 2).unflatten(0, leading) if leading else joints[0].T,
         )
 
-    def _skin(self, feature: Tensor, bones: Tensor, out: Tensor) -> None:
-        """Features (N, 218) and bone transforms (N, 3, 4, bones) -> coordinate planes (N, 3, V)."""
-        rest = (feature @ self.blend).view(len(feature), 1, 3, -1)
-        blended = (bones.reshape(-1, SMPL_JOINT_COUNT) @ self.skinning_weights).view(len(feature), 3, 4, -1)
-        torch.addcmul(blended[:, :, 3], blended[:, :, 0], rest[:, :, 0], out=out)
-        out.addcmul_(blended[:, :, 1], rest[:, :, 1]).addcmul_(blended[:, :, 2], rest[:, :, 2])
+    def _skin(self, rest: Tensor, bones: Tensor, out: Tensor) -> None:
+        """Planes at rest (N, 3, V) and bone transforms (N, 3, 4, bones) -> planes of the posed body (N, 3, V)."""
+        blended = (bones.reshape(-1, SMPL_JOINT_COUNT) @ self.skinning_weights).view(len(rest), 3, 4, -1)
+        x, y, z = rest[:, None].unbind(2)
+        torch.addcmul(blended[:, :, 3], blended[:, :, 0], x, out=out)
+        out.addcmul_(blended[:, :, 1], y).addcmul_(blended[:, :, 2], z)
 
     def _bone_transforms(self, rotations: Tensor, shape_feature: Tensor) -> Tensor:
         """What each bone does to a point at rest: [G | position - G rest_joint], in level order."""

@@ -15,11 +15,12 @@ import torch
 
 from lib.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from lib.data.file_values import LARGEST_FRAME, fail, row_number, take_entry, to_array, to_frames, to_numbers, to_text
-from lib.data.npz import read_npz
 from lib.data.sources import LARGEST_ANGLE, SOURCES
 from lib.errors import UserError
 from lib.geometry.rotation import matrix_to_axis_angle
 from lib.safe_joblib import load_joblib
+from lib.safe_npz import NoArraysError, read_npz
+from lib.safe_pickle import faults_as_user_errors
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +61,12 @@ def read_estimator_file(path: Path) -> Table:
 
     Raises NotRecognisedError, or UserError naming file, key and first bad row.
     """
-    try:
-        with path.open("rb") as file:
-            is_zip = file.read(2) == b"PK"
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}. Expected {LAYOUTS}.") from None
+    what = "an estimator's file, for --predictions"
+    with faults_as_user_errors(path, what), path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
     if is_zip:
         return _read_ours(path)
-    content = load_joblib(path, what="an estimator's file, for --predictions")
+    content = load_joblib(path, what=what)
     if isinstance(content, dict) and content:
         if "pred_thetas" in content:
             return _read_hybrik(path, content)
@@ -98,9 +97,10 @@ def count_images_from_zero(tables: list[Table]) -> list[Table]:
 
 
 def _read_ours(path: Path) -> Table:
-    columns = read_npz(path, ("video", "frame", "poses", "betas"), ("dataset", "person", "fps"))
-    if columns is None:
-        raise NotRecognisedError(f"{path}: not recognised, a zip archive without arrays. Expected {LAYOUTS}.")
+    try:
+        columns = read_npz(path, ("video", "frame", "poses", "betas"), ("dataset", "person", "fps"), what="predictions")
+    except NoArraysError:
+        raise NotRecognisedError(f"{path}: not recognised, a zip archive without arrays. Expected {LAYOUTS}.") from None
     video = to_text(path, "'video'", columns["video"])
     count = len(video)
     frame = to_frames(path, "'frame'", columns["frame"], count)
@@ -160,6 +160,8 @@ def _read_phalp(path: Path, content: dict) -> Table:
         # A track that was not seen keeps its last body for a while: that is no prediction for this frame.
         unseen = people.get("tracked_time")
         unseen = unseen if isinstance(unseen, list) and len(unseen) == len(tracks) else [0] * len(tracks)
+        if not all(isinstance(track, int | np.integer | str) for track in tracks):
+            fail(path, f"{where}'tid' is not a list of numbers", "one number a person")
         for track, body, frames_unseen in zip(tracks, smpl, unseen, strict=True):
             if not (isinstance(frames_unseen, int | np.integer) and frames_unseen > 0):
                 places.append((number, str(track)))

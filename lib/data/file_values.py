@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lib.errors import UserError
+from lib.safe_arrays import array_of
 
 LARGEST_FRAME = 1 << 31
 
@@ -27,9 +28,9 @@ def take_entry(path: Path, where: str, content: Any, key: str) -> Any:
 def to_array(path: Path, where: str, value: Any) -> np.ndarray:
     """Whatever the file holds, as an array."""
     try:
-        return np.asarray(value)
-    except ValueError:
-        return fail(path, f"{where} is a list of unequal rows", "an array")
+        return array_of(value)
+    except ValueError as error:
+        return fail(path, f"{where} is {error}", "an array")
 
 
 def to_frames(path: Path, where: str, value: Any, row_count: int | None = None) -> np.ndarray:
@@ -49,7 +50,7 @@ def to_text(path: Path, where: str, value: Any, row_count: int | None = None) ->
     """(F,) text, at least one row."""
     array = to_array(path, where, value)
     if array.dtype.kind == "O" and array.ndim == 1 and all(isinstance(item, str) for item in array):
-        array = array.astype(str)
+        array = to_array(path, where, array.tolist())
     if array.ndim != 1 or array.dtype.kind not in "US":
         fail(path, f"{where} is an array of {array.dtype} of shape {array.shape}", "text, one a row")
     _check_row_count(path, where, len(array), row_count)

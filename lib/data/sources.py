@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lib.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
 from lib.errors import UserError
+from lib.safe_arrays import LONGEST_TEXT, array_of
 from lib.safe_pickle import load_pickle
 
 logger = logging.getLogger(__name__)
@@ -177,9 +178,9 @@ class _SplitReader:
         expected = f"numbers of shape (frames, {', '.join(map(str, row_shape))})"
         if isinstance(array, list | tuple):
             try:
-                array = np.array(array)
-            except ValueError:
-                self.fail(key, "is a list of unequal rows", expected)
+                array = array_of(array)
+            except ValueError as error:
+                self.fail(key, f"is {error}", expected)
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
             held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             self.fail(key, f"is {held}", expected)
@@ -217,9 +218,8 @@ class _SplitReader:
         if len(set(video_names)) < len(video_names):
             logger.warning(
                 "%s: %s 'source' comes back to a name after another; each run of frames is a video of its own",
-                self.path,
-                self.name,
-            )
+                self.path, self.name,
+            )  # fmt: skip
         return video_names, kept, starts, lengths
 
     def image_size(self) -> Tensor:
@@ -256,6 +256,8 @@ class _SplitReader:
         if not all(issubclass(kind, str) for kind in set(map(type, names))):
             row = next(row for row, name in enumerate(names) if not isinstance(name, str))
             self.fail(key, f"is of type {type(names[row]).__name__}", expected, row)
+        if max(map(len, names)) > LONGEST_TEXT:
+            self.fail(key, f"holds more than {LONGEST_TEXT} characters", expected)
         return names if isinstance(names, list) else list(names)
 
     def take(self, key: str):

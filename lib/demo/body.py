@@ -13,9 +13,10 @@ import numpy as np
 import scipy.sparse
 from scipy.spatial.transform import Rotation
 
-from lib.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE
+from lib.body.assets import EXTRA_REGRESSOR_FILE, MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE
 from lib.body.skeleton import (
     BETA_COUNT,
+    EXTRA_JOINT_COUNT,
     H36M_JOINT_COUNT,
     SMPL_JOINT_COUNT,
     SMPL_JOINT_NAMES,
@@ -24,16 +25,24 @@ from lib.body.skeleton import (
 )
 from lib.errors import UserError
 from lib.files import write_atomically
+from lib.safe_npz import read_npz
 
 logger = logging.getLogger(__name__)
 
 BODY_PATH = Path(__file__).with_name("body.npz")
-EXTRA_REGRESSOR_FILE = "J_regressor_extra.npy"
 
 # First value of the pickle, so that the first bytes of the file say what it is to a reader that unpickles nothing.
 STAND_IN_NOTE = "Stand-in body made from MakeHuman's CC0 data. NOT SMPL: its figures compare with nothing published."
-EXTRA_JOINT_COUNT = 9
 POSE_FEATURE_COUNT = 9 * (SMPL_JOINT_COUNT - 1)
+_REGRESSED_JOINT_COUNTS = {
+    "J_regressor": SMPL_JOINT_COUNT,
+    "J_regressor_h36m": H36M_JOINT_COUNT,
+    "J_regressor_extra": EXTRA_JOINT_COUNT,
+}
+_STORED_ARRAYS = (
+    "v_template", "faces", "shapedirs", "skin_joints", "skin_weights", "posedirs_index", "posedirs_value",
+    "posedirs_scale", *(f"{name}_{part}" for name in _REGRESSED_JOINT_COUNTS for part in ("index", "value")),
+)  # fmt: skip
 
 
 def _standing_pose() -> np.ndarray:
@@ -65,28 +74,23 @@ def load_stand_in(path: Path = BODY_PATH) -> dict[str, np.ndarray]:
     posedirs (6890, 3, 207) m, J_regressor (24, 6890), skinning_weights (6890, 24), J_regressor_h36m (17, 6890),
     J_regressor_extra (9, 6890). Semantics as in Loper et al., SMPL, 2015.
     """
-    with np.load(path) as stored:
-        skinning_weights = np.zeros((VERTEX_COUNT, SMPL_JOINT_COUNT))
-        np.put_along_axis(skinning_weights, stored["skin_joints"].astype(np.int64), stored["skin_weights"], axis=1)
-        posedirs = np.zeros(VERTEX_COUNT * 3 * POSE_FEATURE_COUNT)
-        posedirs[stored["posedirs_index"]] = stored["posedirs_value"] * np.float64(stored["posedirs_scale"])
-        joint_counts = {
-            "J_regressor": SMPL_JOINT_COUNT,
-            "J_regressor_h36m": H36M_JOINT_COUNT,
-            "J_regressor_extra": EXTRA_JOINT_COUNT,
-        }
-        regressors = {
-            name: _dense(stored[f"{name}_index"], stored[f"{name}_value"], (joint_count, VERTEX_COUNT))
-            for name, joint_count in joint_counts.items()
-        }
-        return {
-            "v_template": stored["v_template"].astype(np.float64),
-            "faces": stored["faces"].astype(np.int64),
-            "shapedirs": stored["shapedirs"].astype(np.float64),
-            "posedirs": posedirs.reshape(VERTEX_COUNT, 3, POSE_FEATURE_COUNT),
-            "skinning_weights": skinning_weights / skinning_weights.sum(axis=1, keepdims=True),
-            **regressors,
-        }
+    stored = read_npz(path, _STORED_ARRAYS, what="the stand-in body")
+    skinning_weights = np.zeros((VERTEX_COUNT, SMPL_JOINT_COUNT))
+    np.put_along_axis(skinning_weights, stored["skin_joints"].astype(np.int64), stored["skin_weights"], axis=1)
+    posedirs = np.zeros(VERTEX_COUNT * 3 * POSE_FEATURE_COUNT)
+    posedirs[stored["posedirs_index"]] = stored["posedirs_value"] * np.float64(stored["posedirs_scale"])
+    regressors = {
+        name: _dense(stored[f"{name}_index"], stored[f"{name}_value"], (joint_count, VERTEX_COUNT))
+        for name, joint_count in _REGRESSED_JOINT_COUNTS.items()
+    }
+    return {
+        "v_template": stored["v_template"].astype(np.float64),
+        "faces": stored["faces"].astype(np.int64),
+        "shapedirs": stored["shapedirs"].astype(np.float64),
+        "posedirs": posedirs.reshape(VERTEX_COUNT, 3, POSE_FEATURE_COUNT),
+        "skinning_weights": skinning_weights / skinning_weights.sum(axis=1, keepdims=True),
+        **regressors,
+    }
 
 
 def _smpl_pickle(body: dict[str, np.ndarray]) -> bytes:

@@ -1,14 +1,14 @@
 """Checkpoint files: ours, the released mesh checkpoints and the released pretrained backbone.
 
-Read with PyTorch's restricted loader only, so nothing in a file is executed. Ours hold plain tensors, numbers and
-text (behaviour contract, section 5).
+Read by lib.safe_checkpoint, so nothing in a file is executed. Ours hold plain tensors, numbers and text (behaviour
+contract, section 5).
 """
 
 import contextlib
 import logging
-import pickle
-import re
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,50 +16,91 @@ from torch import Tensor, nn
 
 from lib.errors import UserError
 from lib.files import write_atomically
+from lib.safe_checkpoint import load_torch_file
 
 logger = logging.getLogger(__name__)
 
 LATEST, BEST = "latest_epoch.bin", "best_epoch.bin"
 
 # Tensors of the body model, which released checkpoints carry and ours read from the SMPL file instead.
-_BODY_PREFIX = "head.smpl."
+BODY_PREFIX = "head.smpl."
 # The last three parameters of the released head group belong to the body model and are never trained.
-_BODY_PARAMETER_COUNT = 3
-# What released files hold besides tensors: numpy scalars such as `best_jpe`.
-_NUMPY_SCALARS = [
-    np.dtype,
-    (np._core.multiarray.scalar if hasattr(np, "_core") else np.core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    (
-        np._core.multiarray.scalar if hasattr(np, "_core") else np.core.multiarray.scalar,
-        "numpy._core.multiarray.scalar",
-    ),
-    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")),
-]
+BODY_PARAMETER_COUNT = 3
+# Below it a number of the file is a float, and neither nan nor infinite.
+_LARGEST = 1e300
 
 
 def load_checkpoint(path: Path | str) -> dict:
     """A checkpoint's dict, on the CPU, `best_jpe` as a float.
 
-    Raises `UserError` if the file is missing, damaged, or holds anything but tensors, numbers and text.
+    Raises `UserError` if the file is missing, damaged, or holds anything but tensors, numbers and text, or under the
+    keys of section 5 something else than belongs there.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} not found. Give a checkpoint file such as checkpoint/mesh/MB_demo/{BEST}.")
-    try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        why = f"it asks for {refused[1]}, which no checkpoint needs" if refused else "it is damaged or no checkpoint"
-        raise UserError(f"{path}: refused, {why}. Expected a PyTorch checkpoint of tensors and numbers.") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError,
-            AssertionError, MemoryError, OverflowError, RecursionError) as error:  # fmt: skip
-        raise UserError(f"{path}: not a readable PyTorch checkpoint (damaged or cut short). Copy it again.") from error
+    content = load_torch_file(path, what="a PyTorch checkpoint")
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds {type(content).__name__}, expected a checkpoint (a dict with 'model').")
+    for key, value in content.items():
+        is_right, expected = _KINDS.get(key, (lambda _: True, ""))
+        if not isinstance(key, str):
+            raise UserError(f"{path}: holds a key of type {type(key).__name__}, expected text. Is it a checkpoint?")
+        if not is_right(value):
+            raise UserError(f"{path}: '{key}' is not {expected}. Give another checkpoint.")
+    shapes = [_shapes(content[key]) for key in ("model", "model_in_training") if key in content]
+    if len(shapes) == 2 and shapes[0] != shapes[1]:
+        raise UserError(f"{path}: 'model' and 'model_in_training' are of two models. Give another checkpoint.")
     if "best_jpe" in content:
         content["best_jpe"] = float(content["best_jpe"])
     return content
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
+    )
+
+
+def _shapes(state: dict[str, Tensor]) -> dict:
+    return {name: (value.shape, value.is_floating_point()) for name, value in state.items()}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 1 << 53
+
+
+def _is_score(value: Any) -> bool:
+    return _is_count(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is what a config key may hold."""
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    if isinstance(value, int):
+        return abs(value) < 1 << 63
+    return value is None or isinstance(value, float | str)
+
+
+# What released checkpoints and ours hold under a key: a test, and its words.
+_KINDS = {
+    "model": (_is_state_dict, "a dict of tensors"),
+    "model_pos": (_is_state_dict, "a dict of tensors"),
+    "model_in_training": (_is_state_dict, "a dict of tensors"),
+    "optimizer": (lambda value: isinstance(value, dict), "an optimizer's state"),
+    "epoch": (_is_count, "a whole number"),
+    "step": (_is_count, "a whole number"),
+    "best_jpe": (_is_score, "a number"),
+    "config": (
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(key, str) and _is_plain(value[key]) for key in value)
+            and value.get("refine_rotation", "rows") in ("rows", "columns")
+        ),
+        "a dict of a config's keys and values",
+    ),
+}
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
@@ -73,40 +114,32 @@ def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, mod
     `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size; `path` is for
     messages. Raises `UserError` if the checkpoint is of another kind or size.
     """
-    weights, found = _weights_and_kind(content, path)
+    found = kind_of(content, path)
     if found != kind:
         script = {"regressor": "train_mesh.py", "refiner": "train_mesh_refine.py"}[found]
         raise UserError(f"{path}: holds a {found}, expected a {kind}. Use {script} for it.")
-    written = content.get("config")
-    _require_fit(model, weights, path, written if isinstance(written, dict) else {}, model_values)
+    weights = mesh_weights(content["model"])
+    _require_fit(model, weights, path, content.get("config", {}), model_values)
     model.load_state_dict(weights)
 
 
 def kind_of(content: dict, path: Path | str) -> str:
-    """`regressor` or `refiner`: what a mesh checkpoint holds. Raises `UserError` if it is none."""
-    return _weights_and_kind(content, path)[1]
+    """`regressor` or `refiner`. Raises `UserError` if the checkpoint is not of a mesh model."""
+    if "model" not in content:
+        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
+        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
+    return "regressor" if "head.head_shape.weight" in mesh_weights(content["model"]) else "refiner"
 
 
 def refine_rotation_of(content: dict) -> str:
     """Which rotation encoding a refiner checkpoint was trained with; a released one says nothing and means `rows`."""
-    written = content.get("config")
-    return written.get("refine_rotation", "rows") if isinstance(written, dict) else "rows"
+    return content.get("config", {}).get("refine_rotation", "rows")
 
 
-def _weights_and_kind(content: dict, path: Path | str) -> tuple[dict[str, Tensor], str]:
-    if "model" not in content:
-        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
-        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
-    weights = mesh_weights(content["model"], path)
-    return weights, "refiner" if "head.head_shape.weight" not in weights else "regressor"
-
-
-def mesh_weights(state: dict, path: Path | str) -> dict[str, Tensor]:
+def mesh_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A mesh checkpoint's state dict without the `module.` prefix and without body-model tensors."""
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path}: 'model' is not a dict of tensors.")
     plain = {name.removeprefix("module."): value for name, value in state.items()}
-    return {name: value for name, value in plain.items() if not name.startswith(_BODY_PREFIX)}
+    return {name: value for name, value in plain.items() if not name.startswith(BODY_PREFIX)}
 
 
 def load_pretrained(backbone: nn.Module, path: Path | str) -> None:
@@ -125,7 +158,7 @@ def load_pretrained(backbone: nn.Module, path: Path | str) -> None:
         raise UserError(
             f"{path}: no 'model_pos' in it, so it is not a pretrained backbone (keys: {sorted(content)[:5]})."
         )
-    state = mesh_weights(content["model_pos"], path)
+    state = mesh_weights(content["model_pos"])
     own = backbone.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     left_out = sorted((set(own) | set(state)) - set(fitting))
@@ -145,37 +178,77 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: Path 
 
     Raises `UserError` if it belongs to other parameters.
     """
-    groups = state.get("param_groups") if isinstance(state, dict) else None
+    groups = state.get("param_groups")
     try:
         sizes = [len(group["params"]) for group in groups]
-        own_sizes = [len(group["params"]) for group in optimizer.param_groups]
-        if sizes == [own_sizes[0], own_sizes[1] + _BODY_PARAMETER_COUNT]:
-            head_group = dict(groups[1], params=groups[1]["params"][:-_BODY_PARAMETER_COUNT])
-            state = dict(state, param_groups=[groups[0], head_group])
+        own_groups = optimizer.param_groups
+        own_sizes = [len(group["params"]) for group in own_groups]
+        if sizes == [own_sizes[0], own_sizes[1] + BODY_PARAMETER_COUNT]:
+            groups = [groups[0], dict(groups[1], params=groups[1]["params"][:-BODY_PARAMETER_COUNT])]
         elif sizes != own_sizes:
             raise ValueError(f"groups of {sizes} parameters, expected {own_sizes}")
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        ids = [index for group in state["param_groups"] for index in group["params"]]
-        for index, parameter in zip(ids, parameters, strict=True):
-            for value in state["state"].get(index, {}).values():
-                if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
-                    raise ValueError(f"a state of shape {tuple(value.shape)} for {tuple(parameter.shape)}")
-        optimizer.load_state_dict(state)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        parameters = [parameter for group in own_groups for parameter in group["params"]]
+        ids = [index for group in groups for index in group["params"]]
+        states = {
+            index: _parameter_state(state["state"][index], parameter, "betas" in own_groups[0])
+            for index, parameter in zip(ids, parameters, strict=True)
+            if state["state"].get(index)
+        }
+        groups = [_settings(own, group) for own, group in zip(own_groups, groups, strict=True)]
+        optimizer.load_state_dict({"state": states, "param_groups": groups})
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise UserError(
             f"{path}: its optimizer state does not fit ({error}). Resume with the config it was written with, "
             f"or start a new --checkpoint folder."
         ) from error
 
 
+def _settings(own: dict, group: dict) -> dict:
+    """An optimizer group with the file's rates; what depends on the machine and PyTorch's version stays our own."""
+    chosen = dict(own, params=group["params"])
+    for key in ("lr", "betas", "eps", "weight_decay", "momentum"):
+        if key not in own:
+            continue
+        if key not in group:
+            raise ValueError(f"no {key} in it, so another optimizer wrote it")
+        values = group[key] if key == "betas" else (group[key],)
+        limit = 1 if key == "betas" else _LARGEST
+        if not all(isinstance(value, int | float) and 0 <= value < limit for value in values):
+            raise ValueError(f"{key} is not a number")
+        chosen[key] = tuple(values) if key == "betas" else group[key]
+    return chosen
+
+
+def _parameter_state(state: dict, parameter: Tensor, is_adam: bool) -> dict[str, Tensor | None]:
+    """One parameter's moments, of its shape."""
+    moments = {name: state[name] for name in (("exp_avg", "exp_avg_sq") if is_adam else ("momentum_buffer",))}
+    for value in moments.values():
+        if value is None and not is_adam:  # SGD before its first step
+            continue
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != parameter.shape:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"a state of {found} for {tuple(parameter.shape)}")
+    if not is_adam:
+        return moments
+    step = float(state["step"])  # a number before PyTorch 1.12
+    if not 0 <= step < _LARGEST:
+        raise ValueError(f"step {step}")
+    return {"step": torch.tensor(step), **moments}
+
+
 def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str, written: dict, wanted: dict) -> None:
     own = model.state_dict()
     problems = [f"'{name}' is missing" for name in own if name not in weights]
-    problems += [f"'{name}' is not in this model" for name in weights if name not in own]
+    problems += [f"'{name[:80]}' is not in this model" for name in weights if name not in own]
     problems += [
         f"'{name}' has shape {tuple(weights[name].shape)}, expected {tuple(own[name].shape)}"
         for name in own
         if name in weights and weights[name].shape != own[name].shape
+    ]
+    problems += [
+        f"'{name}' holds {weights[name].dtype}, expected {own[name].dtype}"
+        for name in own
+        if name in weights and weights[name].is_floating_point() != own[name].is_floating_point()
     ]
     if not problems:
         return

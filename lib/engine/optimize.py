@@ -8,10 +8,14 @@ import torch
 from torch import nn
 
 from lib.config import Config
+from lib.engine.muon import Muon
 from lib.errors import UserError
 
 # Below this share of the first rate, a falling schedule has ended.
 _FINAL_SHARE = 0.01
+# Where the matrices lie that Muon steps. The heads' first layers are as long as all joints together: their steps would
+# take a third of a small model's time.
+_HIDDEN = "backbone.blocks_"
 
 
 def choose_trainable(model: nn.Module, partial_train: Sequence[str] | None) -> None:
@@ -32,7 +36,7 @@ def choose_trainable(model: nn.Module, partial_train: Sequence[str] | None) -> N
 
 
 def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Two groups, backbone and head, in the order that released optimizer states have."""
+    """Two groups, backbone and head, in the order that released optimizer states have; `muon` adds one of matrices."""
     groups = [
         {
             "params": [parameter for parameter in model.backbone.parameters() if parameter.requires_grad],
@@ -42,12 +46,28 @@ def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     ]
     if config.opt == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
+    if config.opt == "muon":
+        return _build_muon(model, groups, config)
     # Fused: one pass over each parameter, which for a small model is a tenth of a step.
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
 
-def learning_rates(config: Config, epoch: int, step: int, total_steps: int) -> tuple[float, float]:
-    """Rates of backbone and head at an optimizer step of the run; both counts start at 0.
+def _build_muon(model: nn.Module, groups: list[dict], config: Config) -> Muon:
+    # What stands between two layers; embeddings and outputs are no maps between features of like scale.
+    hidden = {
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.ndim == 2 and parameter.requires_grad and name.startswith(_HIDDEN)
+    }
+    matrices = [parameter for group in groups for parameter in group["params"] if parameter in hidden]
+    rest = [{**group, "params": [p for p in group["params"] if p not in hidden]} for group in groups]
+    return Muon(
+        [*rest, {"params": matrices, "lr": config.lr_matrix, "is_matrix": True}], weight_decay=config.weight_decay
+    )
+
+
+def learning_rates(config: Config, epoch: int, step: int, total_steps: int) -> tuple[float, ...]:
+    """Rate of each of the optimizer's groups at a step of the run; both counts start at 0.
 
     `exponential` is the released rule: times `lr_decay` each epoch. `linear` and `cosine` fall from the first rate to
     a hundredth of it over the run, step by step. `warmup_steps` rises from 0 first.
@@ -60,7 +80,8 @@ def learning_rates(config: Config, epoch: int, step: int, total_steps: int) -> t
         factor = _FINAL_SHARE + (1 - _FINAL_SHARE) * remaining
     if step < config.warmup_steps:
         factor *= (step + 1) / config.warmup_steps
-    return config.lr_backbone * factor, config.lr_head * factor
+    rates = (config.lr_backbone, config.lr_head, *([config.lr_matrix] if config.opt == "muon" else []))
+    return tuple(rate * factor for rate in rates)
 
 
 class AveragedModel:

@@ -13,9 +13,9 @@ import numpy as np
 
 from lib.data.estimator_files import NUMBERED_NAME
 from lib.data.file_values import fail, to_numbers
-from lib.data.npz import read_npz
 from lib.errors import UserError
 from lib.infer.keypoint_formats import FORMATS, format_of_count, to_h36m
+from lib.safe_npz import read_npz
 
 logger = logging.getLogger(__name__)
 
@@ -198,9 +198,7 @@ def _read_openpose(folder: Path) -> _Rows:
 
 
 def _read_npz(path: Path, joint_order: str) -> Detections:
-    arrays = read_npz(path, ("keypoints",))
-    if arrays is None:
-        raise UserError(f"{path}: not recognised, a zip archive without arrays. Expected {LAYOUTS}.")
+    arrays = read_npz(path, ("keypoints",), what="keypoints")
     return detections_of_array(arrays["keypoints"], joint_order, path)
 
 

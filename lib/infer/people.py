@@ -1,5 +1,6 @@
 """From detections to people: who is who, which frames are missing, and what stands in for short gaps."""
 
+import itertools
 import logging
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from lib.body.skeleton import H36M_JOINT_COUNT
 from lib.errors import UserError
 from lib.infer.keypoint_files import Detections
+from lib.infer.keypoint_formats import crop_scale, scale_by_width
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +124,14 @@ def fill_gaps(people: list[Person], longest_gap: int) -> list[Segment]:
             _interpolate(keypoints)
             segments.append(Segment(number, int(person.frames[rows[0]]), keypoints, is_interpolated))
     return segments
+
+
+def network_inputs(segments: list[Segment], image_size: tuple[int, int], is_pixel: bool) -> np.ndarray:
+    """(R, K, 3) what the network reads of all segments, one after another; a person's box is one for all of theirs."""
+    if is_pixel:
+        return scale_by_width(np.concatenate([segment.keypoints_px for segment in segments]), image_size)
+    people = itertools.groupby(segments, key=lambda segment: segment.person)
+    return np.concatenate([crop_scale(np.concatenate([segment.keypoints_px for segment in own])) for _, own in people])
 
 
 def _interpolate(keypoints_px: np.ndarray) -> None:

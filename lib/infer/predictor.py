@@ -28,8 +28,7 @@ from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from lib.infer.estimates import choose_video, estimate_rows, match_people, predicted_frames
 from lib.infer.keypoint_files import Detections, detections_of_array, read_keypoints
-from lib.infer.keypoint_formats import crop_scale, scale_by_width
-from lib.infer.people import Person, Segment, fill_gaps, find_people
+from lib.infer.people import Segment, fill_gaps, find_people, network_inputs
 from lib.infer.placing import place_person, regress_joints_m
 from lib.infer.translation import default_focal_px, misfit_of_frames
 from lib.infer.windows import batch_windows, blend_windows, cut_windows, window_weights
@@ -164,7 +163,7 @@ class MeshPredictor:
                 people = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
-            inputs = _network_inputs(people, segments, image_size, settings.is_pixel)
+            inputs = network_inputs(segments, image_size, settings.is_pixel)
         with clock("network"):
             estimate = None if predictions is None else _estimates(predictions, list(matched.values()), segments)
             poses, betas = self.predict_arrays(
@@ -282,19 +281,6 @@ def _smoothing_radius(settings: Settings, fps: float) -> int:
 
 def _body(poses: Tensor, betas: Tensor) -> BodyParams:
     return BodyParams(axis_angle_to_matrix(poses.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)
-
-
-def _network_inputs(
-    people: list[Person], segments: list[Segment], image_size: tuple[int, int], is_pixel: bool
-) -> np.ndarray:
-    """(R, K, 3) of all segments; a person's box is one for all of theirs."""
-    if is_pixel:
-        return scale_by_width(np.concatenate([segment.keypoints_px for segment in segments]), image_size)
-    boxes = []
-    for number in range(len(people)):
-        own = [segment.keypoints_px for segment in segments if segment.person == number]
-        boxes.append(crop_scale(np.concatenate(own)))
-    return np.concatenate(boxes)
 
 
 def _estimates(predictions: Predictions, tracks: list[int], segments: list[Segment]) -> tuple[np.ndarray, np.ndarray]:

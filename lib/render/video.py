@@ -1,6 +1,7 @@
 """Reads and writes video files through ffmpeg, one frame at a time, in flat memory."""
 
 import contextlib
+import logging
 import re
 import subprocess
 import tempfile
@@ -12,6 +13,8 @@ import numpy as np
 
 from lib.errors import UserError
 from lib.files import replacement
+
+logger = logging.getLogger(__name__)
 
 # Visually lossless at a speed at which encoding does not decide the run time.
 _ENCODING = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
@@ -55,9 +58,11 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
         while (frame := _read_ppm(process.stdout)) is not None:
             frame_count += 1
             yield frame
-        process.wait()
+        status = process.wait()
         if not frame_count:
             raise _not_a_video(path, said())
+        if status:
+            logger.warning("%s: cannot be read beyond frame %d (%s)", path, frame_count - 1, _last_line(said()))
 
 
 @contextlib.contextmanager
@@ -85,7 +90,8 @@ def video_writer(path: Path | str, image_size: tuple[int, int], fps: float) -> I
                     raise failure() from None
 
             def failure() -> UserError:
-                reason = _last_line(said()) or f"status {process.wait()}"
+                status = process.wait()
+                reason = _last_line(said()) or f"status {status}"
                 return UserError(f"{path}: cannot be written, ffmpeg stopped ({reason}). Free space and run again.")
 
             yield write

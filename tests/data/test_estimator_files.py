@@ -247,7 +247,7 @@ FAULTS = {
     "person": ("ours", put("person", lambda _: np.zeros(5)), r"'person' is an array of float64 of shape \(5,\). Expected text"),
     "fps length": ("ours", put("fps", lambda _: np.ones(3)), r"'fps' has 3 rows. Expected as many as there are frames, 5"),
     "fps nan": ("ours", put("fps", lambda _: np.array(np.nan)), r"'fps' row 0 holds nan"),
-    "missing": ("ours", lambda content: content.pop("betas"), r"no 'betas' in it, only video, frame, poses. Expected video, frame, poses, betas"),
+    "missing": ("ours", lambda content: content.pop("betas"), r"no 'betas' in it, only video, frame, poses. Expected predictions with video, frame, poses, betas"),
     "no rotation": ("hybrik", put("pred_thetas", lambda a: a * np.where(np.arange(FRAMES) == 3, 1.1, 1)[:, None]), r"'pred_thetas' row 3 is not a rotation \(R R\^T is 0.21 from the identity\). Expected 24 rotation matrices"),
     "reflection": ("hybrik", put("pred_thetas", lambda a: a * np.where(np.arange(FRAMES) == 2, -1, 1)[:, None]), r"'pred_thetas' row 2 is a reflection"),
     "axis-angle": ("hybrik", put("pred_thetas", lambda a: a[:, :72]), r"'pred_thetas' is an array of float32 of shape \(5, 72\). Expected numbers of shape \(rows, 216\)"),
@@ -307,7 +307,7 @@ def test_files_of_other_kinds(tmp_path, write):
         NotRecognisedError, match=r"a.pkl: not recognised, a zip archive without arrays. Expected an npz"
     ):
         read_estimator_file(path)
-    with pytest.raises(UserError, match=r"cannot be read: Is a directory. Expected an npz"):
+    with pytest.raises(UserError, match=r"is not a regular file. Expected an estimator's file"):
         read_estimator_file(tmp_path)
     path.write_bytes(pickle.dumps({"pred_thetas": torch.zeros(2)}))
     with pytest.raises(

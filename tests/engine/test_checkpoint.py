@@ -74,6 +74,33 @@ class TestReleasedMeshCheckpoint:
         weight = model.head.fc1.weight
         assert torch.equal(fresh.state[weight]["exp_avg"], optimizer.state[weight]["exp_avg"])
 
+    def test_optimizer_state_of_an_old_pytorch(self, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        for values in state["state"].values():
+            values["step"] = int(values["step"])
+        state["param_groups"] = [
+            {
+                "params": group["params"],
+                "lr": 0.5,
+                "betas": [0.8, 0.9],
+                "eps": 1e-7,
+                "weight_decay": 0.1,
+                "amsgrad": False,
+            }
+            for group in state["param_groups"]
+        ]
+        fresh = build_optimizer(model, small_config())
+        restore_optimizer(fresh, state, "x.bin")
+        for group in fresh.param_groups:
+            assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (0.5, (0.8, 0.9), 1e-7, 0.1)
+            assert group["fused"] is True
+        assert fresh.state[model.head.fc1.weight]["step"].item() == 1
+        fresh.step()
+
     def test_optimizer_state_of_other_parameters(self, small_model, small_config):
         state = build_optimizer(small_model(depth=2), small_config()).state_dict()
         with pytest.raises(UserError, match="optimizer state does not fit"):
@@ -115,6 +142,82 @@ class TestPretrainedBackbone:
             load_pretrained(small_model().backbone, tmp_path / "x.bin")
 
 
+def tensors(count=1, **changes):
+    return {f"w{number}": torch.ones(2) for number in range(count)} | changes
+
+
+class TestWrongKinds:
+    """A checkpoint that can be read, of values that are not what its keys say."""
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ({"model": [torch.ones(1)]}, "'model' is not a dict of tensors"),
+            ({"model": {"a": "text"}}, "'model' is not a dict of tensors"),
+            ({"model": {1: torch.ones(1)}}, "'model' is not a dict of tensors"),
+            ({"model_pos": {"a": 1.0}}, "'model_pos' is not a dict of tensors"),
+            ({"model_in_training": None}, "'model_in_training' is not a dict of tensors"),
+            ({"model": tensors(1), "model_in_training": tensors(2)}, "are of two models"),
+            ({"model": tensors(1), "model_in_training": tensors(w0=torch.ones(3))}, "are of two models"),
+            ({"epoch": "3"}, "'epoch' is not a whole number"),
+            ({"epoch": -1}, "'epoch' is not a whole number"),
+            ({"epoch": 1 << 80}, "'epoch' is not a whole number"),
+            ({"step": torch.ones(1)}, "'step' is not a whole number"),
+            ({"best_jpe": "low"}, "'best_jpe' is not a number"),
+            ({"best_jpe": float("nan")}, "'best_jpe' is not a number"),
+            ({"best_jpe": 10**400}, "'best_jpe' is not a number"),
+            ({"best_jpe": [1.0]}, "'best_jpe' is not a number"),
+            ({"optimizer": []}, "'optimizer' is not an optimizer's state"),
+            ({"config": "text"}, "'config' is not a dict of a config's keys and values"),
+            ({"config": {"depth": torch.ones(2)}}, "'config' is not a dict of a config's keys and values"),
+            ({"config": {"depth": 1 << 70}}, "'config' is not a dict of a config's keys and values"),
+            ({"config": {"refine_rotation": "diagonals"}}, "'config' is not a dict of a config's keys and values"),
+            ({3: torch.ones(1)}, "holds a key of type int, expected text"),
+        ],
+    )
+    def test_values(self, content, message, tmp_path):
+        torch.save(content, tmp_path / "x.bin")
+        with pytest.raises(UserError, match=f"x.bin: .*{message}"):
+            load_checkpoint(tmp_path / "x.bin")
+
+    def test_a_model_of_whole_numbers(self, small_model, tmp_path):
+        state = {name: value.to(torch.int64) for name, value in small_model().state_dict().items()}
+        torch.save({"model": state}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match="does not fit the model of the config: .* holds torch.int64, expected"):
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda state: state.pop("state"), "'state'"),
+            (lambda state: state.update(state=[]), "list"),
+            (lambda state: state.update(param_groups=None), "NoneType"),
+            (lambda state: state["param_groups"][0].update(lr="high"), "lr is not a number"),
+            (lambda state: state["param_groups"][0].update(lr=float("nan")), "lr is not a number"),
+            (lambda state: state["param_groups"][0].update(betas=0.9), "not iterable"),
+            (lambda state: state["param_groups"][0].update(betas=(0.9, "x")), "betas is not a number"),
+            (lambda state: state["param_groups"][0].update(betas=(0.9, 1.0)), "betas is not a number"),
+            (lambda state: state["param_groups"][0].update(weight_decay=10**400), "weight_decay is not a number"),
+            (lambda state: state["param_groups"][0].pop("betas"), "no betas in it, so another optimizer wrote it"),
+            (lambda state: state["param_groups"][0]["params"].__setitem__(0, []), "unhashable"),
+            (lambda state: state["state"][0].update(exp_avg=torch.ones(())), r"a state of shape \(\)"),
+            (lambda state: state["state"][0].update(exp_avg="text"), "a state of str"),
+            (lambda state: state["state"][0].update(step=-1), "step -1.0"),
+            (lambda state: state["state"][0].update(step="one"), "could not convert"),
+            (lambda state: state["state"][0].pop("exp_avg_sq"), "exp_avg_sq"),
+        ],
+    )
+    def test_optimizer(self, change, message, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        change(state)
+        with pytest.raises(UserError, match=rf"x.bin: its optimizer state does not fit \(.*{message}"):
+            restore_optimizer(build_optimizer(model, small_config()), state, "x.bin")
+
+
 class TestWrongCheckpoints:
     def test_another_size_names_tensor_and_key(self, small_model, tmp_path):
         content = {"model": small_model(dim_feat=32).state_dict(), "config": {"dim_feat": 32, "depth": 1}}
@@ -143,7 +246,7 @@ class TestWrongCheckpoints:
         whole = (tmp_path / "x.bin").read_bytes()
         for part in (0.1, 0.5, 0.99):
             (tmp_path / "x.bin").write_bytes(whole[: int(len(whole) * part)])
-            with pytest.raises(UserError, match=r"x\.bin: (refused|not a readable)"):
+            with pytest.raises(UserError, match=r"x\.bin ends early \(it has \d+ bytes and no directory"):
                 load_checkpoint(tmp_path / "x.bin")
 
     def test_code_in_a_checkpoint_is_not_run(self, tmp_path):
@@ -154,7 +257,7 @@ class TestWrongCheckpoints:
                 return os.mkdir, (str(marker),)
 
         torch.save({"model": Hostile()}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match=r"x.bin: refused, it asks for posix.mkdir"):
+        with pytest.raises(UserError, match=r"x.bin: refused, nothing in it was run: it names posix.mkdir"):
             load_checkpoint(tmp_path / "x.bin")
         assert not marker.exists()
 

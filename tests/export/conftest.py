@@ -7,6 +7,8 @@ import torch
 
 from lib.demo.motion import make_motion
 from lib.demo.splits import StandIn
+from lib.export.rig import body_params
+from lib.export.write import FORMATS, write_outputs
 from lib.structures import Track, VideoCamera
 
 FRAME_COUNT, FPS = 40, 25.0
@@ -54,8 +56,6 @@ def tracks() -> list[Track]:
 @pytest.fixture(scope="session")
 def written(tracks, camera, assets, tmp_path_factory):
     """A folder with every format of both tracks."""
-    from lib.export.write import FORMATS, write_outputs
-
     folder = tmp_path_factory.mktemp("outputs")
     options = {"fps": FPS, "frame_count": FRAME_COUNT, "video_path": None, "is_side_view": False}
     seconds = write_outputs(tracks, camera, assets, folder, formats=FORMATS, device=torch.device("cpu"), **options)
@@ -65,8 +65,7 @@ def written(tracks, camera, assets, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def skinned(assets):
-    """Vertices (F, V, 3) m in camera axes and joints (F, 24, 3) of a track, posed as SMPL is, pose blend shapes or not."""
-    from lib.export.rig import body_params
+    """Poses a track as SMPL's paper says, with pose blend shapes or not: vertices (F, V, 3), joints (F, 24, 3), m."""
 
     def pose(track: Track, with_pose_blend_shapes: bool):
         params = body_params(track._replace(poses=track.poses.astype(np.float64)), slice(None), torch.device("cpu"))

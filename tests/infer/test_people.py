@@ -5,7 +5,8 @@ import pytest
 
 from lib.errors import UserError
 from lib.infer.keypoint_files import Detections, detections_of_array
-from lib.infer.people import Person, fill_gaps, find_people, link_detections
+from lib.infer.keypoint_formats import crop_scale, scale_by_width
+from lib.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
 
 
 def person_at(x: float, y: float = 200.0, size: float = 150.0, seed: int = 0) -> np.ndarray:
@@ -100,3 +101,15 @@ def test_a_lost_joint_is_interpolated_and_keeps_confidence_zero():
     others = np.delete(segment.keypoints_px[..., :2], 9, axis=1)
     assert (segment.keypoints_px[:, 9, :2] >= others.min(axis=1)).all()
     assert (segment.keypoints_px[:, 9, :2] <= others.max(axis=1)).all()
+
+
+def test_a_box_is_one_for_all_of_a_persons_segments():
+    frames = np.array([0, 1, 30, 31])
+    left = np.stack([person_at(100.0 + 10 * frame) for frame in frames]).astype(np.float32)
+    right = np.stack([person_at(900.0 + frame) for frame in frames]).astype(np.float32)
+    segments = fill_gaps([Person("1", frames, left), Person("2", frames, right)], longest_gap=2)
+    assert [segment.person for segment in segments] == [0, 0, 1, 1]
+    boxed = network_inputs(segments, (1280, 720), is_pixel=False)
+    np.testing.assert_allclose(boxed, np.concatenate((crop_scale(left), crop_scale(right))))
+    pixel = network_inputs(segments, (1280, 720), is_pixel=True)
+    np.testing.assert_allclose(pixel, scale_by_width(np.concatenate((left, right)), (1280, 720)))

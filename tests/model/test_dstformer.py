@@ -114,7 +114,7 @@ class TestAttention:
         assert (difference[~reached] < 1e-6).all()
 
     @pytest.mark.parametrize("over_time", [False, True])
-    @pytest.mark.parametrize("frames", [1, 5])
+    @pytest.mark.parametrize("frames", [1, 5, 70])
     def test_equals_the_textbook(self, over_time, frames):
         torch.manual_seed(0)
         attention = Attention(8, num_heads=2)

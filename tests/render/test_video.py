@@ -32,6 +32,20 @@ def clip(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that the test starts."""
+    processes = []
+    start = subprocess.Popen
+
+    def remember(*arguments, **options):
+        processes.append(start(*arguments, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", remember)
+    return processes
+
+
 def test_frames_come_back_in_order(clip):
     frames = list(read_frames(clip))
     assert len(frames) == 20
@@ -81,19 +95,10 @@ def test_a_fault_while_writing_leaves_no_file_and_the_old_one_untouched(tmp_path
     assert os.listdir(tmp_path) == ["clip.mp4"]
 
 
-def test_a_killed_ffmpeg_is_an_error_and_leaves_no_file(tmp_path, monkeypatch):
-    started = []
-    start = subprocess.Popen
-
-    def remember(*arguments, **options):
-        started.append(start(*arguments, **options))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", remember)
-
+def test_a_killed_ffmpeg_is_an_error_and_leaves_no_file(tmp_path, started):
     def frames():
         yield from numbered_frames(3)
-        os.kill(started[0].pid, signal.SIGKILL)
+        os.kill(started[-1].pid, signal.SIGKILL)
         yield from numbered_frames(8, 48, 32)
 
     with pytest.raises(UserError, match=r"clip\.mp4: cannot be written, ffmpeg stopped \(status -9\)\. Free space"):
@@ -136,3 +141,12 @@ def test_no_ffmpeg(clip, monkeypatch):
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
     with pytest.raises(UserError, match="no ffmpeg program found, which videos need. Install imageio-ffmpeg"):
         video_info(clip)
+
+
+def test_a_decoder_that_stops_early_is_said(clip, started, caplog):
+    frames = read_frames(clip)
+    found = [next(frames)]
+    os.kill(started[-1].pid, signal.SIGKILL)
+    found += frames
+    assert 0 < len(found) < 20
+    assert f"cannot be read beyond frame {len(found) - 1}" in caplog.text

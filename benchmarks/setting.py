@@ -1,0 +1,43 @@
+"""What the benchmarks run on: the embedded default's data, and a config of the small or the released size."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lib.assembly import build_model, build_posing
+from lib.body.assets import BodyAssets, load_body_assets
+from lib.config import Config, load_config
+from lib.data.clips import Clips, cut_clips
+from lib.data.sources import Dataset, load_dataset
+from lib.demo.datasets import make_demo_data
+from lib.engine.train import Posing
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "data" / "demo"
+SMALL = {"dim_feat": 64, "dim_rep": 64, "depth": 2, "batch_size": 16}
+
+
+def open_config(size: str, **changes) -> Config:
+    """The released 3DPW config, and for `small` its 64-dim, 2-layer version with 16 clips a batch."""
+    config = load_config(ROOT / "configs/mesh/MB_train_pw3d.yaml")
+    return dataclasses.replace(config, **((SMALL if size == "small" else {}) | changes))
+
+
+def open_data() -> tuple[BodyAssets, Dataset]:
+    """The stand-in body and the 3DPW-like dataset of the embedded default, made where missing."""
+    make_demo_data(DATA)
+    return load_body_assets(DATA), load_dataset("pw3d", DATA / "mesh_det_pw3d.pkl")
+
+
+def cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips]:
+    """Training and test clips by the released protocol."""
+    lengths = dataset.train.video_lengths, dataset.test.video_lengths
+    return cut_clips(*lengths, config.clip_len, config.data_stride)
+
+
+def build(config: Config, assets: BodyAssets, device: torch.device) -> tuple[nn.Module, Posing]:
+    """A regressor with fresh weights, always the same, and the body."""
+    torch.manual_seed(0)
+    return build_model("regressor", config, assets).to(device), build_posing(assets, device)

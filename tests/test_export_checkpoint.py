@@ -1,0 +1,157 @@
+"""Exported checkpoints in use: there and back, resumed, evaluated; and what cannot be exported."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lib.arguments import main
+from lib.errors import UserError
+from tools.export_checkpoint import export
+from tools.export_checkpoint import main as export_main
+from train_mesh import REGRESSOR
+from train_mesh_refine import REFINER
+
+ROOT = Path(__file__).parent.parent
+TASKS = {"regressor": (REGRESSOR, "MB_demo.yaml"), "refiner": (REFINER, "MB_demo_refine_hybrik.yaml")}
+
+
+@pytest.fixture
+def config_file(demo_folder, tmp_path):
+    """Writes a config of a tiny model on a few clips; keyword arguments change keys."""
+
+    def write(kind="regressor", **changes) -> str:
+        values = yaml.safe_load((ROOT / "configs/mesh" / TASKS[kind][1]).read_text())
+        values |= {
+            "data_root": str(demo_folder), "epochs": 1, "warmup_h36m": 0, "warmup_coco": 0, "batch_size": 8, "ema": 0,
+            "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24, "clip_len": 8,
+            "dropout": 0.1, "limit_clips": 8, "refine_rotation": "rows", "lr_schedule": "exponential",
+            "warmup_steps": 0, "dt_file_h36m": None, "mean_pose_baseline": False,
+        }  # fmt: skip
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(values | changes))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def run(capsys):
+    def run_it(kind, *arguments) -> None:
+        status = main(TASKS[kind][0], [str(argument) for argument in arguments])
+        assert status == 0, capsys.readouterr().err
+
+    return run_it
+
+
+def assert_same(left, right, ignored=()) -> None:
+    assert type(left) is type(right)
+    if isinstance(left, torch.Tensor):
+        assert left.dtype == right.dtype and torch.equal(left, right)
+    elif isinstance(left, dict):
+        assert left.keys() - set(ignored) == right.keys() - set(ignored)
+        for key in left.keys() - set(ignored):
+            assert_same(left[key], right[key])
+    elif isinstance(left, list | tuple):
+        assert len(left) == len(right)
+        for left_item, right_item in zip(left, right, strict=True):
+            assert_same(left_item, right_item)
+    else:
+        assert left == right
+
+
+@pytest.mark.parametrize("kind", ["regressor", "refiner"])
+def test_an_exported_checkpoint_is_the_same_run(kind, config_file, run, tmp_path):
+    config, latest, released = config_file(kind), tmp_path / "run/latest_epoch.bin", tmp_path / "released.bin"
+    run(kind, "--config", config, "-c", latest.parent)
+    export(config, latest, "released", released)
+
+    export(config, released, "ours", tmp_path / "back.bin")
+    ours, back = (torch.load(path, weights_only=True) for path in (latest, tmp_path / "back.bin"))
+    assert_same(back, ours)
+
+    scores = []
+    for path in (latest, released):
+        run(kind, "--config", config, "-e", path, "--metrics_out", tmp_path / "metrics.json")
+        scores.append(json.loads((tmp_path / "metrics.json").read_text())["pw3d"])
+    assert scores[0] == scores[1]
+    assert scores[0]["mpjpe"] > 0
+
+
+def test_a_released_run_goes_on_as_ours_does(config_file, run, tmp_path, monkeypatch):
+    config, folder = config_file(), tmp_path / "run"
+    run("regressor", "--config", config, "-c", folder)
+    before = torch.load(folder / "latest_epoch.bin", weights_only=True)["model"]
+    released = tmp_path / "released" / "latest_epoch.bin"
+    arguments = ("--config", config, "--checkpoint", folder / "latest_epoch.bin", "--to", "released", "--out", released)
+    monkeypatch.setattr(sys, "argv", ["export_checkpoint", *map(str, arguments)])
+    export_main()
+    # One more epoch, optimizer state included.
+    contents = []
+    for checkpoint_folder in (folder, released.parent):
+        run("regressor", "--config", config_file(epochs=2), "-c", checkpoint_folder)
+        contents.append(torch.load(checkpoint_folder / "latest_epoch.bin", weights_only=True))
+    assert contents[0]["epoch"] == 2
+    assert_same(contents[0], contents[1], ignored=("step",))  # a released file counts none
+    assert not torch.equal(contents[0]["model"]["head.fc1.weight"], before["head.fc1.weight"])
+
+
+class TestRefused:
+    @pytest.fixture
+    def latest(self, tmp_path):
+        """A checkpoint of the config's own model, fresh."""
+        from lib.assembly import build_model
+        from lib.body.assets import load_body_assets
+        from lib.config import load_config
+        from lib.engine.optimize import build_optimizer
+
+        def write(kind, path, **changes):
+            config = load_config(path)
+            model = build_model(kind, config, load_body_assets(config.data_root))
+            content = {"epoch": 1, "optimizer": build_optimizer(model, config).state_dict(), "config": config.to_dict()}
+            content |= {"model": model.state_dict(), **changes}
+            torch.save({key: value for key, value in content.items() if value is not None}, tmp_path / "x.bin")
+            return tmp_path / "x.bin"
+
+        return write
+
+    def refuse(self, config, path, match, to="released"):
+        with pytest.raises(UserError, match=match):
+            export(config, path, to, path.parent / "out.bin")
+        assert not (path.parent / "out.bin").exists()
+
+    def test_a_refiner_of_columns(self, config_file, latest):
+        config = config_file("refiner", refine_rotation="columns")
+        self.refuse(
+            config, latest("refiner", config), "x.bin: trained with refine_rotation: columns, which the released"
+        )
+
+    def test_a_model_without_fusion(self, config_file, latest):
+        config = config_file(att_fuse=False)
+        self.refuse(config, latest("regressor", config), "x.bin: trained with att_fuse: False")
+
+    @pytest.mark.parametrize("key", ["epoch", "optimizer"])
+    def test_a_checkpoint_without(self, key, config_file, latest):
+        config = config_file()
+        self.refuse(config, latest("regressor", config, **{key: None}), f"x.bin: no '{key}' in it")
+
+    def test_a_backbone(self, config_file, latest):
+        config = config_file()
+        self.refuse(config, latest("regressor", config, model=None, model_pos={}), "It is a pretrained backbone")
+
+    def test_another_optimizer(self, config_file, latest):
+        path = latest("regressor", config_file(opt="sgd"))
+        self.refuse(config_file(), path, r"optimizer state does not fit \(no betas in it, so another", "ours")
+
+    def test_averaged_weights_are_said_to_be_taken(self, config_file, latest, caplog, monkeypatch):
+        monkeypatch.setattr(__import__("logging").getLogger("lib"), "propagate", True)
+        config = config_file()
+        path = latest("regressor", config)
+        content = torch.load(path, weights_only=True)
+        torch.save(content | {"model_in_training": content["model"], "best_jpe": np.float64(3.0)}, path)
+        export(config, path, "ours", path.parent / "out.bin")
+        assert "x.bin: the averaged weights are exported; those in training are left out" in caplog.text

@@ -1,0 +1,87 @@
+"""Writes a checkpoint of ours in the layout of the released code, or a released one in ours.
+
+    python -m tools.export_checkpoint --config configs/mesh/MB_ft_pw3d.yaml --checkpoint best_epoch.bin \\
+        --to released --out released/best_epoch.bin
+
+The config is the one that it was trained with; body-model tensors come from the files under its data_root. Model and
+optimizer state are carried over bit for bit. A released file need not be converted to be used here: --resume and
+--evaluate read it as it is.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from lib.arguments import run_reporting_errors
+from lib.assembly import as_trained, build_model, model_values
+from lib.body.assets import load_body_assets
+from lib.config import load_config
+from lib.engine.checkpoint import kind_of, load_checkpoint, load_model, restore_optimizer, save_checkpoint
+from lib.engine.log import set_up_console
+from lib.engine.optimize import build_optimizer, choose_trainable
+from lib.engine.released_layout import (
+    body_tensors,
+    our_content,
+    released_content,
+    save_released,
+    smplx_landmark_vertices,
+)
+from lib.errors import UserError
+
+logger = logging.getLogger("lib.export_checkpoint")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", required=True, metavar="FILE")
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="to read")
+    parser.add_argument("--to", required=True, choices=("released", "ours"))
+    parser.add_argument("--out", required=True, metavar="FILE", help="to write")
+    arguments = parser.parse_args()
+    set_up_console()
+    export(arguments.config, Path(arguments.checkpoint), arguments.to, Path(arguments.out))
+    logger.info("%s written, layout: %s", arguments.out, arguments.to)
+
+
+def export(config_path: str, path: Path, to: str, out: Path) -> None:
+    """Read the checkpoint at `path` as a resume would and write it at `out`.
+
+    Raises `UserError` if it does not fit the config, or the released code cannot hold it.
+    """
+    config, content = load_config(config_path), load_checkpoint(path)
+    for key in ("epoch", "optimizer"):
+        if key not in content:
+            raise UserError(
+                f"{path}: no '{key}' in it, so it is no checkpoint of a training run. Give latest_epoch.bin."
+            )
+    kind = kind_of(content, path)
+    if kind == "refiner":
+        config = as_trained(config, content, path)
+        if to == "released" and config.refine_rotation != "rows":
+            raise UserError(
+                f"{path}: trained with refine_rotation: columns, which the released code does not have and would "
+                "decode wrongly. Train with refine_rotation: rows to export."
+            )
+    if to == "released" and not config.att_fuse:
+        raise UserError(
+            f"{path}: trained with att_fuse: False, which the released code ignores. It cannot be exported."
+        )
+    data_root = Path(config.data_root)
+    assets = load_body_assets(data_root)
+    model = build_model(kind, config, assets)
+    load_model(model, content, path, kind, model_values(config))
+    choose_trainable(model, config.partial_train)
+    optimizer = build_optimizer(model, config)
+    restore_optimizer(optimizer, content["optimizer"], path)
+    if "model_in_training" in content:
+        logger.warning("%s: the averaged weights are exported; those in training are left out", path)
+    if to == "released":
+        body = body_tensors(assets, data_root, smplx_landmark_vertices())
+        save_released(out, released_content(content, model, optimizer, body))
+    else:
+        save_checkpoint(out, our_content(content, model, optimizer, kind, config.to_dict()))
+
+
+if __name__ == "__main__":
+    sys.exit(run_reporting_errors(main))

@@ -1,0 +1,1 @@
+"""Valid files of each kind that is read, ways to spoil them, and the trial of the reader on each."""

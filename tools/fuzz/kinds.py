@@ -1,0 +1,291 @@
+"""The kinds of files that are read: for each a few small valid ones, and what a run does with such a file."""
+
+import io
+import pickle
+import sys
+import types
+import zlib
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import roma
+import scipy.sparse
+import torch
+import yaml
+
+from lib.body.assets import read_joint_regressor, read_mean_params, read_smpl
+from lib.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS, VERTEX_COUNT
+from lib.config import Config, config_from_values, load_config
+from lib.data.predictions import load_predictions
+from lib.data.sources import CAMERA_IMAGE_SIZES, load_dataset
+from lib.engine.checkpoint import load_checkpoint, load_model, load_pretrained, restore_optimizer
+from lib.engine.optimize import build_optimizer
+from lib.model.mesh import build_regressor
+from tools.fuzz.joblib_layout import write_joblib
+
+_FRAMES = 5
+
+
+class Kind(NamedTuple):
+    """One kind of file."""
+
+    file_name: str
+    make: Callable[[], list[bytes]]  # valid files
+    read: Callable[[Path], object]
+
+
+def _bytes_of(write: Callable, *arguments, **options) -> bytes:
+    """What `write` puts into the file that it gets as its first argument."""
+    buffer = io.BytesIO()
+    write(buffer, *arguments, **options)
+    return buffer.getvalue()
+
+
+def _split() -> dict:
+    rng = np.random.default_rng(0)
+    return {
+        "joint_2d": rng.uniform(0, 640, (_FRAMES, 17, 2)).astype("f4"),
+        "confidence": rng.uniform(0, 1, (_FRAMES, 17, 1)).astype("f4"),
+        "smpl_pose": rng.normal(0, 0.5, (_FRAMES, 72)).astype("f4"),
+        "smpl_shape": rng.normal(0, 1, (_FRAMES, 10)),
+        "pred_smpl_pose": rng.normal(0, 0.5, (_FRAMES, 72)).tolist(),
+        "pred_smpl_shape": np.asfortranarray(rng.normal(0, 1, (_FRAMES, 10))),
+        "source": ["video_a"] * 3 + ["video_b"] * 2,
+        "camera_name": np.array(list(CAMERA_IMAGE_SIZES)[:1] * _FRAMES),
+        "action": np.array(["walk"] * _FRAMES, dtype=object),
+    }
+
+
+def _datasets() -> list[bytes]:
+    content = {"train": _split(), "test": _split()}
+    return [pickle.dumps(content, protocol) for protocol in (0, 2, 4, 5)]
+
+
+def _smpl_arrays() -> dict[str, np.ndarray]:
+    """Small in the file and long runs of one byte, but for what the reader wants to be other than zero."""
+    weights = np.zeros((VERTEX_COUNT, SMPL_JOINT_COUNT), np.int8, order="F")
+    weights[:, 0] = 1
+    return {
+        "v_template": np.zeros((VERTEX_COUNT, 3), np.int8),
+        "shapedirs": np.zeros((VERTEX_COUNT, 3, 10), np.int8),
+        "posedirs": np.zeros((VERTEX_COUNT, 3, 207), np.int8),
+        "J_regressor": np.zeros((SMPL_JOINT_COUNT, VERTEX_COUNT), np.int8),
+        "weights": weights,
+        "kintree_table": np.stack([np.array(SMPL_PARENTS), np.arange(SMPL_JOINT_COUNT)]).astype(np.uint32),
+        "f": np.zeros((FACE_COUNT, 3), np.uint8),
+    }
+
+
+@contextmanager
+def _chumpy():
+    """Gives a maker of objects that pickle under chumpy's names: `make("chumpy.ch", "Ch", x=...)`."""
+
+    def make(module_name: str, class_name: str, **state):
+        module = sys.modules.setdefault(module_name, types.ModuleType(module_name))
+        if not hasattr(module, class_name):
+            setattr(module, class_name, type(class_name, (), {"__module__": module_name}))
+        node = getattr(module, class_name)()
+        vars(node).update(state)
+        return node
+
+    before = set(sys.modules)
+    try:
+        sys.modules.setdefault("chumpy", types.ModuleType("chumpy"))
+        yield make
+    finally:
+        for name in {name for name in sys.modules if name.partition(".")[0] == "chumpy"} - before:
+            del sys.modules[name]
+
+
+def _smpl_pickles() -> list[bytes]:
+    arrays = _smpl_arrays()
+    with _chumpy() as make:
+        inner = make("chumpy.ch", "Ch", x=arrays["v_template"].reshape(-1), _dirty_vars=set())
+        index = np.zeros(VERTEX_COUNT * 3, np.int16)
+        content = {
+            **arrays,
+            "v_template": make("chumpy.reordering", "Select", a=inner, idxs=index, preferred_shape=(VERTEX_COUNT, 3)),
+            "weights": make("chumpy.reordering", "transpose", a=arrays["weights"].T, axes=None),
+            "J_regressor": scipy.sparse.csc_matrix(arrays["J_regressor"]),
+            "weights_prior": make("chumpy.linalg", "svd", a=np.zeros(3)),
+            "bs_style": "lbs",
+        }
+        return [pickle.dumps(content, protocol) for protocol in (2, 4)]
+
+
+def _predictions() -> dict[str, np.ndarray]:
+    split = _split()
+    return {
+        "video": np.array(split["source"]),
+        "frame": np.array([0, 1, 2, 0, 1]),
+        "poses": split["smpl_pose"],
+        "betas": split["smpl_shape"],
+        "fps": np.array(30.0),
+        "person": np.arange(_FRAMES),
+        "dataset": np.array(["pw3d"] * _FRAMES),
+    }
+
+
+def _rotations() -> np.ndarray:
+    return roma.rotvec_to_rotmat(torch.from_numpy(_split()["smpl_pose"]).reshape(-1, 24, 3)).numpy()
+
+
+def _hybrik() -> list[bytes]:
+    content = {
+        "pred_thetas": _rotations().reshape(_FRAMES, 216),
+        "pred_betas": _split()["smpl_shape"],
+        "img_path": [f"out/raw_images/walk-{number:06d}.jpg" for number in range(1, 1 + _FRAMES)],
+    }
+    return [pickle.dumps(content, protocol) for protocol in (2, 4)]
+
+
+def _wham() -> list[bytes]:
+    split = _split()
+    person = {"pose": split["smpl_pose"], "betas": split["smpl_shape"], "frame_ids": np.arange(_FRAMES)}
+    content = {0: person, 3: person | {"trans": np.zeros((_FRAMES, 3))}}
+    return [write_joblib(content), write_joblib(content, None), zlib.compress(write_joblib(content), 1)]
+
+
+def _phalp() -> list[bytes]:
+    rotations, betas = _rotations(), _split()["smpl_shape"]
+    bodies = [
+        {"global_orient": rotations[i, :1], "body_pose": rotations[i, 1:], "betas": betas[i]} for i in range(_FRAMES)
+    ]
+    content = {
+        f"outputs/dance/img/{number:06d}.jpg": {"time": number, "tid": [1, 2], "smpl": bodies[number : number + 2]}
+        for number in range(2)
+    }
+    return [write_joblib(content), zlib.compress(write_joblib(content), 1), pickle.dumps(content, 4)]
+
+
+@cache
+def _small_config() -> Config:
+    return config_from_values(yaml.safe_load(_YAML), {}, "the fuzzer's config")
+
+
+@cache
+def _small_model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_regressor(_small_config(), torch.zeros(144), torch.zeros(10))
+
+
+def _one_step(optimizer: torch.optim.Optimizer) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+
+
+def _checkpoint() -> dict:
+    model, config = _small_model(), _small_config()
+    optimizer = build_optimizer(model, config)
+    _one_step(optimizer)
+    return {
+        "epoch": 3, "step": 40, "lr": [1e-4, 1e-4], "optimizer": optimizer.state_dict(), "model": model.state_dict(),
+        "best_jpe": 61.5, "kind": "regressor", "config": config.to_dict(), "model_in_training": model.state_dict(),
+    }  # fmt: skip
+
+
+def _checkpoints() -> list[bytes]:
+    return [
+        _bytes_of(lambda file: torch.save(_checkpoint(), file)),
+        _bytes_of(lambda file: torch.save(_checkpoint(), file, _use_new_zipfile_serialization=False)),
+    ]
+
+
+def _released() -> list[bytes]:
+    content = {key: value for key, value in _checkpoint().items() if key in ("epoch", "lr", "optimizer", "model")}
+    count = sum(len(group["params"]) for group in content["optimizer"]["param_groups"])
+    content["optimizer"]["param_groups"][1]["params"] += [count, count + 1, count + 2]
+    state = content["model"] | {"head.smpl.betas": torch.zeros(64, 10), "head.smpl.parents": torch.arange(24)}
+    content |= {"model": {f"module.{name}": value for name, value in state.items()}, "best_jpe": np.float32(61.5)}
+    return [_bytes_of(lambda file: torch.save(content, file))]
+
+
+def _read_checkpoint(path: Path) -> None:
+    """What resuming does with a checkpoint, up to and with the next step."""
+    content, config, model = load_checkpoint(path), _small_config(), _small_model()
+    load_model(model, content, path, "regressor", {"dim_feat": config.dim_feat, "depth": config.depth})
+    if "model_in_training" in content:
+        model.load_state_dict(content["model_in_training"])
+    if "optimizer" in content:
+        optimizer = build_optimizer(model, config)
+        restore_optimizer(optimizer, content["optimizer"], path)
+        _one_step(optimizer)
+
+
+def _pretrained() -> list[bytes]:
+    state = {f"module.{name}": value for name, value in _small_model().backbone.state_dict().items()}
+    return [_bytes_of(lambda file: torch.save({"epoch": 3, "model_pos": state}, file))]
+
+
+_YAML = """# A small model.
+epochs: 3
+batch_size: 4
+partial_train: [blocks_st, blocks_ts]
+lr_backbone: 5e-5
+lr_head: 0.0005
+weight_decay: 1.0e-2
+lr_decay: 0.98
+maxlen: 27
+dim_feat: 8
+mlp_ratio: 2
+depth: 1
+dim_rep: 8
+num_heads: 2
+hidden_dim: 8
+dropout: 0.1
+data_root: 'data/mesh'
+dt_file_pw3d: "mesh_det_pw3d.pkl"
+clip_len: 8
+data_stride: 4
+flip: True
+lambda_3d: 0.5
+lambda_scale: 0
+lambda_3dv: 10
+lambda_lv: 0
+lambda_lg: 0
+lambda_a: 0
+lambda_av: 0
+lambda_pose: 1000
+lambda_shape: 1
+lambda_norm: 20
+loss_type: L1
+"""
+
+
+def _npz(save: Callable, arrays: dict[str, np.ndarray]) -> bytes:
+    return _bytes_of(save, **arrays)
+
+
+KINDS = {
+    "dataset": Kind("mesh_det.pkl", _datasets, lambda path: load_dataset("h36m", path, needs_estimate=True)),
+    "smpl_pkl": Kind("SMPL_NEUTRAL.pkl", _smpl_pickles, read_smpl),
+    "smpl_npz": Kind("SMPL_NEUTRAL.npz", lambda: [_npz(np.savez_compressed, _smpl_arrays())], read_smpl),
+    "regressor": Kind(
+        "J_regressor.npy",
+        lambda: [_bytes_of(np.save, np.zeros((H36M_JOINT_COUNT, VERTEX_COUNT), np.int8))],
+        lambda path: read_joint_regressor(path, H36M_JOINT_COUNT),
+    ),
+    "mean_params": Kind(
+        "smpl_mean_params.npz",
+        lambda: [_npz(np.savez, {"pose": np.zeros(144, "f4"), "shape": np.zeros(10, "f4"), "cam": np.zeros(3)})],
+        read_mean_params,
+    ),
+    "predictions": Kind(
+        "predictions.npz",
+        lambda: [_npz(save, _predictions()) for save in (np.savez, np.savez_compressed)],
+        load_predictions,
+    ),
+    "hybrik": Kind("res.pk", _hybrik, load_predictions),
+    "wham": Kind("wham_output.pkl", _wham, load_predictions),
+    "phalp": Kind("demo_dance.pkl", _phalp, load_predictions),
+    "checkpoint": Kind("latest_epoch.bin", _checkpoints, _read_checkpoint),
+    "released": Kind("best_epoch.bin", _released, _read_checkpoint),
+    "pretrained": Kind("latest_epoch.bin", _pretrained, lambda path: load_pretrained(_small_model().backbone, path)),
+    "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
+}
