@@ -23,7 +23,9 @@ class Task:
     examples: str
 
 
-class _OneLineParser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are UserErrors."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}. See python {self.prog} --help.")
 
@@ -40,10 +42,11 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
     return run_reporting_errors(parse_and_run)
 
 
-def run_reporting_errors(program: Callable[[], None]) -> int:
+def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") -> int:
     """Run and turn what went wrong into an exit status.
 
-    2 for the user's errors, 130 for Ctrl-C, 143 for SIGTERM, 0 otherwise.
+    2 for the user's errors, 130 for Ctrl-C, 143 for SIGTERM, 0 otherwise. `when_stopped` is said where a signal ended
+    it, instead of what training says.
     """
     try:
         with handled_by(stop_at_once):
@@ -53,7 +56,7 @@ def run_reporting_errors(program: Callable[[], None]) -> int:
         return 2
     except Stopped as stopped:
         if os.environ.get("RANK", "0") == "0":  # of several processes one speaks for all
-            print(stopped, file=sys.stderr)
+            print(when_stopped or stopped, file=sys.stderr)
         return stopped.exit_status
     return 0
 
@@ -63,7 +66,7 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
 
     Raises `UserError` for a flag that is unknown, incomplete or not usable with another.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog=task.script,
         description=task.summary,
         epilog=f"examples:\n{task.examples}",

@@ -16,15 +16,24 @@ def write_atomically(path: Path | str, write: Callable[[BinaryIO], None]) -> Non
     Raises `UserError` if the folder cannot be made or written, or the disk is full; what stood at `path` is then
     untouched.
     """
+    with replacement(path) as temporary, temporary.open("wb") as file:
+        write(file)
+
+
+@contextlib.contextmanager
+def replacement(path: Path | str) -> Iterator[Path]:
+    """An empty temporary file in the same folder, for the block to fill, that then takes the place of `path`.
+
+    If the block raises, the temporary file is removed and `path` untouched; an OSError becomes a `UserError`.
+    """
     path = Path(path)
     with faults_of_writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
+            os.close(descriptor)
+            yield Path(temporary)
+            _flush_to_disk(temporary)
             # mkstemp makes files private; give what an ordinary open would.
             mask = os.umask(0)
             os.umask(mask)
@@ -34,11 +43,7 @@ def write_atomically(path: Path | str, write: Callable[[BinaryIO], None]) -> Non
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _flush_to_disk(path.parent)
 
 
 @contextlib.contextmanager
@@ -49,6 +54,14 @@ def faults_of_writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be written ({reason}). Free space or choose another folder.") from error
+
+
+def _flush_to_disk(path: Path | str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text_atomically(path: Path | str, text: str) -> None:

@@ -26,11 +26,13 @@ LAYERS = (
     {"geometry"},
     {"body"},
     {"model", "losses", "protocols", "metrics", "accumulator", "data", "engine"},
-    {"demo", "render"},
-    {"results", "report", "assembly", "comparison", "start", "check", "app", "arguments"},
+    {"demo", "render", "infer", "assembly"},
+    {"export"},
+    {"results", "report", "comparison", "start", "check", "app", "arguments", "infer_app", "infer_arguments"},
 )
 APART = ("model", "data", "engine")
 LONGEST = 300
+MOST_FILES = {"infer": 8, "render": 8, "export": 8}
 # The body's tables of poses and motions are data; a config is one list of keys.
 LONGER = {"lib/config.py": 320}
 
@@ -79,6 +81,12 @@ def test_files_are_short(folder):
         name = str(path.relative_to(ROOT))
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= LONGER.get(name, LONGEST), f"{name} has {lines} lines"
+
+
+def test_packages_beside_the_core_are_small():
+    for package, most in MOST_FILES.items():
+        names = [path.name for path in (ROOT / "lib" / package).glob("*.py") if path.name != "__init__.py"]
+        assert len(names) <= most, f"lib/{package} has {len(names)} files"
 
 
 def test_lib_does_not_print():

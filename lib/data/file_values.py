@@ -1,4 +1,4 @@
-"""Values from an estimator's file as checked arrays, or one UserError that names file, key and first bad row."""
+"""Values from somebody's file as checked arrays, or one UserError that names file, key and first bad row."""
 
 import sys
 from collections.abc import Callable
@@ -107,4 +107,4 @@ def _check_row_count(path: Path, where: str, row_count: int, expected: int | Non
 
 def fail(path: Path, fault: str, expected: str) -> NoReturn:
     """Raise the one line; `fault` starts with the key."""
-    raise UserError(f"{path}: {fault}. Expected {expected}; fix the file, or give another as --predictions.")
+    raise UserError(f"{path}: {fault}. Expected {expected}; fix the file, or give another.")

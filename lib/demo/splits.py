@@ -19,7 +19,7 @@ from lib.demo.motion import make_motion
 from lib.demo.poses import HELD_OUT_KINDS, KINDS
 from lib.structures import BodyParams
 
-_STATURE_M = 1.7
+STATURE_M = 1.7
 _LARGEST_BETA = 2.5
 # Enough for arrays to pay, few enough to stay in some hundred MB.
 _FRAMES_AT_ONCE = 2000
@@ -47,21 +47,21 @@ class Dataset(NamedTuple):
 
 
 class StandIn:
-    """The stand-in body in memory: joints of people of any shape, in rest and posed."""
+    """The stand-in body in memory: joints of people of any shape, in rest and posed. Its mean pose is left at 0."""
 
     def __init__(self):
         body = load_stand_in()
         self.rest_joints_m = body["J_regressor"] @ body["v_template"]
         self.rest_joint_directions = np.einsum("jv,vdk->jdk", body["J_regressor"], body["shapedirs"])
         names = ("v_template", "shapedirs", "posedirs", "J_regressor", "skinning_weights", "faces", "J_regressor_h36m")
-        assets = BodyAssets(
+        self.assets = BodyAssets(
             **{name: body[name] for name in names},
             parents=SMPL_PARENTS,
             mean_pose_6d=np.zeros(6 * SMPL_JOINT_COUNT),
             mean_betas=np.zeros(BETA_COUNT),
         )
         # In float64 the rounding to float32 files hides what differs between machines' matrix libraries.
-        self._kinematics = JointKinematics(assets, dtype=torch.float64)
+        self._kinematics = JointKinematics(self.assets, dtype=torch.float64)
 
     def shaped_rest_joints_m(self, betas: np.ndarray) -> np.ndarray:
         """Betas (videos, 10) -> rest joints (videos, 24, 3) in metres."""
@@ -147,21 +147,21 @@ def _make_videos(
     rotations = motion.rotations.copy()
     rotations[:, :, 0] = camera.rotations @ rotations[:, :, 0]
     joints = body.regressed_joints_m(rotations, betas) + (camera.pelvis_m - pelvis_rest)[:, :, None]
-    stature_px = camera.focal_px[:, None] * _STATURE_M / camera.pelvis_m[..., 2]
+    stature_px = camera.focal_px[:, None] * STATURE_M / camera.pelvis_m[..., 2]
     detection = detect(rng, project(joints, camera), stature_px, fps)
     arrays = {
         "joint_2d": detection.keypoints_px,
         "confidence": detection.confidence,
-        "smpl_pose": _axis_angles(rotations),
+        "smpl_pose": axis_angles(rotations),
         "smpl_shape": np.repeat(betas[:, None], frame_count, axis=1),
     }
     if estimated:
         guess = estimate(rng, rotations, betas, detection.confidence, fps)
-        arrays |= {"pred_smpl_pose": _axis_angles(guess.rotations), "pred_smpl_shape": guess.betas}
+        arrays |= {"pred_smpl_pose": axis_angles(guess.rotations), "pred_smpl_shape": guess.betas}
     return {key: array.reshape(-1, *array.shape[2:]).astype(np.float32) for key, array in arrays.items()}
 
 
-def _axis_angles(rotations: np.ndarray) -> np.ndarray:
+def axis_angles(rotations: np.ndarray) -> np.ndarray:
     """(videos, frames, 24, 3, 3) -> (videos, frames, 72) radians, angles at most pi."""
     vectors = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec()
     return vectors.reshape(*rotations.shape[:2], 3 * SMPL_JOINT_COUNT)

@@ -1,1 +1,1 @@
-"""Pictures of bodies without a graphics card or a display: a NumPy rasteriser, and sheets of clips saved as PNG."""
+"""Pictures of bodies without a graphics card or a display: a NumPy rasteriser, sheets of clips, video files."""

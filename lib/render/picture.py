@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lib.files import write_atomically
 from lib.render.keypoints import SIDE_COLORS, draw_skeleton
-from lib.render.rasterizer import Color, WeakPerspective, render_mesh
+from lib.render.rasterizer import WeakPerspective
+from lib.render.scene import Color, render_mesh
 
 PAGE_COLOR = (255, 255, 255)
 PANEL_COLOR = (244, 245, 248)

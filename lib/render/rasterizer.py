@@ -1,4 +1,4 @@
-"""Draws a closed triangle mesh with a z-buffer and smooth shading, in NumPy alone.
+"""Which triangle each pixel of a picture sees: a z-buffer by rows of triangles, in NumPy alone.
 
 Camera coordinates are those of the datasets: x right, y down, z away from the camera, in any one unit of length.
 Pixel (column, row) = (0, 0) covers [0, 1) x [0, 1), its centre at (0.5, 0.5).
@@ -8,17 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-Color = tuple[float, float, float]
-
-MESH_COLOR: Color = (0.62, 0.71, 0.86)
-BACKGROUND_COLOR: Color = (0.965, 0.968, 0.975)
-
-# Directions towards the lights: one from above the camera's left shoulder, a weaker one from the right.
-_KEY_LIGHT = np.array([-0.45, -0.60, -0.66])
-_FILL_LIGHT = np.array([0.85, 0.05, -0.50])
-_AMBIENT, _KEY, _FILL, _SKY, _SHINE = 0.30, 0.62, 0.16, 0.10, 0.10
-_SHININESS = 24
 _LEAST_DEPTH = 1e-6
+# Of a pixel: centres this near outside an edge count as inside, so that rounding opens no crack between neighbours.
+_EDGE_TOLERANCE_PX = 1e-7
 
 
 class Perspective(NamedTuple):
@@ -38,12 +30,41 @@ class WeakPerspective(NamedTuple):
 Camera = Perspective | WeakPerspective
 
 
-class Fragments(NamedTuple):
-    """What each covered pixel shows: the nearest front-facing triangle."""
+class Triangles(NamedTuple):
+    """Those that face the camera, as projected; the first axis is the corner."""
 
-    pixels: np.ndarray  # (n,) row * width + column, each once
     faces: np.ndarray  # (n,) row of `faces`
-    shares: np.ndarray  # (n, 3) barycentric coordinates on the triangle in space, sum 1
+    x_px: np.ndarray  # (3, n)
+    y_px: np.ndarray  # (3, n)
+    nearness: np.ndarray  # (3, n)
+
+    def chosen(self, which: np.ndarray) -> "Triangles":
+        # take, since an index behind a slice would leave the corners of a triangle, not those of a kind, side by side.
+        return Triangles(self.faces[which], *(values.take(which, axis=1) for values in self[1:]))
+
+    def scaled(self, factor: int) -> "Triangles":
+        """The same in a picture of `factor` times as many pixels in each direction."""
+        return self._replace(x_px=self.x_px * factor, y_px=self.y_px * factor)
+
+
+class Fragments(NamedTuple):
+    """What each covered pixel shows: the nearest triangle."""
+
+    pixels: np.ndarray  # (n,) row * width + column, each once, in no order
+    triangles: np.ndarray  # (n,) place in Triangles
+    shares: np.ndarray  # (3, n) barycentric coordinates on the triangle in space, sum 1
+
+
+class _Trapezoids(NamedTuple):
+    """The parts of triangles above and below the middle corner: rows between a left and a right edge."""
+
+    triangles: np.ndarray  # (n,) place in Triangles
+    first_row: np.ndarray  # (n,)
+    row_counts: np.ndarray  # (n,)
+    left: np.ndarray  # (n,) px, where the first row's centre line meets the edge
+    left_slope: np.ndarray  # (n,) px a row
+    right: np.ndarray
+    right_slope: np.ndarray
 
 
 def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -54,137 +75,123 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
     return camera.focal_px * points[..., :2] * nearness[..., None] + camera.centre_px, nearness
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Outward unit normals (V, 3): means of the faces around each vertex by area; 0 where a vertex has none."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    face_normals = np.cross(b - a, c - a)
-    corners = faces.T.ravel()
-    summed = np.stack([np.bincount(corners, np.tile(n, 3), len(vertices)) for n in face_normals.T], axis=1)
-    return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), np.finfo(summed.dtype).tiny)
-
-
-def _boxes(triangles_px: np.ndarray, image_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """First pixel (F, 2) and size (F, 2) of the block of pixels whose centres may lie in each triangle (F, 3, 2)."""
-    first = np.ceil(triangles_px.min(axis=1) - 0.5).clip(0, image_size)
-    last = np.floor(triangles_px.max(axis=1) - 0.5).clip(-1, np.array(image_size) - 1)
-    return first.astype(np.int64), np.maximum(last - first + 1, 0).astype(np.int64)
-
-
-def rasterize(vertices: np.ndarray, faces: np.ndarray, camera: Camera, image_size: tuple[int, int]) -> Fragments:
-    """Which triangle each pixel's centre sees.
+def front_triangles(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> Triangles:
+    """The triangles to draw.
 
     Args:
         vertices: (V, 3) camera coordinates.
         faces: (F, 3) counter-clockwise seen from outside; back faces, and those not wholly before the camera, are
             left out.
-        image_size: width, height in pixels.
     """
     pixels_px, nearness = project(np.asarray(vertices, dtype=np.float64), camera)
-    a, b, c = (pixels_px[faces[:, i]] for i in range(3))
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    is_drawn = area < 0
+    corners = np.ascontiguousarray(faces.T)
+    x, y = np.ascontiguousarray(pixels_px[:, 0])[corners], np.ascontiguousarray(pixels_px[:, 1])[corners]
+    is_drawn = (x[1] - x[0]) * (y[2] - y[0]) < (y[1] - y[0]) * (x[2] - x[0])
     if isinstance(camera, Perspective):
-        is_drawn &= vertices[faces, 2].min(axis=1) > _LEAST_DEPTH
-    first, size = _boxes(pixels_px[faces], image_size)
-    drawn = np.flatnonzero(is_drawn & (size.min(axis=1) > 0))
-
-    # One row for every pixel of every drawn triangle's block.
-    counts = size[drawn].prod(axis=1)
-    owner = np.repeat(np.arange(len(drawn)), counts)
-    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    down, across = np.divmod(offset, size[drawn, 0][owner])
-    columns, rows = first[drawn, 0][owner] + across, first[drawn, 1][owner] + down
-
-    # Barycentric coordinates are linear in the pixel: value at the block's first centre plus two slopes.
-    a, b, c, area = a[drawn], b[drawn], c[drawn], area[drawn]
-    start = first[drawn] + 0.5 - a
-    slopes_1 = np.stack([c[:, 1] - a[:, 1], a[:, 0] - c[:, 0]], axis=1) / area[:, None]
-    slopes_2 = np.stack([a[:, 1] - b[:, 1], b[:, 0] - a[:, 0]], axis=1) / area[:, None]
-    share_1 = (start * slopes_1).sum(axis=1)[owner] + across * slopes_1[owner, 0] + down * slopes_1[owner, 1]
-    share_2 = (start * slopes_2).sum(axis=1)[owner] + across * slopes_2[owner, 0] + down * slopes_2[owner, 1]
-    inside = np.flatnonzero((share_1 >= 0) & (share_2 >= 0) & (share_1 + share_2 <= 1))
-    share_1, share_2, owner = share_1[inside], share_2[inside], drawn[owner[inside]]
-    shares = np.stack([1 - share_1 - share_2, share_1, share_2], axis=1)
-    pixels = rows[inside] * image_size[0] + columns[inside]
-
-    corner_nearness = nearness[faces[owner]]
-    fragment_nearness = (shares * corner_nearness).sum(axis=1)
-    # Later writes win: with the nearest last, each pixel keeps it.
-    order = np.argsort(fragment_nearness, kind="stable")
-    winner = np.full(image_size[0] * image_size[1], -1)
-    winner[pixels[order]] = order
-    seen = np.flatnonzero(winner >= 0)
-    chosen = winner[seen]
-    shares = shares[chosen]
-    if isinstance(camera, Perspective):
-        shares = shares * corner_nearness[chosen] / fragment_nearness[chosen, None]
-    return Fragments(seen, owner[chosen], shares)
+        is_drawn &= (vertices[:, 2] > _LEAST_DEPTH)[corners].all(axis=0)
+    drawn = np.flatnonzero(is_drawn)
+    return Triangles(np.arange(len(faces)), x, y, nearness[corners]).chosen(drawn)
 
 
-def _shade(normals: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Colours (n, 3) in [0, 1] of matt surfaces with unit normals (n, 3) under the fixed lights."""
-    key_direction = _KEY_LIGHT / np.linalg.norm(_KEY_LIGHT)
-    half_way = key_direction + np.array([0, 0, -1])
-    # Wrapped around by a quarter, so that the edge of the shadow is soft.
-    key = np.clip((normals @ key_direction + 0.25) / 1.25, 0, 1)
-    fill = np.clip(normals @ (_FILL_LIGHT / np.linalg.norm(_FILL_LIGHT)), 0, 1)
-    sky = 0.5 - 0.5 * normals[:, 1]
-    shine = np.clip(normals @ (half_way / np.linalg.norm(half_way)), 0, 1) ** _SHININESS
-    brightness = _AMBIENT + _KEY * key + _FILL * fill + _SKY * sky
-    return np.clip(colors * brightness[:, None] + _SHINE * shine[:, None], 0, 1)
+def rasterize(
+    triangles: Triangles, camera: Camera, image_size: tuple[int, int], wanted: np.ndarray | None = None
+) -> Fragments:
+    """What the centre of each pixel sees in a picture of this width and height.
 
-
-def _interpolate(values: np.ndarray, corners: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(n, 3) of values (V, 3) at points inside triangles with corners (n, 3)."""
-    return sum(shares[:, i, None] * values[corners[:, i]] for i in range(3))
-
-
-def render_mesh(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    camera: Camera,
-    image_size: tuple[int, int],
-    background: np.ndarray | Color = BACKGROUND_COLOR,
-    *,
-    color: np.ndarray | Color = MESH_COLOR,
-    samples: int = 1,
-) -> np.ndarray:
-    """Picture (height, width, 3) uint8 of a mesh.
-
-    Args:
-        vertices: (V, 3) camera coordinates, y down.
-        faces: (F, 3) counter-clockwise seen from outside.
-        image_size: width, height in pixels.
-        background: one colour, or a picture (height, width, 3) uint8 to draw on; it is not changed.
-        color: of the surface, in [0, 1], one or (V, 3).
-        samples: n takes n x n samples a pixel, for smooth outlines.
+    `wanted` (height, width) bool limits it to some of the pixels.
     """
     width, height = image_size
-    background = np.asarray(background)
-    if background.ndim == 1:
-        background = np.tile(np.round(255 * background).astype(np.uint8), (height, width, 1))
-    if background.shape != (height, width, 3) or background.dtype != np.uint8:
-        found = f"{background.dtype} {background.shape}"
-        raise ValueError(f"background is {found}, expected uint8 {(height, width, 3)} or one colour in [0, 1]")
-    fine_camera = camera._replace(centre_px=(camera.centre_px[0] * samples, camera.centre_px[1] * samples))
+    pixels, owner = _covered(triangles, width, height)
+    if wanted is not None:
+        kept = np.flatnonzero(wanted.ravel()[pixels])
+        pixels, owner = pixels[kept], owner[kept]
+    number = np.arange(len(pixels), dtype=np.int32)
+    x, y, nearness = triangles.x_px, triangles.y_px, triangles.nearness
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    # Barycentric coordinates of the second and third corner: slopes across and down.
+    across = (y[2] - y[0]) / area, (y[0] - y[1]) / area
+    down = (x[0] - x[2]) / area, (x[1] - x[0]) / area
+
+    def shares_at(fragments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        own, row = owner[fragments], pixels[fragments] // width
+        from_x, from_y = pixels[fragments] - row * width + 0.5 - x[0, own], row + 0.5 - y[0, own]
+        second, third = (from_x * a[own] + from_y * d[own] for a, d in zip(across, down, strict=True))
+        return 1 - second - third, second, third
+
+    def nearness_at(fragments: np.ndarray) -> np.ndarray:
+        own = owner[fragments]
+        return sum(share * of_corner[own] for share, of_corner in zip(shares_at(fragments), nearness, strict=True))
+
+    # Later writes win. Few pixels are covered twice: those alone are compared, until no loser is nearer.
+    winner = np.empty(width * height, dtype=np.int32)
+    winner[pixels] = number
+    losers = np.flatnonzero(winner[pixels] != number)
+    while len(losers):
+        places = pixels[losers]
+        is_nearer = nearness_at(losers) > nearness_at(winner[places])
+        losers, places = losers[is_nearer], places[is_nearer]
+        winner[places] = losers
+        losers = losers[winner[places] != losers]
+
+    seen = np.flatnonzero(winner[pixels] == number)
+    shares, own = shares_at(seen), owner[seen]
     if isinstance(camera, Perspective):
-        fine_camera = fine_camera._replace(focal_px=camera.focal_px * samples)
-    else:
-        fine_camera = fine_camera._replace(scale_px=camera.scale_px * samples)
-    seen = rasterize(vertices, faces, fine_camera, (width * samples, height * samples))
+        shares = [share * of_corner[own] for share, of_corner in zip(shares, nearness, strict=True)]
+        total = shares[0] + shares[1] + shares[2]
+        shares = [share / total for share in shares]
+    return Fragments(pixels[seen], own, np.stack(shares))
 
-    corners = faces[seen.faces]
-    normals = _interpolate(vertex_normals(vertices, faces), corners, seen.shares)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    colors = np.asarray(color, dtype=np.float64)
-    if colors.ndim == 2:
-        colors = _interpolate(colors, corners, seen.shares)
-    shaded = _shade(normals, colors)
 
-    row, column = np.divmod(seen.pixels, width * samples)
-    pixels, place = np.unique(row // samples * width + column // samples, return_inverse=True)
-    drawn = np.stack([np.bincount(place, channel, len(pixels)) for channel in shaded.T], axis=1) / samples**2
-    coverage = np.bincount(place, minlength=len(pixels))[:, None] / samples**2
-    picture = background.reshape(-1, 3).copy()
-    picture[pixels] = np.round(255 * drawn + (1 - coverage) * picture[pixels])
-    return picture.reshape(height, width, 3)
+def _covered(triangles: Triangles, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (n,) whose centres lie in triangles, row * width + column, and each one's triangle (n,)."""
+    parts = _trapezoids(triangles, height)
+    part, below = _expanded(parts.row_counts)
+    left = parts.left[part] + parts.left_slope[part] * below
+    right = parts.right[part] + parts.right_slope[part] * below
+    first = np.ceil(left.clip(0, width) - (0.5 + _EDGE_TOLERANCE_PX)).astype(np.int32)
+    last = np.floor(right.clip(0, width) - (0.5 - _EDGE_TOLERANCE_PX)).astype(np.int32)
+    # A border of the picture may be crossed less than half a pixel inside it.
+    first, last = np.maximum(first, 0), np.minimum(last, width - 1)
+    kept = np.flatnonzero(first <= last)
+    part, first, last = part[kept], first[kept], last[kept]
+    row, column = _expanded(last - first + 1)
+    first += (parts.first_row[part] + below[kept]) * width
+    return first[row] + column, parts.triangles[part][row]
+
+
+def _expanded(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For counts (n,) of elements: each element's place in `counts`, and its number among its like from 0, int32."""
+    owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    starts = np.cumsum(counts, dtype=np.int32) - counts
+    return owner, np.arange(len(owner), dtype=np.int32) - starts[owner]
+
+
+def _trapezoids(triangles: Triangles, height: int) -> _Trapezoids:
+    x, y = list(triangles.x_px), list(triangles.y_px)
+    for one, other in ((0, 1), (1, 2), (0, 1)):
+        is_lower = y[one] > y[other]
+        x[one], x[other] = np.where(is_lower, x[other], x[one]), np.where(is_lower, x[one], x[other])
+        y[one], y[other] = np.minimum(y[one], y[other]), np.maximum(y[one], y[other])
+    # Rows whose centres lie from the top to the middle corner, and from there to the bottom.
+    limits = np.stack([np.ceil(y[0] - 0.5), np.ceil(y[1] - 0.5), np.floor(y[2] - 0.5) + 1])
+    limits = limits.clip(0, height).astype(np.int32)
+    first_row, row_counts = limits[:2].ravel(), np.diff(limits, axis=0).ravel()
+    kept = np.flatnonzero(row_counts > 0)
+
+    # Where a difference in height is 0, so is whatever its slope is multiplied by.
+    slopes = [(x[b] - x[a]) / np.maximum(y[b] - y[a], _LEAST_DEPTH) for a, b in ((0, 2), (0, 1), (1, 2))]
+    is_middle_right = x[1] > x[0] + (y[1] - y[0]) * slopes[0]
+    centres = limits[:2] + 0.5
+    long = (x[0] + (centres - y[0]) * slopes[0]).ravel()[kept]
+    short = np.concatenate([x[i] + (centres[i] - y[i]) * slopes[1 + i] for i in (0, 1)])[kept]
+    long_slope, short_slope = np.tile(slopes[0], 2)[kept], np.concatenate(slopes[1:])[kept]
+    is_right = np.tile(is_middle_right, 2)[kept]
+    return _Trapezoids(
+        np.tile(np.arange(len(x[0]), dtype=np.int32), 2)[kept],
+        first_row[kept],
+        row_counts[kept],
+        np.where(is_right, long, short),
+        np.where(is_right, long_slope, short_slope),
+        np.where(is_right, short, long),
+        np.where(is_right, short_slope, long_slope),
+    )

@@ -1,0 +1,37 @@
+"""The made-up video of two people who cross."""
+
+import numpy as np
+import torch
+
+from lib.body.skeleton import MM_PER_M
+from lib.demo.video import make_video
+from lib.geometry.rotation import axis_angle_to_matrix
+from lib.infer.translation import project
+from lib.structures import BodyParams
+
+
+def test_truth_fits_together(kinematics):
+    """Parameters give the joints, joints the keypoints; the second walks behind the first, the other way."""
+    video = make_video(60)
+    rotations = axis_angle_to_matrix(torch.from_numpy(video.poses).float().unflatten(-1, (-1, 3)))
+    betas = torch.from_numpy(video.betas).float()[:, None].expand(-1, 60, -1)
+    joints = kinematics(BodyParams(rotations, betas)).numpy() / MM_PER_M + video.trans_m[:, :, None]
+    np.testing.assert_allclose(joints, video.joints_m, atol=1e-3)
+
+    seen = project(video.joints_m, video.camera)
+    is_sure = video.keypoints_px[..., 2] > 0.6
+    error = np.linalg.norm(seen - video.keypoints_px[..., :2], axis=-1)
+    assert is_sure.mean() > 0.7
+    assert np.median(error[is_sure]) < 8
+    ways = np.sign(video.trans_m[:, -1, 0] - video.trans_m[:, 0, 0])
+    assert ways.tolist() == [1, -1]
+    assert (video.trans_m[1, :, 2] > video.trans_m[0, :, 2]).all()
+    is_hidden = ~video.keypoints_px[..., 2].any(axis=-1)
+    assert not is_hidden[0].any()
+    assert 3 <= is_hidden[1].sum() < 20
+    assert not is_hidden[1, [0, -1]].any()
+
+
+def test_the_same_each_time():
+    np.testing.assert_array_equal(make_video(30).keypoints_px, make_video(30).keypoints_px)
+    assert not np.array_equal(make_video(30, seed=1).keypoints_px, make_video(30).keypoints_px)

@@ -1,0 +1,91 @@
+"""Two made-up people who walk past one another, with what tracks have: gaps, interpolated frames, one shape each."""
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from lib.demo.motion import make_motion
+from lib.demo.splits import StandIn
+from lib.export.rig import body_params
+from lib.export.write import FORMATS, write_outputs
+from lib.structures import Track, VideoCamera
+
+FRAME_COUNT, FPS = 40, 25.0
+
+
+@pytest.fixture(scope="session")
+def camera() -> VideoCamera:
+    return VideoCamera(focal_px=180.0, centre_px=(64.0, 48.0), image_size=(128, 96))
+
+
+@pytest.fixture(scope="session")
+def tracks() -> list[Track]:
+    """The first is there throughout; the second comes late and is lost from frame 18 to frame 29."""
+    betas = np.array([[0.8, -1.2, 0.4, *[0.0] * 7], [-1.5, 1.0, 0.0, *[0.3] * 7]])
+    rest_joints_m = StandIn().shaped_rest_joints_m(betas)
+    motion = make_motion(np.random.default_rng(4), ["walk", "walk_turn"], FRAME_COUNT, FPS, rest_joints_m)
+    present = np.ones((2, FRAME_COUNT), dtype=bool)
+    present[1, :6] = present[1, 18:30] = False
+    made = []
+    for number, turn in enumerate((0.9, -0.9)):
+        # World, y up, to camera axes, y down; to the left and to the right.
+        to_camera = np.diag([1.0, -1.0, -1.0]) @ roma.rotvec_to_rotmat(torch.tensor([0.0, turn, 0.0])).numpy()
+        rotations = motion.rotations[number].copy()
+        rotations[:, 0] = to_camera @ rotations[:, 0]
+        poses = roma.rotmat_to_rotvec(torch.from_numpy(rotations)).flatten(1).numpy()
+        pelvis = motion.root_m[number] + rest_joints_m[number, 0]
+        pelvis = (pelvis - pelvis.mean(axis=0) * [1, 0, 1]) @ to_camera.T + [0.0, 0.9, 4.0 + number]
+        interpolated = np.zeros(FRAME_COUNT, dtype=bool)
+        interpolated[8:11] = True
+        kept = present[number]
+        made.append(
+            Track(
+                name=f"{number + 1}",
+                frame_ids=np.flatnonzero(kept),
+                poses=poses[kept].astype(np.float32),
+                betas=betas[number].astype(np.float32),
+                trans_m=(pelvis - rest_joints_m[number, 0])[kept].astype(np.float32),
+                confidence=np.where(interpolated, 0, 0.9)[kept].astype(np.float32),
+                interpolated=interpolated[kept],
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def written(tracks, camera, assets, tmp_path_factory):
+    """A folder with every format of both tracks."""
+    folder = tmp_path_factory.mktemp("outputs")
+    options = {"fps": FPS, "frame_count": FRAME_COUNT, "video_path": None, "is_side_view": False}
+    seconds = write_outputs(tracks, camera, assets, folder, formats=FORMATS, device=torch.device("cpu"), **options)
+    assert list(seconds) == list(FORMATS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def skinned(assets):
+    """Poses a track as SMPL's paper says, with pose blend shapes or not: vertices (F, V, 3), joints (F, 24, 3), m."""
+
+    def pose(track: Track, with_pose_blend_shapes: bool):
+        params = body_params(track._replace(poses=track.poses.astype(np.float64)), slice(None), torch.device("cpu"))
+        rotations = params.rotations.numpy()
+        rest = assets.v_template + assets.shapedirs @ track.betas.astype(np.float64)
+        rest_joints = assets.J_regressor @ rest
+        bones = np.tile(np.eye(4), (*rotations.shape[:2], 1, 1))
+        for joint, parent in enumerate(assets.parents):
+            local = np.tile(np.eye(4), (len(rotations), 1, 1))
+            local[:, :3, :3] = rotations[:, joint]
+            local[:, :3, 3] = rest_joints[joint] - (rest_joints[parent] if joint else 0)
+            bones[:, joint] = bones[:, parent] @ local if joint else local
+        joints = bones[..., :3, 3].copy()
+        bones[..., :3, 3] -= (bones[..., :3, :3] @ rest_joints[..., None])[..., 0]
+        shaped = np.broadcast_to(rest, (len(rotations), *rest.shape))
+        if with_pose_blend_shapes:
+            feature = (rotations[:, 1:] - np.eye(3)).reshape(len(rotations), -1)
+            shaped = shaped + np.einsum("vdk,nk->nvd", assets.posedirs, feature)
+        blended = np.einsum("vj,njab->nvab", assets.skinning_weights, bones)
+        vertices = (blended[..., :3, :3] @ shaped[..., None])[..., 0] + blended[..., :3, 3]
+        return vertices + track.trans_m[:, None], joints + track.trans_m[:, None]
+
+    return pose

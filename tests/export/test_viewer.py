@@ -1,0 +1,92 @@
+"""The page's data unpacked again, and that the page is whole, closed and offline."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from lib.export.viewer import viewer_html
+from tests.export.conftest import FPS, FRAME_COUNT
+
+
+def content_of(page: str) -> dict:
+    [text] = re.findall(r'<script id="content" type="application/json">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
+
+
+def unpack(content: dict, place: dict) -> np.ndarray:
+    data = base64.b64decode(content["data"])
+    return np.frombuffer(data, np.dtype(place["type"]), place["length"], place["offset"])
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return (written / "viewer.html").read_text(encoding="utf-8")
+
+
+def test_poses_and_places_survive_packing(page, tracks, assets):
+    content = content_of(page)
+    assert (content["fps"], content["frameCount"]) == (FPS, FRAME_COUNT)
+    for packed, track in zip(content["people"], tracks, strict=True):
+        np.testing.assert_array_equal(unpack(content, packed["frames"]), track.frame_ids)
+        np.testing.assert_array_equal(unpack(content, packed["interpolated"]), track.interpolated)
+        quaternions = torch.tensor(unpack(content, packed["quaternions"]).reshape(-1, 24, 4) / 32767)
+        rotations = roma.unitquat_to_rotmat(torch.nn.functional.normalize(quaternions, dim=-1))
+        expected = roma.rotvec_to_rotmat(torch.tensor(track.poses).double().unflatten(-1, (24, 3)))
+        assert roma.rotmat_geodesic_distance(rotations, expected).max() < np.radians(0.01)
+        vertices = unpack(content, packed["vertices"]).reshape(-1, 4)[:, :3] / 32767 * packed["extent"]
+        shaped = assets.v_template + assets.shapedirs @ track.betas
+        assert np.abs(vertices - shaped).max() < 3e-5
+        roots = unpack(content, packed["roots"]).reshape(-1, 3)
+        np.testing.assert_allclose(roots, track.trans_m + assets.J_regressor[0] @ shaped, atol=1e-5)
+        offsets, rest = (unpack(content, packed[name]).reshape(24, 3) for name in ("offsets", "restJoints"))
+        np.testing.assert_allclose(rest[1:] - rest[list(content["parents"][1:])], offsets[1:], atol=1e-6)
+    weights = unpack(content, content["weights"]).reshape(-1, 4).astype(int)
+    assert (weights.sum(axis=1) == 255).all()
+    np.testing.assert_array_equal(unpack(content, content["faces"]), assets.faces.ravel())
+
+
+def test_every_array_lies_where_typed_arrays_may_start(page):
+    content = content_of(page)
+    places = [value for person in content["people"] for value in person.values() if isinstance(value, dict)]
+    places += [content[name] for name in ("faces", "joints", "weights")]
+    assert all(place["offset"] % 4 == 0 for place in places)
+
+
+def test_floor_is_at_the_soles(page, tracks, skinned):
+    lowest = [(-skinned(track, True)[0][..., 1]).min(axis=1) for track in tracks]
+    assert content_of(page)["floor"] == pytest.approx(np.percentile(np.concatenate(lowest), 5), abs=0.08)
+
+
+def test_the_page_needs_no_network(page):
+    assert "default-src 'none'" in page
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"'](?!data:)", page)
+    assert not re.findall(
+        r"https?://|//cdn|\bimport\s|fetch\(|XMLHttpRequest", page.replace(content_of(page)["data"], "")
+    )
+    assert "{{" not in page
+
+
+def test_a_name_cannot_end_the_script(tracks, camera, assets):
+    name = "</script><script>alert(1)</script>{{scene}}"
+    page = viewer_html([tracks[0]._replace(name=name)], camera, assets, fps=FPS, frame_count=FRAME_COUNT)
+    assert "<script>alert" not in page
+    assert content_of(page)["people"][0]["name"] == name
+
+
+def test_controls_have_labels_and_nobody_is_a_page_too(camera, assets):
+    page = viewer_html([], camera, assets, fps=FPS, frame_count=0)
+    assert content_of(page)["people"] == []
+    for control in re.findall(r"<(?:input|select|canvas)\b[^>]*>", page):
+        assert "aria-label=" in control or 'aria-hidden="true"' in control, control
+
+
+def test_a_minute_of_one_person_stays_small(tracks, camera, assets):
+    rows = np.arange(1800) % len(tracks[0].frame_ids)
+    fields = ("poses", "trans_m", "confidence", "interpolated")
+    long = tracks[0]._replace(frame_ids=np.arange(1800), **{name: getattr(tracks[0], name)[rows] for name in fields})
+    assert len(viewer_html([long], camera, assets, fps=30.0, frame_count=1800)) < 1_000_000

@@ -1,0 +1,64 @@
+"""A tiny model on the stand-in body, and keypoints in every layout."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lib.assembly import build_model
+from lib.config import config_from_values
+from lib.demo.video import DemoVideo, make_video
+from lib.infer import MeshPredictor
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = {"dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24, "clip_len": 16, "maxlen": 64}
+
+
+@pytest.fixture(scope="session")
+def demo_video() -> DemoVideo:
+    return make_video()
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(assets):
+    """A predictor of a kind with random weights, large enough to move."""
+
+    def build(kind: str = "regressor") -> MeshPredictor:
+        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo.yaml").read_text()) | TINY
+        config = config_from_values(values, {}, "tiny")
+        torch.manual_seed(1)
+        model = build_model(kind, config, assets)
+        for name, parameter in model.named_parameters():
+            if name == "head.head_pose.weight":
+                torch.nn.init.normal_(parameter, std=0.02)
+        return MeshPredictor(model, assets, config, torch.device("cpu"), kind)
+
+    return build
+
+
+@pytest.fixture
+def write_json(tmp_path):
+    """Writes content as JSON and returns the path."""
+
+    def write(content, name: str = "keypoints.json") -> Path:
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def flat_points():
+    """`flat_points(count, seed)`: x, y, confidence of `count` joints as a flat list."""
+
+    def make(count: int, seed: int = 0) -> list[float]:
+        rng = np.random.default_rng(seed)
+        return (
+            np.concatenate((rng.uniform(10, 600, (count, 2)), rng.uniform(0.3, 1, (count, 1))), axis=1).ravel().tolist()
+        )
+
+    return make

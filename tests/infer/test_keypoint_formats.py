@@ -1,0 +1,84 @@
+"""Joint maps and the two ways to scale keypoints."""
+
+import numpy as np
+import pytest
+
+from lib.body.skeleton import H36M_JOINT_NAMES
+from lib.infer.keypoint_formats import FORMATS, crop_scale, format_of_count, scale_by_width, to_h36m
+
+NAMES = {
+    "halpe26": "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle head_top thorax pelvis left_big_toe "
+    "right_big_toe left_small_toe right_small_toe left_heel right_heel",
+    "coco17": "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle",
+    "body25": "nose thorax right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist pelvis right_hip "
+    "right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe "
+    "left_small_toe left_heel right_big_toe right_small_toe right_heel",
+    "h36m17": " ".join(H36M_JOINT_NAMES),
+}
+# What is no joint of the detector's: the middle of what.
+MADE_OF = {
+    "halpe26": {"spine": {"thorax", "pelvis"}},
+    "coco17": {
+        "pelvis": {"left_hip", "right_hip"},
+        "thorax": {"left_shoulder", "right_shoulder"},
+        "spine": {"left_hip", "right_hip", "left_shoulder", "right_shoulder"},
+        "head_top": {"left_eye", "right_eye"},
+    },
+    "body25": {"spine": {"thorax", "pelvis"}, "head_top": {"left_eye", "right_eye"}},
+    "h36m17": {},
+}
+
+
+def test_halpe_matches_the_released_map(reference):
+    golden = reference("geometry")
+    np.testing.assert_allclose(to_h36m(golden["halpe"], "halpe26"), golden["halpe_as_h36m"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_joint_is_made_of_the_joint_of_its_name(name):
+    names = NAMES[name].split()
+    assert len(names) == FORMATS[name].joint_counts[0]
+    for joint, sources in zip(H36M_JOINT_NAMES, FORMATS[name].sources, strict=True):
+        assert {names[source] for source in sources} == MADE_OF[name].get(joint, {joint}), joint
+
+
+def test_larger_sets_begin_with_the_body():
+    points = np.random.default_rng(0).random((2, 133, 3))
+    np.testing.assert_array_equal(to_h36m(points, "coco17"), to_h36m(points[:, :17], "coco17"))
+    assert [format_of_count(count) for count in (17, 133, 26, 136, 25, 18)] == [
+        "coco17",
+        "coco17",
+        "halpe26",
+        "halpe26",
+        "body25",
+        None,
+    ]
+
+
+def test_a_middle_of_a_lost_joint_is_lost():
+    points = np.ones((17, 3))
+    points[11] = 0
+    mapped = to_h36m(points, "coco17")
+    assert mapped[[0, 4, 7], 2].tolist() == [0, 0, 0]
+    assert mapped[[1, 8], 2].tolist() == [1, 1]
+
+
+def test_crop_scale_matches_the_released_one(reference):
+    golden = reference("crop_scale")
+    np.testing.assert_allclose(crop_scale(golden["motion"]), golden["scaled"], atol=1e-6)
+
+
+@pytest.mark.parametrize("seen", [0, 3])
+def test_crop_scale_of_too_few_points_is_zero(seen):
+    points = np.random.default_rng(0).random((1, 17, 3))
+    points[:, seen:, 2] = 0
+    assert not crop_scale(points).any()
+
+
+def test_scale_by_width_keeps_proportions():
+    points = np.array([[[0, 0, 2.0], [1280, 720, 0.5], [640, 360, 1]]])
+    np.testing.assert_allclose(
+        scale_by_width(points, (1280, 720)), [[[-1, -0.5625, 1], [1, 0.5625, 0.5], [0, 0, 1]]], atol=1e-6
+    )

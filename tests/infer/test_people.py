@@ -1,0 +1,115 @@
+"""Who is who, and what stands in for missing frames."""
+
+import numpy as np
+import pytest
+
+from lib.errors import UserError
+from lib.infer.keypoint_files import Detections, detections_of_array
+from lib.infer.keypoint_formats import crop_scale, scale_by_width
+from lib.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
+
+
+def person_at(x: float, y: float = 200.0, size: float = 150.0, seed: int = 0) -> np.ndarray:
+    """(17, 3) keypoints around a place."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate((rng.uniform(-1, 1, (17, 2)) * size / 2 + (x, y), np.full((17, 1), 0.9)), axis=1)
+
+
+def detections(rows: list[tuple[int, str, np.ndarray]]) -> Detections:
+    frame, person, keypoints = zip(*rows, strict=True)
+    return Detections(np.array(frame), np.array(person), np.array(keypoints, dtype=np.float32))
+
+
+def test_people_by_name_and_focus():
+    rows = detections([(0, "7", person_at(100)), (0, "3", person_at(300)), (1, "7", person_at(101))])
+    people = find_people(rows, reach=5)
+    assert [(one.name, one.frames.tolist()) for one in people] == [("7", [0, 1]), ("3", [0])]
+    assert [one.name for one in find_people(rows, reach=5, focus="3")] == ["3"]
+    with pytest.raises(UserError, match="--focus 4: there is nobody of that number. Expected one of 7, 3"):
+        find_people(rows, reach=5, focus="4")
+
+
+def test_of_two_of_one_name_in_one_frame_the_surer_is_taken():
+    sure, unsure = person_at(100), person_at(300)
+    unsure[:, 2] = 0.2
+    (one,) = find_people(detections([(0, "1", unsure), (0, "1", sure)]), reach=5)
+    np.testing.assert_allclose(one.keypoints_px, sure[None], rtol=1e-6)
+
+
+def test_frames_with_too_few_keypoints_do_not_count():
+    hidden = person_at(100)
+    hidden[3:, 2] = 0
+    (one,) = find_people(detections([(0, "1", hidden), (1, "1", person_at(100))]), reach=5)
+    assert one.frames.tolist() == [1]
+    with pytest.raises(UserError, match="none of 1 detections has 4 keypoints"):
+        find_people(detections([(0, "1", hidden)]), reach=5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_people_who_cross_are_not_taken_for_each_other(seed):
+    """Two walk through one another in the picture; the one behind is not seen for 10 frames."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for frame in range(60):
+        left, right = (person_at(100 + 8 * frame, seed=1), "left"), (person_at(580 - 8 * frame, 215.0, seed=2), "right")
+        seen = [left] if 25 <= frame < 35 else [left, right]
+        for place in rng.permutation(len(seen)):
+            points, name = seen[place]
+            points[:, :2] += rng.normal(0, 3, (17, 2))
+            rows.append((frame, name, points))
+    given = detections(rows)
+    names = link_detections(given.frame, given.keypoints_px, reach=30)
+    pairs = set(zip(given.person.tolist(), names.tolist(), strict=True))
+    assert len(pairs) == 2
+    assert len({name for _, name in pairs}) == 2
+
+
+def test_demo_people_are_linked_without_their_names(demo_video):
+    given = detections_of_array(demo_video.keypoints_px)
+    names = link_detections(given.frame, given.keypoints_px, reach=30)
+    assert len(set(zip(given.person.tolist(), names.tolist(), strict=True))) == 2
+
+
+def test_whoever_comes_back_too_late_or_elsewhere_is_somebody_else():
+    rows = [(0, "", person_at(100)), (1, "", person_at(101)), (40, "", person_at(130)), (41, "", person_at(900))]
+    given = detections(rows)
+    assert link_detections(given.frame, given.keypoints_px, reach=30).tolist() == ["0", "0", "1", "2"]
+
+
+def test_short_gaps_are_filled_and_long_ones_split():
+    frames = np.array([3, 4, 7, 8, 20, 21])
+    keypoints = np.stack([person_at(10.0 * frame) for frame in frames]).astype(np.float32)
+    first, second = fill_gaps([Person("1", frames, keypoints)], longest_gap=2)
+    assert first.frame_ids.tolist() == [3, 4, 5, 6, 7, 8]
+    assert first.is_interpolated.tolist() == [False, False, True, True, False, False]
+    assert (first.keypoints_px[2:4, :, 2] == 0).all()
+    np.testing.assert_allclose(first.keypoints_px[:, 0, 0], person_at(0)[0, 0] + 10.0 * first.frame_ids, rtol=1e-4)
+    assert second.frame_ids.tolist() == [20, 21]
+    assert len(fill_gaps([Person("1", frames, keypoints)], longest_gap=1)) == 3
+    assert len(fill_gaps([Person("1", frames, keypoints)], longest_gap=11)) == 1
+
+
+def test_a_lost_joint_is_interpolated_and_keeps_confidence_zero():
+    keypoints = np.stack([person_at(10.0 * frame) for frame in range(5)]).astype(np.float32)
+    wanted = keypoints[..., 5, :2].copy()
+    keypoints[1:4, 5] = 0
+    keypoints[:, 9] = 0
+    (segment,) = fill_gaps([Person("1", np.arange(5), keypoints)], longest_gap=0)
+    np.testing.assert_allclose(segment.keypoints_px[:, 5, :2], wanted, rtol=1e-4)
+    assert segment.keypoints_px[1:4, 5, 2].tolist() == [0, 0, 0]
+    assert not segment.is_interpolated.any()
+    others = np.delete(segment.keypoints_px[..., :2], 9, axis=1)
+    assert (segment.keypoints_px[:, 9, :2] >= others.min(axis=1)).all()
+    assert (segment.keypoints_px[:, 9, :2] <= others.max(axis=1)).all()
+
+
+def test_a_box_is_one_for_all_of_a_persons_segments():
+    frames = np.array([0, 1, 30, 31])
+    left = np.stack([person_at(100.0 + 10 * frame) for frame in frames]).astype(np.float32)
+    right = np.stack([person_at(900.0 + frame) for frame in frames]).astype(np.float32)
+    segments = fill_gaps([Person("1", frames, left), Person("2", frames, right)], longest_gap=2)
+    assert [segment.person for segment in segments] == [0, 0, 1, 1]
+    boxed = network_inputs(segments, (1280, 720), is_pixel=False)
+    np.testing.assert_allclose(boxed, np.concatenate((crop_scale(left), crop_scale(right))))
+    pixel = network_inputs(segments, (1280, 720), is_pixel=True)
+    np.testing.assert_allclose(pixel, scale_by_width(np.concatenate((left, right)), (1280, 720)))

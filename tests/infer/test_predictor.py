@@ -1,0 +1,221 @@
+"""The whole of inference, on random weights where arithmetic counts and on the shipped ones where accuracy does."""
+
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from lib.body.mirror import mirror_axis_angle, mirror_keypoints
+from lib.data.predictions import load_predictions
+from lib.errors import UserError
+from lib.geometry.rotation import axis_angle_to_matrix, rotation_angle
+from lib.infer import Settings, windows
+from lib.infer.keypoint_files import detections_of_array
+from lib.infer.keypoint_formats import scale_by_width
+
+SIZE = (1280, 720)
+
+
+def angles_between(first: np.ndarray, second: np.ndarray) -> float:
+    one, other = (axis_angle_to_matrix(torch.from_numpy(pose).unflatten(-1, (-1, 3))) for pose in (first, second))
+    return rotation_angle(one.mT @ other).max().item()
+
+
+@pytest.fixture(scope="module")
+def long_keypoints(demo_video) -> np.ndarray:
+    """(360, 17, 3) network keypoints."""
+    keypoints = np.concatenate([demo_video.keypoints_px[0]] * 3)
+    return scale_by_width(keypoints, SIZE)
+
+
+def test_together_is_as_one_by_one(tiny_predictor, demo_video):
+    predictor = tiny_predictor()
+    together = predictor.predict(demo_video.keypoints_px, image_size=SIZE, fps=30)
+    assert [track.name for track in together] == ["0", "1"]
+    for number, track in enumerate(together):
+        (alone,) = predictor.predict(demo_video.keypoints_px[number], image_size=SIZE, fps=30)
+        assert angles_between(track.poses, alone.poses) < 1e-3
+        np.testing.assert_allclose(track.betas, alone.betas, atol=1e-5)
+        np.testing.assert_allclose(track.trans_m, alone.trans_m, atol=1e-3)
+        np.testing.assert_array_equal(track.frame_ids, alone.frame_ids)
+
+
+def test_batches_of_windows_change_nothing(tiny_predictor, long_keypoints, monkeypatch):
+    predictor = tiny_predictor()
+    whole = predictor.predict_arrays(long_keypoints, [300, 60], [0, 1], clip_len=16)
+    monkeypatch.setattr("lib.infer.predictor._FRAMES_AT_ONCE", 1)
+    single = predictor.predict_arrays(long_keypoints, [300, 60], [0, 1], clip_len=16)
+    assert angles_between(whole[0], single[0]) < 1e-3
+    np.testing.assert_allclose(whole[1], single[1], atol=1e-5)
+
+
+def test_flip_test_makes_the_mirror_image_of_the_mirror_image(tiny_predictor, long_keypoints):
+    predictor = tiny_predictor()
+    mirrored = mirror_keypoints(torch.from_numpy(long_keypoints)).numpy()
+    found = [predictor.predict_arrays(points, [360], [0], clip_len=16) for points in (long_keypoints, mirrored)]
+    back = mirror_axis_angle(torch.from_numpy(found[1][0])).numpy()
+    assert angles_between(found[0][0], back) < 1e-3
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-5)
+    plain = [
+        predictor.predict_arrays(points, [360], [0], clip_len=16, is_flip_tested=False)[0]
+        for points in (long_keypoints, mirrored)
+    ]
+    back = mirror_axis_angle(torch.from_numpy(plain[1])).numpy()
+    assert angles_between(plain[0], back) > 0.01
+    # The mean lies halfway between the two: the same angle from each, and half of theirs.
+    mean, one, other = (
+        axis_angle_to_matrix(torch.from_numpy(pose[:8]).unflatten(-1, (-1, 3)))
+        for pose in (found[0][0], plain[0], back)
+    )
+    first_window = rotation_angle(mean[0].mT @ one[0]), rotation_angle(mean[0].mT @ other[0])
+    torch.testing.assert_close(*first_window, atol=2e-3, rtol=0)
+    torch.testing.assert_close(2 * first_window[0], rotation_angle(one[0].mT @ other[0]), atol=4e-3, rtol=0)
+
+
+def test_no_seam_in_what_a_network_predicts(tiny_predictor, long_keypoints):
+    smooth = np.repeat(long_keypoints[::12], 12, axis=0)
+    kernel = np.hanning(49) / np.hanning(49).sum()
+    smooth = np.apply_along_axis(lambda column: np.convolve(column, kernel, mode="same"), 0, smooth)[40:-40]
+    poses, _ = tiny_predictor().predict_arrays(smooth.astype(np.float32), [len(smooth)], [0], clip_len=16)
+    rotations = axis_angle_to_matrix(torch.from_numpy(poses).unflatten(-1, (-1, 3)))
+    speed = rotation_angle(rotations[:-1].mT @ rotations[1:])
+    jumps = speed.diff(dim=0).abs().mean(dim=1)
+    at_border = torch.zeros(len(jumps), dtype=torch.bool)
+    for border in range(8, len(smooth) - 8, 8):
+        at_border[border - 1] = True
+    inner = slice(16, -16)
+    assert jumps[inner][at_border[inner]].mean() < 1.1 * jumps[inner][~at_border[inner]].mean()
+
+
+def test_memory_does_not_grow_with_the_video(tiny_predictor, long_keypoints, monkeypatch):
+    """Of all that the network gives, only what the next windows still see is alive at any time."""
+    predictor = tiny_predictor()
+    monkeypatch.setattr("lib.infer.predictor._FRAMES_AT_ONCE", 64)
+    given, alive, longest = [], [], []
+    forward, project = predictor.model.forward, windows.roma.special_procrustes
+
+    def watched(*inputs):
+        alive.append(sum(reference() is not None for reference in given))
+        body = forward(*inputs)
+        given.append(weakref.ref(body.rotations))
+        longest.append(len(body.rotations.flatten(0, 1)))
+        return body
+
+    def watched_projection(sums):
+        longest.append(len(sums))
+        return project(sums)
+
+    monkeypatch.setattr(predictor.model, "forward", watched)
+    monkeypatch.setattr(windows.roma, "special_procrustes", watched_projection)
+    keypoints = np.concatenate([long_keypoints] * 4)
+    predictor.predict_arrays(keypoints, [len(keypoints)], [0], clip_len=16, is_flip_tested=False)
+    assert len(alive) > 40
+    assert max(alive) == 1  # the last ones, until they are replaced
+    assert max(longest) <= 64
+
+
+def test_shape_is_one_and_weighed_by_confidence(tiny_predictor, long_keypoints):
+    predictor = tiny_predictor()
+    first, second = long_keypoints[:16], long_keypoints[40:56].copy()
+    alone = [predictor.predict_arrays(points, [16], [0], clip_len=16)[1][0] for points in (first, second)]
+    joined = np.concatenate((first, second))
+    mean = predictor.predict_arrays(joined, [16, 16], [0, 0], clip_len=16)[1][0]
+    share = first[..., 2].sum() / joined[..., 2].sum()
+    np.testing.assert_allclose(mean, share * alone[0] + (1 - share) * alone[1], atol=2e-4)
+    separate = predictor.predict_arrays(joined, [16, 16], [0, 1], clip_len=16)[1]
+    np.testing.assert_allclose(separate, alone, atol=1e-5)
+
+
+def test_short_long_and_missing(tiny_predictor, demo_video):
+    """One frame; a gap that is filled and one that is not; time is kept."""
+    predictor = tiny_predictor()
+    keypoints = demo_video.keypoints_px[0].copy()
+    (one,) = predictor.predict(keypoints[:1], image_size=SIZE)
+    assert one.poses.shape == (1, 72)
+    keypoints[20:26, :, 2] = 0
+    keypoints[50:90, :, 2] = 0
+    found = predictor.infer(detections_of_array(keypoints), image_size=SIZE, fps=30)
+    (track,) = found.tracks
+    assert track.frame_ids.tolist() == [*range(50), *range(90, 120)]
+    assert np.flatnonzero(track.interpolated).tolist() == list(range(20, 26))
+    assert (track.confidence[track.interpolated] == 0).all()
+    facts = found.people["0"]
+    assert (facts["gaps_interpolated"], facts["gaps_left_open"], facts["frames_interpolated"]) == (1, 1, 6)
+    for name, dtype in (("poses", "f4"), ("betas", "f4"), ("trans_m", "f4"), ("confidence", "f4"), ("frame_ids", "i8")):
+        assert getattr(track, name).dtype == np.dtype(dtype), name
+        assert np.isfinite(getattr(track, name)).all(), name
+
+
+def test_smoothing_lowers_jitter(tiny_predictor, demo_video):
+    given = detections_of_array(demo_video.keypoints_px)
+    plain, smooth = (
+        tiny_predictor().infer(given, image_size=SIZE, fps=30, settings=Settings(smooth_s=seconds)).people["0"]
+        for seconds in (0.0, 0.3)
+    )
+    assert smooth["jitter_after_m_per_s3"] < 0.7 * plain["jitter_after_m_per_s3"]
+    assert smooth["jitter_before_m_per_s3"] == pytest.approx(plain["jitter_before_m_per_s3"], rel=0.05)
+
+
+def write_predictions(path, demo_video, people, frames, video="walk"):
+    rows = [(person, frame) for person in people for frame in frames]
+    places = tuple(np.array(rows).T)
+    np.savez(
+        path, video=np.full(len(rows), video), frame=places[1],
+        person=np.array([f"p{person}" for person, _ in rows]),
+        poses=demo_video.poses[places], betas=demo_video.betas[places[0]],
+    )  # fmt: skip
+    return load_predictions(path)
+
+
+def test_an_untrained_refiner_returns_the_estimate(tiny_predictor, demo_video, tmp_path):
+    """People are matched by fit, since the two programs name them otherwise and list them the other way round."""
+    refiner = tiny_predictor("refiner")
+    torch.nn.init.zeros_(refiner.model.head.head_pose.weight)
+    torch.nn.init.zeros_(refiner.model.head.head_pose.bias)
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (1, 0), range(120))
+    given = detections_of_array(demo_video.keypoints_px)
+    settings = Settings(focal_px=demo_video.camera.focal_px)
+    found = refiner.infer(
+        given, image_size=SIZE, fps=30, settings=settings, predictions=predictions, video_names=("walk",)
+    )
+    for person, track in enumerate(found.tracks):
+        assert track.name == str(person)
+        assert angles_between(track.poses, demo_video.poses[person].astype(np.float32)) < 5e-3
+        np.testing.assert_allclose(track.betas, demo_video.betas[person], atol=1e-4)
+        assert found.people[track.name]["reprojection_error_px"] < 12
+
+
+def test_frames_far_from_any_prediction_are_left_out(tiny_predictor, demo_video, tmp_path):
+    refiner = tiny_predictor("refiner")
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(60), video="other")
+    given = detections_of_array(demo_video.keypoints_px)
+    (track,) = refiner.infer(given, image_size=SIZE, fps=30, predictions=predictions, video_names=("walk",)).tracks
+    assert track.name == "0"
+    assert track.frame_ids[-1] == 59 + 15
+    late = write_predictions(tmp_path / "late.npz", demo_video, (0,), range(100, 110))
+    with pytest.raises(UserError, match="none of its frames is one in which somebody was detected"):
+        refiner.infer(detections_of_array(demo_video.keypoints_px[:, :50]), image_size=SIZE, fps=30, predictions=late)
+
+
+def test_what_does_not_go_together_is_said(tiny_predictor, demo_video, tmp_path):
+    given = detections_of_array(demo_video.keypoints_px)
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(9))
+    with pytest.raises(UserError, match="holds a refiner, which needs --predictions"):
+        tiny_predictor("refiner").infer(given, image_size=SIZE, fps=30)
+    with pytest.raises(UserError, match="holds a regressor"):
+        tiny_predictor().infer(given, image_size=SIZE, fps=30, predictions=predictions)
+    with pytest.raises(UserError, match="--clip_len 65: expected 1 to 64"):
+        tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, clip_len=65)
+    with pytest.raises(UserError, match="--ref_3d_motion_path: 7 frames. Expected the person's 120 frames"):
+        tiny_predictor().infer(given, image_size=SIZE, fps=30, focus="0", reference=np.zeros((7, 17, 3)))
+
+
+def test_a_reference_leaves_out_frames_without_keypoints(tiny_predictor, demo_video):
+    given = detections_of_array(demo_video.keypoints_px)
+    is_seen = demo_video.keypoints_px[1, :, :, 2].any(axis=-1)
+    assert not is_seen.all()
+    reference = demo_video.joints_m[1, is_seen]
+    found = tiny_predictor().infer(given, image_size=SIZE, fps=30, focus="1", reference=reference)
+    assert found.people["1"]["reference_scale_m"] > 0
+    assert len(found.tracks[0].trans_m) == 120

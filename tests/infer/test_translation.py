@@ -1,0 +1,129 @@
+"""Places before the camera: exact where keypoints are, steady where they are not."""
+
+import numpy as np
+import pytest
+
+from lib.demo.video import FPS
+from lib.infer import translation
+from lib.infer.people import Person, fill_gaps
+from lib.infer.translation import (
+    default_focal_px,
+    misfit_of_frames,
+    project,
+    reprojection_errors_px,
+    solve_from_reference,
+    solve_translation,
+)
+from lib.structures import VideoCamera
+
+CAMERA = VideoCamera(1000.0, (640.0, 360.0), (1280, 720))
+
+
+def moving_body(frames: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joints (F, K, 3) at translation 0, translations on a straight line, keypoints without error."""
+    rng = np.random.default_rng(seed)
+    joints = rng.normal(0, 0.4, (1, 17, 3)) + 0.05 * np.sin(
+        np.arange(frames)[:, None, None] / 5 + rng.uniform(0, 6, (17, 3))
+    )
+    trans = np.array([-0.5, 0.2, 4.0]) + np.arange(frames)[:, None] * np.array([0.03, 0.002, 0.01])
+    keypoints = np.concatenate((project(joints + trans[:, None], CAMERA), np.ones((frames, 17, 1))), axis=-1)
+    return joints, trans, keypoints
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 40])
+def test_exact_keypoints_give_the_exact_place(frames):
+    joints, trans, keypoints = moving_body(frames)
+    alone, together = solve_translation(joints, keypoints, CAMERA, FPS)
+    np.testing.assert_allclose(alone, trans, atol=1e-5)
+    np.testing.assert_allclose(together, trans, atol=1e-5)
+    assert reprojection_errors_px(joints + together[:, None], keypoints, CAMERA).max() < 1e-2
+
+
+def test_frames_without_keypoints_go_on_as_those_around_them():
+    joints, trans, keypoints = moving_body()
+    keypoints[10:20, :, 2] = 0
+    keypoints[10:20, :, :2] = 0
+    _, together = solve_translation(joints, keypoints, CAMERA, FPS)
+    np.testing.assert_allclose(together, trans, atol=1e-4)
+
+
+def test_noise_is_taken_out_and_outliers_do_not_count():
+    joints, trans, keypoints = moving_body(120)
+    rng = np.random.default_rng(1)
+    keypoints[..., :2] += rng.normal(0, 4, keypoints[..., :2].shape)
+    alone, together = solve_translation(joints, keypoints, CAMERA, FPS)
+    error = [np.linalg.norm(found - trans, axis=-1).mean() for found in (alone, together)]
+    assert error[1] < 0.6 * error[0]
+    assert error[1] < 0.02
+    is_astray = rng.random((120, 17)) < 0.05
+    keypoints[is_astray, :2] += 200
+    _, robust = solve_translation(joints, keypoints, CAMERA, FPS)
+    assert np.linalg.norm(robust - trans, axis=-1).mean() < 1.5 * error[1] + 0.005
+
+
+def test_confidence_weighs():
+    joints, trans, keypoints = moving_body(20)
+    keypoints[:, 3, :2] += 30
+    keypoints[:, 3, 2] = 0.01
+    _, together = solve_translation(joints, keypoints, CAMERA, FPS)
+    np.testing.assert_allclose(together, trans, atol=2e-3)
+
+
+def test_nobody_ends_behind_the_camera():
+    joints, _, keypoints = moving_body(30)
+    upside_down = keypoints.copy()
+    upside_down[..., :2] = 2 * keypoints[..., :2].mean(axis=1, keepdims=True) - keypoints[..., :2]
+    alone, _ = solve_translation(joints, upside_down, CAMERA, FPS)
+    assert np.isfinite(alone).all()
+    assert (joints[..., 2] + alone[:, None, 2]).min() > 0
+    in_one_place = np.ones_like(keypoints)
+    alone, together = solve_translation(joints, in_one_place, CAMERA, FPS)
+    assert np.isfinite(alone).all()
+    assert np.isfinite(together).all()
+
+
+def test_the_banded_system_is_the_dense_one():
+    joints, trans, keypoints = moving_body(7)
+    equations = translation._equations(joints, keypoints, CAMERA, np.random.default_rng(0).uniform(0, 1, (7, 17)))
+    found = translation._solve_together(equations, trans, FPS)
+    difference = np.kron(np.diff(np.eye(7), n=2, axis=0), np.eye(3))
+    dense = (FPS**2 / translation._ACCELERATION) ** 2 * difference.T @ difference
+    for frame in range(7):
+        own = slice(3 * frame, 3 * frame + 3)
+        dense[own, own] += equations.matrix[frame]
+    np.testing.assert_allclose(found.ravel(), np.linalg.solve(dense, equations.right.ravel()), rtol=1e-5)
+
+
+def test_known_camera_round_trip(demo_video):
+    """True bodies and detected keypoints of two people, one of them hidden for a while."""
+    frames = np.arange(demo_video.keypoints_px.shape[1])
+    for person in range(2):
+        is_seen = demo_video.keypoints_px[person, :, :, 2].any(axis=-1)
+        (segment,) = fill_gaps([Person("0", frames[is_seen], demo_video.keypoints_px[person, is_seen])], 15)
+        trans, joints = demo_video.trans_m[person], demo_video.joints_m[person] - demo_video.trans_m[person][:, None]
+        alone, together = solve_translation(joints, segment.keypoints_px, demo_video.camera, FPS)
+        error_m = np.abs(together - trans)[is_seen].mean(axis=0)
+        assert error_m[:2].max() < 0.02
+        assert error_m[2] < 0.06
+        assert np.linalg.norm(together - trans, axis=-1)[~is_seen].max(initial=0) < 0.25
+        moved = [np.linalg.norm(np.diff(path, n=2, axis=0), axis=-1).mean() for path in (alone, together)]
+        assert moved[1] < 0.3 * moved[0]
+
+
+def test_a_reference_gives_scale_and_path():
+    joints, trans, keypoints = moving_body()
+    reference = (joints + trans[:, None] - (0.3, -0.1, 2.0)) / 0.7
+    path, scale = solve_from_reference(joints, keypoints, CAMERA, reference)
+    assert scale == pytest.approx(0.7, rel=1e-6)
+    np.testing.assert_allclose(path, trans, atol=1e-5)
+
+
+def test_misfit_tells_bodies_apart():
+    joints, _, keypoints = moving_body()
+    others, _, _ = moving_body(seed=5)
+    assert misfit_of_frames(joints, keypoints, CAMERA) < 1e-3
+    assert misfit_of_frames(others, keypoints, CAMERA) > 0.05
+
+
+def test_default_focal_length_is_the_diagonal():
+    assert default_focal_px((300, 400)) == 500

@@ -1,0 +1,277 @@
+"""The script as a user runs it: keypoints in, every file out, and everything a user can get wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lib.assembly import build_model, model_values
+from lib.config import Config, load_config
+from lib.demo.video import DemoVideo, make_video
+from lib.engine.checkpoint import load_checkpoint
+from lib.export import write
+from lib.infer.keypoint_formats import FORMATS
+from lib.infer_app import DEMO_CHECKPOINT
+from lib.infer_arguments import FORMATS as OUTPUTS
+from lib.infer_arguments import JOINT_ORDERS, main
+from lib.render.video import video_writer
+
+ROOT = Path(__file__).parent.parent
+CONFIG = str(ROOT / "configs/mesh/MB_demo.yaml")
+
+
+def run_script(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "infer_wild_mesh.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs the script's main in this process: (status, standard output, standard error)."""
+
+    def _call(*arguments: str):
+        status = main(arguments)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return _call
+
+
+@pytest.fixture(scope="module")
+def demo_video() -> DemoVideo:
+    return make_video()
+
+
+@pytest.fixture
+def alphapose_file(demo_video, tmp_path) -> Path:
+    """The demo's keypoints as AlphaPose writes Halpe-26 with tracks."""
+    items = []
+    people, frames = demo_video.keypoints_px.shape[:2]
+    for frame in range(frames):
+        for person in range(people):
+            points = np.zeros((26, 3))
+            for joint, sources in enumerate(FORMATS["halpe26"].sources):
+                if len(sources) == 1:
+                    points[sources[0]] = demo_video.keypoints_px[person, frame, joint]
+            if points[:, 2].any():
+                items.append({"image_id": f"{frame}.jpg", "keypoints": points.ravel().tolist(), "idx": person + 1})
+    path = tmp_path / "alphapose-results.json"
+    path.write_text(json.dumps(items))
+    return path
+
+
+@pytest.fixture
+def model_flags(body_folder) -> list[str]:
+    return ["--config", CONFIG, "--evaluate", str(DEMO_CHECKPOINT), "--set", f"data_root={body_folder}"]
+
+
+@pytest.fixture
+def npz_file(demo_video, tmp_path) -> Path:
+    path = tmp_path / "keypoints.npz"
+    np.savez(path, keypoints=demo_video.keypoints_px[:, :20])
+    return path
+
+
+def test_round_trip_from_a_shell(alphapose_file, demo_video, model_flags, tmp_path):
+    """Two people who cross before a known camera: where they are, how they stand, when they are hidden."""
+    out = tmp_path / "out"
+    ran = run_script(
+        *model_flags, "--json_path", str(alphapose_file), "--out_path", str(out), "--image_size", "1280x720",
+        "--fps", "30", "--focal", "1400", "--pixel", "--no_render",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "person 1: 120 frames" in ran.stdout
+    names = {path.name for path in out.iterdir()}
+    assert names == {"viewer.html", "summary.json"} | {
+        f"{person}.{kind}" for person in (1, 2) for kind in ("npz", "glb", "bvh")
+    }
+
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["frames"] == 120
+    assert summary["people"].keys() == {"1", "2"}
+    assert {"read", "people", "network", "placing", "write_npz", "total"} <= summary["seconds"].keys()
+    assert "write_mp4" not in summary["seconds"]
+    for person in range(2):
+        with np.load(out / f"{person + 1}.npz") as file:
+            found = {name: file[name] for name in file.files}
+        is_hidden = ~demo_video.keypoints_px[person, :, :, 2].any(axis=-1)
+        np.testing.assert_array_equal(found["frame_ids"], np.arange(120))
+        np.testing.assert_array_equal(found["interpolated"], is_hidden)
+        facts = summary["people"][str(person + 1)]
+        assert facts["frames_interpolated"] == is_hidden.sum()
+        assert facts["gaps_interpolated"] == (1 if is_hidden.any() else 0)
+        assert facts["jitter_after_m_per_s3"] < 0.3 * facts["jitter_before_m_per_s3"]
+        assert facts["reprojection_error_px"] < 12
+        error = np.abs(found["joints"] - demo_video.joints_m[person])
+        assert error[:, 0, :2].mean() < 0.06
+        assert error[:, 0, 2].mean() < 0.5  # what the body's size leaves open, at six metres
+        relative = [joints - joints[:, :1] for joints in (found["joints"], demo_video.joints_m[person])]
+        assert np.linalg.norm(relative[0] - relative[1], axis=-1).mean() < 0.11
+
+
+def test_demo_needs_no_file(tmp_path):
+    ran = run_script("--demo", "--formats", "npz,html", folder=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "the body is a stand-in, not SMPL" in ran.stdout
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {f"out/demo/{name}" for name in ("0.npz", "1.npz", "viewer.html", "summary.json")}
+
+
+def test_shipped_checkpoint_is_of_the_demo_config():
+    content = load_checkpoint(DEMO_CHECKPOINT)
+    config = load_config(CONFIG)
+    written = Config(**content["config"])
+    assert model_values(written) == model_values(config)
+    assert written.clip_len == config.clip_len
+    assert "NOT for SMPL" in content["note"]
+    assert DEMO_CHECKPOINT.stat().st_size <= 4 << 20
+
+
+def test_a_video_gives_size_rate_and_frames(npz_file, model_flags, call, tmp_path):
+    video = tmp_path / "walk.mp4"
+    with video_writer(video, (128, 72), 24.0) as add_frame:
+        for _ in range(24):
+            add_frame(np.zeros((72, 128, 3), dtype=np.uint8))
+    flags = [*model_flags, "--vid_path", str(video), "--json_path", str(npz_file), "--formats", "npz"]
+    status, output, error = call(*flags, "--out_path", str(tmp_path / "out"))
+    assert status == 0, error
+    assert "keypoints lie outside the picture of 128x72" in output
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert (summary["image_size"], summary["fps"], summary["frames"]) == ([128, 72], 24.0, 24)
+    status, _, error = call(*flags, "--out_path", str(tmp_path / "out"), "--image_size", "1280x720")
+    assert status == 2
+    assert f"--image_size 1280x720: {video} is 128x72" in error
+    late = np.full((60, 17, 3), 1.0)
+    np.savez(npz_file, keypoints=late)
+    status, _, error = call(*flags, "--out_path", str(tmp_path / "out"))
+    assert status == 2
+    assert "has 24 frames, but there are keypoints of frame 59" in error
+
+
+def test_refines_another_estimators_bodies(demo_video, npz_file, body_folder, assets, call, tmp_path):
+    values = yaml.safe_load((ROOT / "configs/mesh/MB_demo_refine_hybrik.yaml").read_text())
+    values |= {
+        "data_root": str(body_folder),
+        "dim_feat": 16,
+        "dim_rep": 16,
+        "depth": 1,
+        "num_heads": 2,
+        "hidden_dim": 24,
+    }
+    (tmp_path / "refine.yaml").write_text(yaml.safe_dump(values))
+    config = load_config(tmp_path / "refine.yaml")
+    model = build_model("refiner", config, assets)
+    torch.save({"model": model.state_dict(), "config": config.to_dict()}, tmp_path / "refiner.bin")
+    poses = demo_video.poses[0, :20]
+    np.savez(
+        tmp_path / "theirs.npz", video=np.full(20, "walk"), frame=np.arange(20), poses=poses,
+        betas=np.repeat(demo_video.betas[:1], 20, axis=0),
+    )  # fmt: skip
+    status, output, error = call(
+        "--config", str(tmp_path / "refine.yaml"), "--evaluate", str(tmp_path / "refiner.bin"), "--formats", "npz",
+        "--predictions", str(tmp_path / "theirs.npz"), "--json_path", str(npz_file), "--image_size", "1280x720",
+        "--out_path", str(tmp_path / "out"), "--focal", "1400",
+    )  # fmt: skip
+    assert status == 0, error
+    assert "not predicted, and so left out: 1" in output
+    with np.load(tmp_path / "out/0.npz") as file:
+        np.testing.assert_allclose(file["betas"], demo_video.betas[0], atol=1e-4)
+        assert np.linalg.norm(file["joints"] - demo_video.joints_m[0, :20], axis=-1).mean() < 0.2
+
+
+def test_reference_motion(demo_video, npz_file, model_flags, call, tmp_path):
+    np.save(tmp_path / "reference.npy", demo_video.joints_m[0, :20] * 2.0)
+    flags = [
+        *model_flags, "--json_path", str(npz_file), "--image_size", "1280x720", "--formats", "npz",
+        "--out_path", str(tmp_path / "out"), "--ref_3d_motion_path", str(tmp_path / "reference.npy"),
+    ]  # fmt: skip
+    status, _, error = call(*flags, "--focus", "0")
+    assert status == 0, error
+    facts = json.loads((tmp_path / "out/summary.json").read_text())["people"]["0"]
+    assert facts["reference_scale_m"] == pytest.approx(0.5, rel=0.2)
+    status, _, error = call(*flags)
+    assert status == 2
+    assert "--ref_3d_motion_path is of one person, but there are 2. Give --focus" in error
+
+
+BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "--json_path is missing"),
+        (("--json_path", "k.npz"), "--out_path is missing"),
+        (("--json_path", "k.npz", "--out_path", "out"), "the picture's size is not known"),
+        ((*BASIC, "--imagesize", "3"), "unrecognized arguments: --imagesize"),
+        ((*BASIC, "--image_size", "1280"), "expected WIDTHxHEIGHT"),
+        ((*BASIC, "--image_size", "0x5"), "expected WIDTHxHEIGHT"),
+        ((*BASIC, "--fps", "0"), "'0': expected a number above 0"),
+        ((*BASIC, "--fps", "nan"), "'nan': expected a number above 0"),
+        ((*BASIC, "--fps", "90000"), "--fps 90000: expected frames a second, above 0 and at most 1000"),
+        ((*BASIC, "--smooth", "x"), "'x': expected a number above 0"),
+        ((*BASIC, "--max_gap", "-1"), "argument --max_gap"),
+        ((*BASIC, "--clip_len", "0"), "'0': expected a whole number from 1 on"),
+        ((*BASIC, "--clip_len", "500"), "--clip_len 500: expected 1 to 243"),
+        ((*BASIC, "--formats", "npz,obj"), "'npz,obj': expected some of npz,mp4,html,glb,bvh"),
+        ((*BASIC, "--tta", "rotate"), "invalid choice"),
+        ((*BASIC, "--keypoint_format", "coco"), "invalid choice"),
+        ((*BASIC, "--keypoint_format", "body25"), "holds 17 joints a person. Expected 25, as --keypoint_format says"),
+        ((*BASIC, "--focus", "9"), "--focus 9: there is nobody of that number. Expected one of 0, 1."),
+        ((*BASIC, "--device", "tpu"), "--device tpu: expected auto, cpu"),
+        ((*BASIC, "--json_path", "none.json"), "none.json not found. Expected AlphaPose JSON"),
+        ((*BASIC, "--vid_path", "none.mp4"), "--vid_path none.mp4 not found"),
+        ((*BASIC, "--evaluate", "none.bin"), "none.bin not found"),
+        ((*BASIC, "--config", "none.yaml"), "none.yaml not found"),
+        ((*BASIC, "--predictions", "none.npz"), "--predictions none.npz not found"),
+        ((*BASIC, "--ref_3d_motion_path", "none.npy"), "--ref_3d_motion_path none.npy not found"),
+        ((*BASIC, "--ref_3d_motion_path", "k.npz"), "error: k.npz "),
+        ((*BASIC, "--ref_3d_motion_path", "text"), "error: text "),
+        ((*BASIC, "--ref_3d_motion_path", "nan.npy"), "nan.npy: holds nan or infinity"),
+        ((*BASIC, "--ref_3d_motion_path", "cut.npy"), "cut.npy ends early"),
+        ((*BASIC, "--ref_3d_motion_path", "flat.npy"), "flat.npy: holds float64 (5, 3)"),
+        ((*BASIC, "--out_path", "text/out"), "--out_path text/out: cannot be made"),
+    ],
+)  # fmt: skip
+def test_what_a_user_gets_wrong_is_said_in_one_line(
+    arguments, told, model_flags, npz_file, call, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    npz_file.rename("k.npz")
+    Path("text").write_text("text")
+    np.save("flat.npy", np.zeros((5, 3)))
+    np.save("nan.npy", np.full((5, 17, 3), np.nan))
+    Path("cut.npy").write_bytes(Path("nan.npy").read_bytes()[:-9])
+    status, _, error = call(*model_flags, *arguments)
+    assert status == 2
+    assert told in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flag", [("--json_path", "k.npz"), ("--evaluate", "x.bin"), ("--set", "depth=3"), ("--fps", "25")]
+)
+def test_demo_takes_no_other_input(flag, call):
+    status, _, error = call("--demo", *flag)
+    assert status == 2
+    assert error.startswith(f"error: {flag[0]} does not go with --demo")
+
+
+def test_flags_name_what_there_is():
+    assert OUTPUTS == write.FORMATS
+    assert ("auto", *FORMATS) == JOINT_ORDERS
+
+
+def test_help_is_instant():
+    code = "import sys; from lib.infer_arguments import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "--ref_3d_motion_path" in ran.stdout

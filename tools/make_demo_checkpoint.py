@@ -1,0 +1,50 @@
+"""Trains the checkpoint that `infer_wild_mesh.py --demo` uses and stores what inference needs of it.
+
+    python -m tools.make_demo_checkpoint
+
+Trains as `python train_mesh.py` does, a few minutes, unless --checkpoint names a run's folder or best_epoch.bin.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from lib.arguments import main as train
+from lib.arguments import run_reporting_errors
+from lib.engine.checkpoint import BEST, load_checkpoint, save_checkpoint
+from lib.errors import UserError
+from lib.infer_app import DEMO_CHECKPOINT
+from train_mesh import REGRESSOR
+
+NOTE = "Trained on synthetic motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."
+_LARGEST_BYTES = 4 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", metavar="PATH", help="a finished run's folder or file, instead of training")
+    parser.add_argument("--out", default=str(DEMO_CHECKPOINT), metavar="FILE")
+    arguments = parser.parse_args()
+    if arguments.checkpoint:
+        path = Path(arguments.checkpoint)
+        store(path / BEST if path.is_dir() else path, Path(arguments.out))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if train(REGRESSOR, ["--checkpoint", folder]):
+            raise UserError("training failed, see above.")
+        store(Path(folder) / BEST, Path(arguments.out))
+
+
+def store(path: Path, out: Path) -> None:
+    """Weights and config of a checkpoint, with a note of what they are for. Raises UserError if they are too many."""
+    content = load_checkpoint(path)
+    kept = {"note": NOTE, "epoch": content["epoch"], "best_jpe": content["best_jpe"], "config": content["config"]}
+    save_checkpoint(out, kept | {"model": content["model"]})
+    if out.stat().st_size > _LARGEST_BYTES:
+        raise UserError(f"{out}: {out.stat().st_size} bytes, expected at most {_LARGEST_BYTES} in the repository.")
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, test mpjpe {content['best_jpe']:.1f} mm")
+
+
+if __name__ == "__main__":
+    sys.exit(run_reporting_errors(main))
