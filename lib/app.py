@@ -18,7 +18,7 @@ from lib.body.assets import BodyAssets, load_body_assets
 from lib.check.findings import require_all
 from lib.check.machine import space_finding
 from lib.check.report import check_run, files_of_run, quick_findings
-from lib.config import Config, load_config
+from lib.config import Config
 from lib.demo.datasets import is_demo_root, make_demo_data
 from lib.engine.checkpoint import (
     BEST,
@@ -31,8 +31,8 @@ from lib.engine.checkpoint import (
 )
 from lib.engine.device import choose_device, make_deterministic
 from lib.engine.evaluate import BODIES, ERRORS, clip_rule, evaluate_protocols
-from lib.engine.log import add_log_file, drop_metrics_from, set_up_console
-from lib.engine.processes import Processes, join_model, joined, started_processes
+from lib.engine.log import add_log_file, drop_metrics_from
+from lib.engine.processes import Processes, join_model, joined
 from lib.engine.run_lock import locked_folder
 from lib.engine.signals import Stopped, StoppedAtOnce, StopRequest
 from lib.engine.state import Posing, Run, TrainedDataset, TrainState, restore_progress, selected_on
@@ -65,14 +65,12 @@ class Job:
     processes: Processes
 
 
-def run(task: Task, arguments: argparse.Namespace) -> None:
+def run(task: Task, arguments: argparse.Namespace, config: Config) -> None:
     """Train, evaluate with `--evaluate`, or only check with `--check`.
 
     Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
     """
-    set_up_console(is_quiet=not started_processes().is_main)
     protocols = choose_protocols(arguments.protocols)
-    config = load_config(arguments.config, arguments.overrides)
     if config.deterministic:
         make_deterministic()
     if arguments.check:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from lib.config import load_config
+from lib.engine.log import set_up_console
 from lib.engine.signals import Stopped, handled_by, stop_at_once
 from lib.errors import UserError
 
@@ -35,9 +37,11 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
 
     def parse_and_run() -> None:
         arguments = parse_arguments(task, argv)
-        from lib.app import run  # imports PyTorch, which --help and a mistyped flag need not wait for
+        set_up_console(is_quiet=os.environ.get("RANK", "0") != "0")
+        config = load_config(arguments.config, arguments.overrides)
+        from lib.app import run  # imports PyTorch, which --help and a mistyped flag or key need not wait for
 
-        run(task, arguments)
+        run(task, arguments, config)
 
     return run_reporting_errors(parse_and_run)
 
@@ -59,6 +63,21 @@ def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") ->
             print(when_stopped or stopped, file=sys.stderr)
         return stopped.exit_status
     return 0
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that every script has."""
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a config key; repeatable",
+    )
 
 
 def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -122,15 +141,7 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
         help="steps between progress lines and train_mpve samples",
     )
     add("-sd", "--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
-    add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a config key; repeatable",
-    )
+    add_common_flags(parser)
     if task.kind == "refiner":
         add("--predictions", metavar="FILE", help="the estimator's bodies, instead of those in the dataset files")
     add(

@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from lib.arguments import OneLineParser, run_reporting_errors
+from lib.arguments import OneLineParser, add_common_flags, run_reporting_errors
 from lib.errors import UserError
 
 FORMATS = ("npz", "mp4", "html", "glb", "bvh")
@@ -134,15 +134,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--formats", type=_formats, default=FORMATS, metavar="LIST", help=f"of {','.join(FORMATS)} (default: all)")
     add("--no_render", action="store_true", help="no mesh.mp4")
     add("--side_view", action="store_true", help="also from the side, in mesh.mp4")
-    add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a config key; repeatable",
-    )
+    add_common_flags(parser)
     add("--demo", action="store_true", help="a made-up video and the checkpoint that comes with the program")
 
 

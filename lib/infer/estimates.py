@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from lib.data.predictions import LONGEST_BORROW_S, Predictions
+from lib.data.matching import LONGEST_BORROW_S
+from lib.data.predictions import Predictions
 from lib.errors import UserError
 from lib.infer.people import Person
 

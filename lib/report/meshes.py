@@ -14,7 +14,8 @@ from lib.body.smpl import PosedBody
 from lib.engine.evaluate import Evaluation
 from lib.engine.scoring import PosedSide, Prediction
 from lib.render.picture import spread_frames
-from lib.render.rasterizer import WeakPerspective, render_mesh
+from lib.render.rasterizer import WeakPerspective
+from lib.render.scene import render_mesh
 
 # Colours of an error of 0, and of thirds of the scale, up to its end and beyond.
 STOPS = np.array([(0.72, 0.78, 0.87), (0.96, 0.86, 0.58), (0.90, 0.50, 0.26), (0.62, 0.12, 0.18)])
