@@ -1,12 +1,9 @@
 """Frames a second of infer_wild_mesh.py without rendering, from the keypoint file to the written npz.
 
-    python -m benchmarks.infer [--frames N] [--people P] [--threads N] [--released_size]
-
 By default the model of `--demo`; --released_size: random weights of the released configs' size, 42 M parameters, windows
 of 243 frames. Each with the flip test. The file is AlphaPose's (COCO-17), two walking people repeated.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -15,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.timing import describe, parser, report, table
 from lib.assembly import build_model
 from lib.config import load_config
 from lib.demo.splits import StandIn
@@ -29,34 +27,39 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=3000)
-    parser.add_argument("--people", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--released_size", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    predictor = _predictor(arguments.released_size)
+    flags = parser(__doc__)
+    flags.add_argument("--frames", type=int, default=3000)
+    flags.add_argument("--people", type=int, default=2)
+    flags.add_argument("--released_size", action="store_true")
+    arguments = flags.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    predictor = _predictor(arguments.released_size, device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "alphapose-results.json"
         path.write_text(json.dumps(_alphapose(arguments.frames, arguments.people)))
         _run(predictor, path, Path(folder))  # a first run to warm up
         seconds = _run(predictor, path, Path(folder))
     bodies, total = arguments.frames * arguments.people, sum(seconds.values())
-    for stage, taken in seconds.items():
-        print(f"{stage:10} {taken:8.2f} s {100 * taken / total:5.1f} %")
-    print(
-        f"{bodies / total:.0f} bodies a second, {arguments.frames / total:.0f} frames a second, {arguments.threads} threads"
+    rows = [("stage", "seconds", "share")]
+    rows += [(stage, taken, f"{taken / total:.0%}") for stage, taken in seconds.items()]
+    size = "released" if arguments.released_size else "demo"
+    text = (
+        f"inference with the flip test, {size} model, {arguments.frames} frames of {arguments.people} people, "
+        f"without rendering\n{describe(device)}\n\n{table(rows)}\n\n"
+        f"{bodies / total:.0f} bodies a second, {arguments.frames / total:.0f} frames a second"
     )
+    report(f"infer_{size}_{device.type}", text, arguments.keep)
 
 
-def _predictor(is_released_size: bool) -> MeshPredictor:
+def _predictor(is_released_size: bool, device: torch.device) -> MeshPredictor:
     assets = StandIn().assets
     if not is_released_size:
-        return MeshPredictor.load(DEMO_CHECKPOINT, device="cpu", assets=assets)
+        return MeshPredictor.load(DEMO_CHECKPOINT, device=str(device), assets=assets)
     config = load_config(ROOT / "configs/mesh/MB_ft_pw3d.yaml")
     model = build_model("regressor", config, assets)
-    return MeshPredictor(model, assets, config, torch.device("cpu"), "regressor")
+    return MeshPredictor(model.to(device), assets, config, device, "regressor")
 
 
 def _alphapose(frame_count: int, person_count: int) -> list[dict]:

@@ -67,7 +67,7 @@ def small_dataset(demo_folder) -> Dataset:
     return load_dataset("pw3d", demo_folder / "mesh_det_pw3d.pkl")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_config():
     """A tiny model's config; keyword arguments change keys."""
 
@@ -84,7 +84,7 @@ def small_config():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_model(assets, small_config):
     """A tiny regressor with fresh weights; keyword arguments change config keys."""
 

@@ -65,7 +65,7 @@ def test_train_and_evaluate_from_a_shell(config_file, tmp_path):
     for meta in (metrics["meta"], checkpoint["origin"] | {"config": checkpoint["config"]}):
         assert meta["seed"] == 0
         assert meta["config"]["dim_feat"] == 16
-        assert meta["protocol"] == "motionbert"
+        assert meta["protocols"] == ["motionbert"]
         assert meta["versions"]["torch"] == torch.__version__
         assert meta["command"].startswith("python train_mesh.py --config")
         assert "git_revision" in meta

@@ -13,9 +13,8 @@ from lib.errors import UserError
 
 # Below this share of the first rate, a falling schedule has ended.
 _FINAL_SHARE = 0.01
-# Where the matrices lie that Muon steps. The heads' first layers are as long as all joints together: their steps would
-# take a third of a small model's time.
-_HIDDEN = "backbone.blocks_"
+# Where the matrices lie that Muon steps: attention and MLPs of the blocks, first layers of the heads.
+_HIDDEN = ("backbone.blocks_", "head.fc")
 
 
 def choose_trainable(model: nn.Module, partial_train: Sequence[str] | None) -> None:

@@ -93,8 +93,8 @@ class TestInARun:
         assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 1e-3, 0.03]
         names = {parameter: name for name, parameter in model.named_parameters()}
         matrices = {names[parameter] for parameter in optimizer.param_groups[2]["params"]}
-        assert {"backbone.blocks_st.0.attn_s.qkv.weight", "backbone.blocks_ts.0.mlp_t.fc2.weight"} <= matrices
-        assert not matrices & {"backbone.pos_embed", "backbone.head.weight", "head.fc1.weight"}
+        assert {"backbone.blocks_st.0.attn_s.qkv.weight", "head.fc1.weight"} <= matrices
+        assert not matrices & {"backbone.pos_embed", "backbone.head.weight", "head.head_pose.weight"}
 
     def test_frozen_parameters_are_in_no_group(self, small_model, small_config):
         model = small_model()
