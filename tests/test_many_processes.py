@@ -3,10 +3,12 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,15 +20,24 @@ ROOT = Path(__file__).parent.parent
 WEIGHTS_WITHIN, METRICS_WITHIN = 2e-4, 1e-3
 
 
-def start(*arguments: str, processes: int = 1, port: int = 0) -> subprocess.CompletedProcess:
-    """Run train_mesh.py, with torchrun for several processes; one thread each, so that sums are alike."""
+def start(*arguments: str, processes: int = 1) -> subprocess.Popen:
+    """Start train_mesh.py, with torchrun for several processes; one thread each, so that sums are alike."""
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, "train_mesh.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.Popen(
+        [*command, "train_mesh.py", *arguments],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def run(*arguments: str, processes: int = 1) -> str:
+    """Standard output of a run that has to succeed."""
+    process = start(*arguments, processes=processes)
+    output, error = process.communicate(timeout=500)
+    assert process.returncode == 0, error
+    return output
 
 
 @pytest.fixture
@@ -64,21 +75,68 @@ def assert_same_run(found: Path, expected: Path) -> None:
 
 def test_same_run_as_one_process_and_goes_on_as_any_number(config, tmp_path):
     one, two, mixed = (tmp_path / name for name in ("one", "two", "mixed"))
-    for folder, count in ((one, 1), (two, 2)):
-        done = start("--config", config, "--checkpoint", str(folder), processes=count)
-        assert done.returncode == 0, done.stderr
+    run("--config", config, "--checkpoint", str(one))
+    output = run("--config", config, "--checkpoint", str(two), processes=2)
     assert_same_run(two, one)
     # One writer, one voice.
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
-    assert done.stdout.count("epoch 1/2 |") == 1
-    assert "2 processes of 1 threads" in done.stdout
+    assert output.count("epoch 1/2 |") == 1
+    assert "2 processes of 1 threads" in output
 
     # The first epoch by one process, the second by two.
     mixed.mkdir()
     (mixed / "latest_epoch.bin").write_bytes((one / "epoch_0.bin").read_bytes())
-    done = start("--config", config, "--checkpoint", str(mixed), processes=2)
-    assert done.returncode == 0, done.stderr
+    run("--config", config, "--checkpoint", str(mixed), processes=2)
     assert_same_weights(*(load_checkpoint(folder / "latest_epoch.bin")["model"] for folder in (mixed, one)))
+
+    # Scoring, with all rows kept.
+    scores, rows = [], []
+    for count in (1, 2):
+        figures, predictions = tmp_path / f"{count}.json", tmp_path / f"{count}.npz"
+        flags = ("--metrics_out", str(figures), "--predictions_out", str(predictions), "--protocol", "motionbert")
+        run("--config", config, "--evaluate", str(one / "best_epoch.bin"), *flags, processes=count)
+        scores.append(json.loads(figures.read_text())["pw3d"])
+        rows.append(dict(np.load(predictions)))
+    assert_close(scores[1], scores[0])
+    for name, values in rows[0].items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(rows[1][name], values, rtol=1e-4, atol=1e-4, err_msg=name)
+        else:
+            assert (rows[1][name] == values).all(), name
+
+
+def assert_close(found, expected) -> None:
+    """Figures of JSON, however nested, equal but for the rounding of sums."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_close(found[key], expected[key])
+    elif isinstance(expected, list):
+        for one, other in zip(found, expected, strict=True):
+            assert_close(one, other)
+    else:
+        assert found == (pytest.approx(expected, rel=1e-6) if isinstance(expected, float) else expected)
+
+
+@pytest.mark.parametrize("what", ["stopped", "failed"])
+def test_all_processes_end_together(what, config_file, tmp_path):
+    config = config_file(epochs=1000, warmup_h36m=0, warmup_coco=0, mean_pose_baseline=False)
+    process = start("--config", config, "--checkpoint", str(tmp_path / "run"), processes=2)
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    if what == "stopped":
+        process.send_signal(signal.SIGTERM)
+    else:
+        workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
+        os.kill(int(workers.split()[-1]), signal.SIGKILL)
+    _, error = process.communicate(timeout=100)
+    assert process.returncode != 0
+    if what == "stopped":
+        assert error.count("latest_epoch.bin holds the place; the same command goes on from there") == 1
+    else:
+        assert "lost another one, which has failed" in error
+    assert load_checkpoint(tmp_path / "run" / "latest_epoch.bin")["epoch"] >= 1
 
 
 class TestShare:
