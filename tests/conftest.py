@@ -105,7 +105,7 @@ def config_file(demo_folder, tmp_path):
         values |= {
             "data_root": str(demo_folder), "epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size": 8,
             "batch_size_img": 64, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24,
-            "clip_len": 8, "dropout": 0.1,
+            "clip_len": 8, "data_stride": 16, "dropout": 0.1,
         }  # fmt: skip
         path = tmp_path / "tiny.yaml"
         path.write_text(yaml.safe_dump(values | changes))

@@ -29,7 +29,7 @@ def config_file(demo_folder, tmp_path):
         values |= {
             "data_root": str(demo_folder), "epochs": 1, "warmup_h36m": 0, "warmup_coco": 0, "batch_size": 8, "ema": 0,
             "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24, "clip_len": 8,
-            "dropout": 0.1, "limit_clips": 8, "refine_rotation": "rows", "lr_schedule": "exponential",
+            "dropout": 0.1, "limit_clips": 8, "opt": "adamw", "refine_rotation": "rows", "lr_schedule": "exponential",
             "warmup_steps": 0, "dt_file_h36m": None, "mean_pose_baseline": False,
         }  # fmt: skip
         path = tmp_path / "tiny.yaml"
@@ -135,6 +135,10 @@ class TestRefused:
     def test_a_model_without_fusion(self, config_file, latest):
         config = config_file(att_fuse=False)
         self.refuse(config, latest("regressor", config), "x.bin: trained with att_fuse: False")
+
+    def test_a_run_of_muon(self, config_file, latest):
+        config = config_file(opt="muon")
+        self.refuse(config, latest("regressor", config), "x.bin: trained with opt: muon, whose state the released")
 
     @pytest.mark.parametrize("key", ["epoch", "optimizer"])
     def test_a_checkpoint_without(self, key, config_file, latest):

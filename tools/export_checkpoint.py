@@ -63,6 +63,11 @@ def export(config_path: str, path: Path, to: str, out: Path) -> None:
                 f"{path}: trained with refine_rotation: columns, which the released code does not have and would "
                 "decode wrongly. Train with refine_rotation: rows to export."
             )
+    if to == "released" and config.opt == "muon":
+        raise UserError(
+            f"{path}: trained with opt: muon, whose state the released code cannot go on from. Train with opt: adamw to "
+            "export."
+        )
     if to == "released" and not config.att_fuse:
         raise UserError(
             f"{path}: trained with att_fuse: False, which the released code ignores. It cannot be exported."

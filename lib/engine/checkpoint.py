@@ -218,11 +218,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: Path 
             groups = [groups[0], dict(groups[1], params=groups[1]["params"][:-BODY_PARAMETER_COUNT])]
         elif sizes != own_sizes:
             raise ValueError(f"groups of {sizes} parameters, expected {own_sizes}")
-        parameters = [parameter for group in own_groups for parameter in group["params"]]
-        ids = [index for group in groups for index in group["params"]]
         states = {
-            index: _parameter_state(state["state"][index], parameter, "betas" in own_groups[0])
-            for index, parameter in zip(ids, parameters, strict=True)
+            index: _parameter_state(state["state"][index], parameter, _is_adam(own))
+            for own, group in zip(own_groups, groups, strict=True)
+            for index, parameter in zip(group["params"], own["params"], strict=True)
             if state["state"].get(index)
         }
         groups = [_settings(own, group) for own, group in zip(own_groups, groups, strict=True)]
@@ -232,6 +231,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: Path 
             f"{path}: its optimizer state does not fit ({error}). Resume with the config it was written with, "
             f"or start a new --checkpoint folder."
         ) from error
+
+
+def _is_adam(group: dict) -> bool:
+    """Whether a group's parameters take Adam's steps: all of AdamW's, and those of Muon that are no matrices."""
+    return "betas" in group or group.get("is_matrix") is False
 
 
 def _settings(own: dict, group: dict) -> dict:
