@@ -19,6 +19,7 @@ from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, pe
 from lib.data.clips import Clips
 from lib.data.loader import ClipLoader
 from lib.engine.evaluate import evaluate
+from lib.protocols import DEFAULT
 
 
 def main() -> None:
@@ -70,7 +71,7 @@ def _passes(size: str, clip_count: int, times_over: int, device: torch.device) -
     config = dataclasses.replace(config, flip=False)
     return {
         "plain": lambda: plain_evaluate(model, plain_body, on_device),
-        "ours": lambda: evaluate(model, loader, posing.body, config, label="test").metrics,
+        "ours": lambda: evaluate(model, loader, posing.body, config, label="test")[DEFAULT].metrics,
     }
 
 
