@@ -17,9 +17,10 @@ from lib.arguments import run_reporting_errors
 from lib.assembly import as_trained, build_model, model_values
 from lib.body.assets import load_body_assets
 from lib.config import load_config
-from lib.engine.checkpoint import kind_of, load_checkpoint, load_model, restore_optimizer, save_checkpoint
+from lib.engine.checkpoint import kind_of, load_checkpoint, load_model, save_checkpoint
 from lib.engine.log import set_up_console
 from lib.engine.optimize import build_optimizer, choose_trainable
+from lib.engine.optimizer_state import restore_optimizer
 from lib.engine.released_layout import (
     body_tensors,
     our_content,

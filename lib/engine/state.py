@@ -11,10 +11,11 @@ from torch import nn
 from lib.body.kinematics import JointKinematics
 from lib.body.smpl import PosedBody
 from lib.config import Config
-from lib.engine.checkpoint import LATEST, restore_optimizer
+from lib.engine.checkpoint import LATEST
 from lib.engine.evaluate import Evaluation
 from lib.engine.meter import TrainMeter
 from lib.engine.optimize import AveragedModel
+from lib.engine.optimizer_state import restore_optimizer
 from lib.engine.processes import Processes
 from lib.engine.signals import StopRequest
 from lib.errors import UserError

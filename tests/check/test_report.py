@@ -136,4 +136,4 @@ def test_a_body_model_that_is_none(check, config_file, demo_folder, tmp_path):
     (tmp_path / "J_regressor_h36m_correct.npy").write_bytes(b"text")
     status, output, _ = check(config_file(data_root=str(tmp_path)))
     assert status == 2
-    assert re.search("wrong body model .*J_regressor_h36m_correct.npy is damaged", output)
+    assert re.search("wrong body model .*is damaged", output)

@@ -13,10 +13,10 @@ from lib.engine.checkpoint import (
     load_model,
     load_pretrained,
     remove_stale_temporaries,
-    restore_optimizer,
     save_checkpoint,
 )
 from lib.engine.optimize import build_optimizer
+from lib.engine.optimizer_state import restore_optimizer
 from lib.errors import UserError
 from lib.model.mesh import build_refiner
 

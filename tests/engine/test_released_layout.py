@@ -9,8 +9,9 @@ import smplx
 import torch
 from torch import nn
 
-from lib.engine.checkpoint import load_checkpoint, load_model, restore_optimizer
+from lib.engine.checkpoint import load_checkpoint, load_model
 from lib.engine.optimize import build_optimizer
+from lib.engine.optimizer_state import restore_optimizer
 from lib.engine.released_layout import (
     body_tensors,
     our_content,

@@ -22,8 +22,9 @@ from lib.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SM
 from lib.config import Config, config_from_values, load_config
 from lib.data.predictions import load_predictions
 from lib.data.sources import CAMERA_IMAGE_SIZES, load_dataset
-from lib.engine.checkpoint import load_checkpoint, load_model, load_pretrained, restore_optimizer
+from lib.engine.checkpoint import load_checkpoint, load_model, load_pretrained
 from lib.engine.optimize import build_optimizer
+from lib.engine.optimizer_state import restore_optimizer
 from lib.model.mesh import build_regressor
 from tools.fuzz.joblib_layout import write_joblib
 
