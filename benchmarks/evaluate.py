@@ -4,7 +4,6 @@ The plain way poses whole meshes with smplx, item by item for targets, keeps eve
 Peak memory is taken in processes of their own, on the test clips once and ten times over.
 """
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -68,7 +67,6 @@ def _passes(size: str, clip_count: int, times_over: int, device: torch.device) -
     plain_loader = DataLoader(PlainDataset(dataset.test, clips.frames, body), config.batch_size)
     on_device = _OnDevice(plain_loader, device)
     plain_body = PlainBody(assets).to(device)
-    config = dataclasses.replace(config, flip=False)
     return {
         "plain": lambda: plain_evaluate(model, plain_body, on_device),
         "ours": lambda: evaluate(model, loader, posing.body, config, label="test")[DEFAULT].metrics,

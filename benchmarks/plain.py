@@ -5,6 +5,8 @@ computed; one Procrustes problem a frame, in a loop; every vertex of the test se
 numbers. Formulas: behaviour contract sections 2 to 4; nothing here is shared with what it is compared with but the weights.
 """
 
+import dataclasses
+
 import numpy as np
 import roma
 import smplx
@@ -17,6 +19,16 @@ from lib.body.assets import BodyAssets
 from lib.body.skeleton import EVALUATED_JOINTS, LIMB_ANGLE_PAIRS, LIMBS, MM_PER_M
 from lib.config import LAMBDA_OF_TERM, Config
 from lib.data.split import Split
+
+
+def as_smplx_stores(assets: BodyAssets) -> BodyAssets:
+    """The body as smplx holds it: whatever dtype it computes in, it stores arrays rounded to float32."""
+    rounded = {
+        name: np.float64(np.float32(value))
+        for name, value in vars(assets).items()
+        if isinstance(value, np.ndarray) and value.dtype == np.float64
+    }
+    return dataclasses.replace(assets, **rounded)
 
 
 class PlainBody(nn.Module):

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, SubsetRandomSampler
 from benchmarks import setting
 from benchmarks.plain import PlainBody, PlainDataset, plain_step
 from benchmarks.timing import describe, interleaved_ms, matrix_flops, median_ratio, parser, report, table
+from lib.body.assets import BodyAssets
 from lib.config import Config
 from lib.data.loader import ClipLoader
 from lib.engine.optimize import build_optimizer
@@ -47,7 +48,7 @@ def main() -> None:
 
     loader = ClipLoader(dataset.train, clips, batch_size=config.batch_size, device=device, training=True)
     own = _OwnStep(model, build_optimizer(model, config), loader, posing, config)
-    plain = _PlainStep(plain_model, plain_config, dataset, clips, PlainBody(assets), device, arguments.workers)
+    plain = _PlainStep(plain_model, plain_config, dataset, clips, assets, device, arguments.workers)
     times = interleaved_ms({"plain": plain, "ours": own}, device, arguments.rounds)
     parts = interleaved_ms(own.parts(), device, arguments.rounds)
 
@@ -129,10 +130,10 @@ class _OwnStep:
 class _PlainStep:
     """One step as `benchmarks.plain` does it."""
 
-    def __init__(self, model, config: Config, dataset, clips, body: PlainBody, device: torch.device, workers: int):
+    def __init__(self, model, config: Config, dataset, clips, assets: BodyAssets, device: torch.device, workers: int):
         self.model, self.config, self.device = model, config, device
-        self.body = body.to(device)
-        items = PlainDataset(dataset.train, clips.frames, PlainBody(setting.open_data()[0]))
+        self.body = PlainBody(assets).to(device)
+        items = PlainDataset(dataset.train, clips.frames, PlainBody(assets))
         sampler = SubsetRandomSampler(range(len(items)), torch.Generator().manual_seed(0))
         self.loader = DataLoader(items, config.batch_size, sampler=sampler, num_workers=workers, drop_last=True)
         self.batches = iter(())

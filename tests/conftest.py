@@ -97,21 +97,27 @@ def small_model(assets, small_config):
 
 
 @pytest.fixture
-def config_file(demo_folder, tmp_path):
-    """Writes a config of a tiny model on the small demo data; keyword arguments change keys."""
+def write_config(demo_folder, tmp_path):
+    """Writes the config of configs/mesh of this name for a tiny model on the small demo data, with changed keys."""
 
-    def write(**changes) -> str:
-        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo.yaml").read_text())
+    def write(name: str, changes: dict) -> str:
+        values = yaml.safe_load((ROOT / "configs/mesh" / name).read_text())
         values |= {
-            "data_root": str(demo_folder), "epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size": 8,
-            "batch_size_img": 64, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24,
-            "clip_len": 8, "data_stride": 16, "dropout": 0.1,
+            "data_root": str(demo_folder), "batch_size": 8, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2,
+            "hidden_dim": 24, "clip_len": 8, "dropout": 0.1,
         }  # fmt: skip
         path = tmp_path / "tiny.yaml"
         path.write_text(yaml.safe_dump(values | changes))
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def config_file(write_config):
+    """Writes a config of a tiny regressor; keyword arguments change keys."""
+    own = {"epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size_img": 64, "data_stride": 16}
+    return lambda **changes: write_config("MB_demo.yaml", own | changes)
 
 
 @pytest.fixture

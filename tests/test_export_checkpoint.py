@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from lib.arguments import main
 from lib.errors import UserError
@@ -21,22 +20,13 @@ TASKS = {"regressor": (REGRESSOR, "MB_demo.yaml"), "refiner": (REFINER, "MB_demo
 
 
 @pytest.fixture
-def config_file(demo_folder, tmp_path):
+def config_file(write_config):
     """Writes a config of a tiny model on a few clips; keyword arguments change keys."""
-
-    def write(kind="regressor", **changes) -> str:
-        values = yaml.safe_load((ROOT / "configs/mesh" / TASKS[kind][1]).read_text())
-        values |= {
-            "data_root": str(demo_folder), "epochs": 1, "warmup_h36m": 0, "warmup_coco": 0, "batch_size": 8, "ema": 0,
-            "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24, "clip_len": 8,
-            "dropout": 0.1, "limit_clips": 8, "opt": "adamw", "refine_rotation": "rows", "lr_schedule": "exponential",
-            "warmup_steps": 0, "dt_file_h36m": None, "mean_pose_baseline": False,
-        }  # fmt: skip
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(values | changes))
-        return str(path)
-
-    return write
+    own = {
+        "epochs": 1, "warmup_h36m": 0, "warmup_coco": 0, "ema": 0, "limit_clips": 8, "opt": "adamw", "warmup_steps": 0,
+        "refine_rotation": "rows", "lr_schedule": "exponential", "dt_file_h36m": None, "mean_pose_baseline": False,
+    }  # fmt: skip
+    return lambda kind="regressor", **changes: write_config(TASKS[kind][1], own | changes)
 
 
 @pytest.fixture

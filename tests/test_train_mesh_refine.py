@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from lib.arguments import main
 from lib.data.sources import load_dataset
@@ -17,21 +16,10 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def config_file(demo_folder, tmp_path):
-    """Writes a config of a tiny refiner on the small demo data; keyword arguments change keys."""
-
-    def write(**changes) -> str:
-        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo_refine_hybrik.yaml").read_text())
-        values |= {
-            "data_root": str(demo_folder), "epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size": 8,
-            "batch_size_img": 64, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24,
-            "clip_len": 8, "dropout": 0.1, "ema": 0,
-        }  # fmt: skip
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(values | changes))
-        return str(path)
-
-    return write
+def config_file(write_config):
+    """Writes a config of a tiny refiner; keyword arguments change keys."""
+    own = {"epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size_img": 64, "ema": 0}
+    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", own | changes)
 
 
 @pytest.fixture

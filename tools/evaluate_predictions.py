@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from lib.arguments import run_reporting_errors
+from lib.arguments import add_common_flags, run_reporting_errors
 from lib.body.assets import load_body_assets
 from lib.body.smpl import PosedBody
 from lib.comparison import comparison_table, file_differences, load_compared, score_files, verdict
@@ -35,9 +35,8 @@ def main() -> None:
     add = parser.add_argument
     add("--predictions", nargs="+", required=True, metavar="FILE", help="one or more files or folders")
     add("--config", default="configs/mesh/MB_demo.yaml", metavar="FILE", help="names the datasets (%(default)s)")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="override a config key")
     add("--protocol", action="append", default=[], metavar="NAME", dest="protocols", help="repeatable (motionbert)")
-    add("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N")
+    add_common_flags(parser)
     add("--metrics_out", metavar="FILE", help="write figures, differences and verdicts as JSON")
     arguments = parser.parse_args()
 

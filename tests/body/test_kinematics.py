@@ -8,6 +8,7 @@ import smplx
 import torch
 from smplx.utils import Struct
 
+from benchmarks.plain import as_smplx_stores
 from lib.body.kinematics import JointKinematics
 from lib.body.smpl import PosedBody
 from lib.geometry.rotation import axis_angle_to_matrix
@@ -25,15 +26,6 @@ def random_params(count: int, dtype: torch.dtype, seed: int = 0) -> BodyParams:
 def rounded_assets(assets):
     """The stand-in body as smplx holds it: whatever dtype it computes in, it stores arrays rounded to float32."""
     return as_smplx_stores(assets)
-
-
-def as_smplx_stores(assets):
-    arrays = {
-        name: value
-        for name, value in vars(assets).items()
-        if isinstance(value, np.ndarray) and value.dtype == np.float64
-    }
-    return dataclasses.replace(assets, **{name: np.float64(np.float32(value)) for name, value in arrays.items()})
 
 
 @pytest.fixture(scope="module")

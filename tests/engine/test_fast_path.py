@@ -1,13 +1,11 @@
 """Training steps of the engine against plain ones: whole meshes by smplx, textbook attention, every term from theta."""
 
-import dataclasses
 import shutil
 
-import numpy as np
 import pytest
 import torch
 
-from benchmarks.plain import PlainBody, plain_step
+from benchmarks.plain import PlainBody, as_smplx_stores, plain_step
 from lib.body.kinematics import JointKinematics
 from lib.config import LAMBDA_OF_TERM
 from lib.data.clips import cut_clips
@@ -26,13 +24,7 @@ LAMBDAS = {
 
 @pytest.fixture(scope="module")
 def stored_assets(assets):
-    """smplx stores arrays rounded to float32, whatever it computes in."""
-    rounded = {
-        name: np.float64(np.float32(value))
-        for name, value in vars(assets).items()
-        if isinstance(value, np.ndarray) and value.dtype == np.float64
-    }
-    return dataclasses.replace(assets, **rounded)
+    return as_smplx_stores(assets)
 
 
 @pytest.fixture(scope="module")
