@@ -32,9 +32,10 @@ from lib.structures import BodyParams
 
 logger = logging.getLogger(__name__)
 
-# Config keys that set the model's size: a checkpoint must have been written with the same ones.
+# Config keys that set the model's size and its input: a checkpoint must have been written with the same ones.
 _MODEL_KEYS = (
     "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
+    "crop_input",
 )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def build_posing(assets: BodyAssets, device: torch.device) -> Posing:
 
 
 def model_values(config: Config) -> dict:
-    """The config's keys that set the model's size."""
+    """The config's keys that set the model's size and its input."""
     return {key: getattr(config, key) for key in _MODEL_KEYS}
 
 

@@ -146,7 +146,7 @@ def _load_reference(path: Path) -> np.ndarray:
 
 
 def _log_choices(predictor: MeshPredictor, settings: Settings) -> None:
-    if not settings.is_pixel and not predictor.config.finetune:
+    if not settings.is_pixel and not predictor.config.finetune and not predictor.config.crop_input:
         logger.info("this model saw keypoints by the picture's width only: --pixel may suit it better")
     if settings.clip_len is None:
         logger.info("windows of %d frames", predictor.default_clip_len)

@@ -24,7 +24,7 @@ def config_file(write_config):
     """Writes a config of a tiny model on a few clips; keyword arguments change keys."""
     own = {
         "epochs": 1, "warmup_h36m": 0, "warmup_coco": 0, "ema": 0, "limit_clips": 8, "opt": "adamw", "warmup_steps": 0,
-        "refine_rotation": "rows", "lr_schedule": "exponential", "dt_file_h36m": None, "mean_pose_baseline": False,
+        "refine_rotation": "rows", "crop_input": False, "lr_schedule": "exponential", "dt_file_h36m": None, "mean_pose_baseline": False,
     }  # fmt: skip
     return lambda kind="regressor", **changes: write_config(TASKS[kind][1], own | changes)
 
@@ -125,6 +125,10 @@ class TestRefused:
     def test_a_model_without_fusion(self, config_file, latest):
         config = config_file(att_fuse=False)
         self.refuse(config, latest("regressor", config), "x.bin: trained with att_fuse: False")
+
+    def test_a_model_that_crops_its_input(self, config_file, latest):
+        config = config_file(crop_input=True)
+        self.refuse(config, latest("regressor", config), "x.bin: trained with crop_input: True, and the released code")
 
     def test_a_run_of_muon(self, config_file, latest):
         config = config_file(opt="muon")

@@ -73,6 +73,11 @@ def export(config_path: str, path: Path, to: str, out: Path) -> None:
         raise UserError(
             f"{path}: trained with att_fuse: False, which the released code ignores. It cannot be exported."
         )
+    if to == "released" and config.crop_input:
+        raise UserError(
+            f"{path}: trained with crop_input: True, and the released code reads keypoints by the picture's width. It "
+            "cannot be exported."
+        )
     data_root = Path(config.data_root)
     assets = load_body_assets(data_root)
     model = build_model(kind, config, assets)

@@ -26,6 +26,8 @@ LATEST, BEST = "latest_epoch.bin", "best_epoch.bin"
 BODY_PREFIX = "head.smpl."
 # The last three parameters of the released head group belong to the body model and are never trained.
 BODY_PARAMETER_COUNT = 3
+# What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
+_BEFORE_CHOICE = {"crop_input": False}
 
 
 def load_checkpoint(path: Path | str) -> dict:
@@ -123,15 +125,16 @@ def save_checkpoint(path: Path, content: dict) -> None:
 def load_model(model: nn.Module, content: dict, path: Path | str, kind: str, model_values: dict) -> None:
     """Fill `model` from the `content` of a mesh checkpoint, every tensor fitting.
 
-    `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size; `path` is for
-    messages. Raises `UserError` if the checkpoint is of another kind or size.
+    `kind` is `regressor` or `refiner`; `model_values` are the config's keys that set the model's size and its input;
+    `path` is for messages. Raises `UserError` if the checkpoint is of another kind or size, or records other values.
     """
     found = kind_of(content, path)
     if found != kind:
         script = {"regressor": "train_mesh.py", "refiner": "train_mesh_refine.py"}[found]
         raise UserError(f"{path}: holds a {found}, expected a {kind}. Use {script} for it.")
     weights = mesh_weights(content["model"])
-    _require_fit(model, weights, path, content.get("config", {}), model_values)
+    written = {**_BEFORE_CHOICE, **content["config"]} if "config" in content else {}
+    _require_fit(model, weights, path, written, model_values)
     model.load_state_dict(weights)
 
 
@@ -216,11 +219,15 @@ def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str,
         for name in own
         if name in weights and weights[name].is_floating_point() != own[name].is_floating_point()
     ]
-    if not problems:
-        return
     differing = [
         f"{key}: {written[key]} (config: {value})" for key, value in wanted.items() if written.get(key, value) != value
     ]
+    if not problems and not differing:
+        return
+    if not problems:
+        raise UserError(
+            f"{path}: was trained with {', '.join(differing)}. Expected the same: set the config's likewise."
+        )
     known = f"It was trained with {', '.join(differing)}." if differing else "Use the config that it was trained with."
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
     raise UserError(f"{path}: does not fit the model of the config: {problems[0]}{more}. {known}")

@@ -11,8 +11,7 @@ import torch
 
 from lib.body.skeleton import H36M_JOINT_COUNT
 from lib.data.loader import network_keypoints
-
-_LEAST_POINTS = 4
+from lib.geometry.crop import crop_to_box
 
 
 class KeypointFormat(NamedTuple):
@@ -71,16 +70,5 @@ def scale_by_width(keypoints_px: np.ndarray, image_size: tuple[int, int]) -> np.
 
 
 def crop_scale(keypoints_px: np.ndarray) -> np.ndarray:
-    """(F, K, 3) pixels and confidence -> the box around all frames' keypoints, its larger side as [-1, 1].
-
-    Keypoints of confidence 0 do not count for the box and are clipped to it. All 0 where fewer than 4 count, or all
-    lie in one place (behaviour contract, section 7).
-    """
-    seen = keypoints_px[keypoints_px[..., 2] != 0][:, :2]
-    side = np.ptp(seen, axis=0).max() if len(seen) >= _LEAST_POINTS else 0.0
-    if side == 0:
-        return np.zeros_like(keypoints_px)
-    corner = (seen.min(axis=0) + seen.max(axis=0) - side) / 2
-    scaled = keypoints_px.copy()
-    scaled[..., :2] = ((keypoints_px[..., :2] - corner) / side - 0.5) * 2
-    return scaled.clip(-1, 1)
+    """(F, K, 3) pixels and confidence -> the same in the box around all frames' keypoints (`crop_to_box`)."""
+    return crop_to_box(torch.from_numpy(keypoints_px)).numpy()

@@ -11,11 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.errors import UserError
+from lib.geometry.crop import crop_to_box
 
 _INIT_STD = 0.02
 _LAYER_NORM_EPS = 1e-6
 # Up to so many keys, three plain operations are faster on a CPU than the fused kernel, which is made for long rows.
 _SHORT_ROW = 64
+# Below so many multiplications a CPU's batched product takes a plain loop, slower than elementwise products and sums.
+_PLAIN_LOOP = 400
 
 
 class Attention(nn.Module):
@@ -41,16 +44,26 @@ class Attention(nn.Module):
             folded = (clips, frames, joints * self.num_heads, head_dim)
         else:
             folded = (clips * frames, joints, self.num_heads, head_dim)
-        query, key, value = (F.linear(x, *projection).view(folded).transpose(1, 2) for projection in projections)
-        return self.proj(_attend(query, key, value).transpose(1, 2).reshape(x.shape))
+        query, key, value = (F.linear(x, *projection).view(folded) for projection in projections)
+        attend = _attend_elementwise if folded[1] ** 2 * head_dim < _PLAIN_LOOP and x.device.type == "cpu" else _attend
+        return self.proj(attend(query, key, value).reshape(x.shape))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Scaled dot-product attention of (..., N, D) over N."""
+    """Scaled dot-product attention of (B, N, G, D) over N."""
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
     length, dim = query.shape[-2:]
     if query.device.type != "cpu" or length > _SHORT_ROW:
-        return F.scaled_dot_product_attention(query, key, value)
-    return ((query * dim**-0.5) @ key.mT).softmax(dim=-1) @ value
+        mixed = F.scaled_dot_product_attention(query, key, value)
+    else:
+        mixed = ((query * dim**-0.5) @ key.mT).softmax(dim=-1) @ value
+    return mixed.transpose(1, 2)
+
+
+def _attend_elementwise(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The same without a matrix product, for a handful of rows."""
+    scores = ((query * query.shape[-1] ** -0.5).unsqueeze(2) * key.unsqueeze(1)).sum(dim=-1)  # (B, N, N, G)
+    return (scores.softmax(dim=2).unsqueeze(-1) * value.unsqueeze(1)).sum(dim=2)
 
 
 class MLP(nn.Module):
@@ -98,7 +111,8 @@ class DSTformer(nn.Module):
     """Dual-stream spatio-temporal transformer.
 
     `depth` pairs of blocks read the same features, one space first, one time first; a learned gate for each joint
-    and frame mixes the two (`att_fuse`), or their mean is taken. Clips may have any length up to `maxlen`.
+    and frame mixes the two (`att_fuse`), or their mean is taken. Clips may have any length up to `maxlen`. With
+    `crop_input`, each clip is read in the box around its person, whatever its keypoints were relative to.
     """
 
     def __init__(
@@ -113,8 +127,10 @@ class DSTformer(nn.Module):
         maxlen: int = 243,
         num_joints: int = 17,
         att_fuse: bool = True,
+        crop_input: bool = False,
     ):
         super().__init__()
+        self.crop_input = crop_input
         self.dim_rep = dim_rep
         self.num_joints = num_joints
         self.att_fuse = att_fuse
@@ -162,6 +178,8 @@ class DSTformer(nn.Module):
                 f"clip_len: a clip of {frames} frames is longer than maxlen {maxlen}, the most that the backbone takes. "
                 f"Set clip_len to {maxlen} or less, or raise maxlen (a pretrained backbone fixes it)."
             )
+        if self.crop_input:
+            keypoints = crop_to_box(keypoints)
         x = self.joints_embed(keypoints) + (self.pos_embed + self.temp_embed[0, :frames])
         for layer, (block_st, block_ts) in enumerate(zip(self.blocks_st, self.blocks_ts, strict=True)):
             x = self._fuse(layer, block_st(x), block_ts(x))

@@ -55,6 +55,7 @@ def build_backbone(config: Config) -> DSTformer:
         maxlen=config.maxlen,
         num_joints=config.num_joints,
         att_fuse=config.att_fuse,
+        crop_input=config.crop_input,
     )
     if config.compile:
         # Block by block: they are alike, so that a few are compiled and the rest reuse them.

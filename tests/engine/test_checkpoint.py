@@ -226,6 +226,15 @@ class TestWrongCheckpoints:
         with pytest.raises(UserError, match=r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
             read_model(small_model(), tmp_path / "x.bin", SIZE)
 
+    def test_other_values_that_no_shape_shows(self, small_model, tmp_path):
+        content = {"model": small_model().state_dict(), "config": {"num_heads": 4}}
+        save_checkpoint(tmp_path / "x.bin", content)
+        with pytest.raises(UserError, match=r"x.bin: was trained with num_heads: 4 \(config: 2\). Expected the same"):
+            read_model(small_model(), tmp_path / "x.bin", {"num_heads": 2, "crop_input": False})
+        # Written before there was a choice: without.
+        with pytest.raises(UserError, match=r"trained with .*crop_input: False \(config: True\)"):
+            read_model(small_model(), tmp_path / "x.bin", {"crop_input": True})
+
     def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path):
         save_checkpoint(tmp_path / "x.bin", {"model": build_refiner(small_config()).state_dict()})
         with pytest.raises(UserError, match="holds a refiner, expected a regressor. Use train_mesh_refine.py"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib.errors import UserError
+from lib.geometry.crop import crop_to_box
 from lib.model.dstformer import Attention, DSTformer
 
 SIZES = {"dim_feat": 32, "dim_rep": 48, "depth": 2, "num_heads": 4, "mlp_ratio": 2, "maxlen": 27}
@@ -88,6 +89,16 @@ class TestClips:
         ):
             backbone.representation(torch.zeros(1, 28, 17, 3))
 
+    def test_crop_input_reads_the_box_around_each_clips_person(self, backbone):
+        keypoints = torch.rand(2, 6, 17, 3)
+        moved = keypoints.clone()
+        moved[1, ..., :2] = 0.1 * moved[1, ..., :2] - 0.6
+        assert not torch.allclose(backbone(moved)[1], backbone(keypoints)[1], atol=1e-3)
+        cropping = DSTformer(**SIZES, crop_input=True).eval()
+        cropping.load_state_dict(backbone.state_dict())
+        torch.testing.assert_close(cropping(moved), cropping(keypoints), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(cropping(keypoints), backbone(crop_to_box(keypoints)))
+
     def test_pose_head_gets_no_gradient(self, backbone):
         backbone.representation(torch.randn(1, 2, 17, 3)).sum().backward()
         without = {name for name, parameter in backbone.named_parameters() if parameter.grad is None}
@@ -114,7 +125,7 @@ class TestAttention:
         assert (difference[~reached] < 1e-6).all()
 
     @pytest.mark.parametrize("over_time", [False, True])
-    @pytest.mark.parametrize("frames", [1, 5, 70])
+    @pytest.mark.parametrize("frames", [1, 5, 12, 70])  # no mixing, elementwise, matrix products, the fused kernel
     def test_equals_the_textbook(self, over_time, frames):
         torch.manual_seed(0)
         attention = Attention(8, num_heads=2)

@@ -138,6 +138,7 @@ def test_builders_follow_the_config(build_config):
         assert backbone.head.weight.shape == (3, 8)
         assert model.head.fc1.weight.shape == (12, 17 * 8)
         assert model.head.dropout.p == 0.3
+    assert build_refiner(build_config(crop_input=True)).backbone.crop_input
     assert not hasattr(build_refiner(build_config(att_fuse=False)).backbone, "ts_attn")
     assert build_refiner(build_config(refine_rotation="rows")).head.head_pose.weight.any()
 
