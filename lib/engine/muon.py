@@ -14,6 +14,8 @@ from torch.optim.adamw import adamw
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _SMALLEST_NORM = 1e-7
+# AdamW's beside Muon: a short run has no time for averages of a thousand steps.
+_BETAS = (0.9, 0.95)
 
 
 class Muon(torch.optim.Optimizer):
@@ -68,8 +70,8 @@ class Muon(torch.optim.Optimizer):
             [state["step"] for state in states],
             fused=True,
             amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
             lr=group["lr"],
             weight_decay=group["weight_decay"],
             eps=1e-8,

@@ -39,7 +39,7 @@ class TestMuon:
         parameters = [torch.nn.Parameter(torch.ones(3, 4)), torch.nn.Parameter(torch.ones(5))]
         twins = [torch.nn.Parameter(parameter.detach().clone()) for parameter in parameters]
         own = Muon([{"params": parameters, "lr": 0.01}], weight_decay=0.1)
-        adamw = torch.optim.AdamW(twins, lr=0.01, weight_decay=0.1)
+        adamw = torch.optim.AdamW(twins, lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
         for step in range(5):
             gradients_for(parameters, step)
             gradients_for(twins, step)
