@@ -57,7 +57,7 @@ def posed_body(assets) -> PosedBody:
 def demo_folder(tmp_path_factory) -> Path:
     """A data_root with every file, as the program makes it for itself, but small."""
     folder = tmp_path_factory.mktemp("demo")
-    make_demo_data(folder, scale=0.02)
+    make_demo_data(folder, scale=0.015)
     return folder
 
 

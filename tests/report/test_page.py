@@ -109,7 +109,7 @@ def test_holds_the_figures_and_what_they_are_from(page):
 
 def test_pictures_show_a_body_on_a_clear_background(page):
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page[0])
-    assert len(pictures) == 2 * 4  # one video of three clips: its worst, four frames, two sides
+    assert len(pictures) == 2 * 2 * 4  # two videos: the worst clip of each, four frames, two sides
     for picture in pictures:
         image = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))))
         assert image.shape == (300, 220, 4)
