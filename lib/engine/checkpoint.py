@@ -222,15 +222,13 @@ def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str,
     differing = [
         f"{key}: {written[key]} (config: {value})" for key, value in wanted.items() if written.get(key, value) != value
     ]
-    if not problems and not differing:
-        return
-    if not problems:
-        raise UserError(
-            f"{path}: was trained with {', '.join(differing)}. Expected the same: set the config's likewise."
-        )
-    known = f"It was trained with {', '.join(differing)}." if differing else "Use the config that it was trained with."
-    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-    raise UserError(f"{path}: does not fit the model of the config: {problems[0]}{more}. {known}")
+    values = ", ".join(differing)
+    if problems:
+        known = f"It was trained with {values}." if differing else "Use the config that it was trained with."
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise UserError(f"{path}: does not fit the model of the config: {problems[0]}{more}. {known}")
+    if differing:
+        raise UserError(f"{path}: was trained with {values}. Expected the same: set the config's likewise.")
 
 
 def remove_stale_temporaries(folder: Path) -> None:

@@ -45,25 +45,22 @@ class Attention(nn.Module):
         else:
             folded = (clips * frames, joints, self.num_heads, head_dim)
         query, key, value = (F.linear(x, *projection).view(folded) for projection in projections)
-        attend = _attend_elementwise if folded[1] ** 2 * head_dim < _PLAIN_LOOP and x.device.type == "cpu" else _attend
-        return self.proj(attend(query, key, value).reshape(x.shape))
+        return self.proj(_attend(query, key, value).reshape(x.shape))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Scaled dot-product attention of (B, N, G, D) over N."""
+    length, dim = query.shape[1], query.shape[-1]
+    is_on_cpu = query.device.type == "cpu"
+    if is_on_cpu and length**2 * dim < _PLAIN_LOOP:
+        scores = ((query * dim**-0.5).unsqueeze(2) * key.unsqueeze(1)).sum(dim=-1)  # (B, N, N, G)
+        return (scores.softmax(dim=2).unsqueeze(-1) * value.unsqueeze(1)).sum(dim=2)
     query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-    length, dim = query.shape[-2:]
-    if query.device.type != "cpu" or length > _SHORT_ROW:
-        mixed = F.scaled_dot_product_attention(query, key, value)
-    else:
+    if is_on_cpu and length <= _SHORT_ROW:
         mixed = ((query * dim**-0.5) @ key.mT).softmax(dim=-1) @ value
+    else:
+        mixed = F.scaled_dot_product_attention(query, key, value)
     return mixed.transpose(1, 2)
-
-
-def _attend_elementwise(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The same without a matrix product, for a handful of rows."""
-    scores = ((query * query.shape[-1] ** -0.5).unsqueeze(2) * key.unsqueeze(1)).sum(dim=-1)  # (B, N, N, G)
-    return (scores.softmax(dim=2).unsqueeze(-1) * value.unsqueeze(1)).sum(dim=2)
 
 
 class MLP(nn.Module):
