@@ -87,7 +87,7 @@ def to_numbers(
     _check_row_count(path, where, len(array), row_count)
     with np.errstate(over="ignore"):
         values = np.require(array, np.float32, ["C", "W"])
-    if len(values) == 0:
+    if values.size == 0:
         return values
     extreme = max(-values.min(), values.max())  # nan where there is any
     if not np.isfinite(extreme):
