@@ -23,6 +23,8 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, groups: list[dict], *, weight_decay: float, momentum: float = 0.95):
         defaults = {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum, "is_matrix": False}
+        # By this word PyTorch keeps AdamW's step counts where the parameters are when it loads a state.
+        defaults["fused"] = True
         super().__init__(groups, defaults)
 
     @torch.no_grad()
@@ -68,7 +70,7 @@ class Muon(torch.optim.Optimizer):
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
-            fused=True,
+            fused=group["fused"],
             amsgrad=False,
             beta1=_BETAS[0],
             beta2=_BETAS[1],

@@ -82,6 +82,15 @@ class TestMuon:
         for parameter, twin in zip(parameters, others, strict=True):
             assert torch.equal(parameter, twin)
 
+    def test_a_state_from_the_cpu_is_loaded_onto_the_parameters_device(self):
+        (weight, elsewhere), found = (torch.nn.Parameter(torch.ones(5, device=name)) for name in ("cpu", "meta")), []
+        for parameter in (weight, elsewhere):
+            found.append(Muon([{"params": [parameter], "lr": 0.01}], weight_decay=0.1))
+        gradients_for([weight], 0)
+        found[0].step()
+        found[1].load_state_dict(copy.deepcopy(found[0].state_dict()))
+        assert {value.device.type for value in found[1].state[elsewhere].values()} == {"meta"}
+
 
 class TestInARun:
     def test_every_parameter_is_in_one_group_and_matrices_are_those_of_layers(self, small_model, small_config):
