@@ -75,7 +75,7 @@ class Config:
     num_heads: int
     att_fuse: bool = True
     num_joints: int = 17
-    crop_input: bool = False  # the network reads each clip in the box around its person, not in the image
+    crop_input: bool = False  # the network reads each clip in the box around its person, and where that is
     hidden_dim: int
     dropout: float
     refine_rotation: Literal["columns", "rows"] = "columns"

@@ -163,7 +163,8 @@ class MeshPredictor:
                 people = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
-            inputs = network_inputs(segments, image_size, settings.is_pixel)
+            # A model that crops for itself reads the box's place in the picture, too.
+            inputs = network_inputs(segments, image_size, settings.is_pixel or self.config.crop_input)
         with clock("network"):
             estimate = None if predictions is None else _estimates(predictions, list(matched.values()), segments)
             poses, betas = self.predict_arrays(

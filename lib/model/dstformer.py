@@ -11,12 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.errors import UserError
-from lib.geometry.crop import crop_to_box
+from lib.geometry.crop import PLACE_COUNT, crop_with_place
 
 _INIT_STD = 0.02
 _LAYER_NORM_EPS = 1e-6
 # Up to so many keys, three plain operations are faster on a CPU than the fused kernel, which is made for long rows.
 _SHORT_ROW = 64
+# Numbers that a CPU's widest instructions take at once.
+_VECTOR = 16
 # Below so many multiplications a CPU's batched product takes a plain loop, slower than elementwise products and sums.
 _PLAIN_LOOP = 400
 
@@ -57,7 +59,13 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return (scores.softmax(dim=2).unsqueeze(-1) * value.unsqueeze(1)).sum(dim=2)
     query, key, value = (part.transpose(1, 2) for part in (query, key, value))
     if is_on_cpu and length <= _SHORT_ROW:
-        mixed = ((query * dim**-0.5) @ key.mT).softmax(dim=-1) @ value
+        scores = (query * dim**-0.5) @ key.mT
+        if length < _VECTOR:
+            # Keys first: the rest is then one long row, where a softmax along so few numbers goes one by one.
+            weights = scores.transpose(1, 3).contiguous().softmax(dim=1).transpose(1, 3)
+        else:
+            weights = scores.softmax(dim=-1)
+        mixed = weights @ value
     else:
         mixed = F.scaled_dot_product_attention(query, key, value)
     return mixed.transpose(1, 2)
@@ -109,7 +117,7 @@ class DSTformer(nn.Module):
 
     `depth` pairs of blocks read the same features, one space first, one time first; a learned gate for each joint
     and frame mixes the two (`att_fuse`), or their mean is taken. Clips may have any length up to `maxlen`. With
-    `crop_input`, each clip is read in the box around its person, whatever its keypoints were relative to.
+    `crop_input`, each clip is read in the box around its person, and the box's place beside every keypoint.
     """
 
     def __init__(
@@ -133,7 +141,7 @@ class DSTformer(nn.Module):
         self.att_fuse = att_fuse
         self.temp_embed = nn.Parameter(torch.zeros(1, maxlen, 1, dim_feat))
         self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim_feat))
-        self.joints_embed = nn.Linear(dim_in, dim_feat)
+        self.joints_embed = nn.Linear(dim_in + (PLACE_COUNT if crop_input else 0), dim_feat)
         self.blocks_st = nn.ModuleList(Block(dim_feat, num_heads, mlp_ratio, False) for _ in range(depth))
         self.blocks_ts = nn.ModuleList(Block(dim_feat, num_heads, mlp_ratio, True) for _ in range(depth))
         self.norm = nn.LayerNorm(dim_feat, eps=_LAYER_NORM_EPS)
@@ -176,7 +184,7 @@ class DSTformer(nn.Module):
                 f"Set clip_len to {maxlen} or less, or raise maxlen (a pretrained backbone fixes it)."
             )
         if self.crop_input:
-            keypoints = crop_to_box(keypoints)
+            keypoints = crop_with_place(keypoints)
         x = self.joints_embed(keypoints) + (self.pos_embed + self.temp_embed[0, :frames])
         for layer, (block_st, block_ts) in enumerate(zip(self.blocks_st, self.blocks_ts, strict=True)):
             x = self._fuse(layer, block_st(x), block_ts(x))

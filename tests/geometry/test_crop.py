@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.geometry.crop import crop_to_box
+from lib.geometry.crop import crop_to_box, crop_with_place
 
 
 @pytest.fixture
@@ -44,6 +44,14 @@ def test_a_keypoint_not_seen_leaves_the_box_alone_and_is_clipped_to_it(clips):
     assert boxed[1, 2, 3].tolist() == [1, -1, 0]
 
 
+def test_the_box_and_its_place_give_the_keypoints_back(clips):
+    cropped, middle, side = crop_with_place(clips).split([3, 2, 1], dim=-1)
+    torch.testing.assert_close(cropped, crop_to_box(clips))
+    seen = clips[..., 2] > 0
+    torch.testing.assert_close((middle + cropped[..., :2] * side / 2)[seen], clips[..., :2][seen])
+    assert (middle == middle[:, :1, :1]).all() and (side == side[:, :1, :1]).all()
+
+
 @pytest.mark.parametrize("change", ["nothing seen", "three seen", "one place"])
 def test_what_has_no_box_is_zero_and_leaves_the_other_clips_alone(clips, change):
     changed = clips.clone()
@@ -51,6 +59,6 @@ def test_what_has_no_box_is_zero_and_leaves_the_other_clips_alone(clips, change)
         changed[0, ..., :2] = 7
     else:
         changed[0].flatten(0, 1)[3 if change == "three seen" else 0 :, 2] = 0
-    boxed = crop_to_box(changed)
+    boxed = crop_with_place(changed)
     assert not boxed[0].any()
-    torch.testing.assert_close(boxed[1:], crop_to_box(clips)[1:])
+    torch.testing.assert_close(boxed[1:], crop_with_place(clips)[1:])
