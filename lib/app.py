@@ -29,7 +29,7 @@ from lib.engine.checkpoint import (
     require_same_selection,
     selected_on_of,
 )
-from lib.engine.device import choose_device, make_deterministic
+from lib.engine.device import choose_device, keep_freed_memory, make_deterministic
 from lib.engine.evaluate import BODIES, ERRORS, clip_rule, evaluate_protocols
 from lib.engine.log import add_log_file, drop_metrics_from
 from lib.engine.processes import Processes, join_model, joined
@@ -78,6 +78,8 @@ def run(task: Task, arguments: argparse.Namespace, config: Config) -> None:
         return
     device = choose_device(arguments.device)
     require_all(quick_findings(arguments, config, device))
+    if device.type == "cpu":
+        keep_freed_memory()
     with joined(device) as processes:
         if arguments.evaluate:
             job, content = _prepare(task, arguments, config, protocols, device, processes)

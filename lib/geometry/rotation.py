@@ -58,9 +58,10 @@ def rotation_6d_to_matrix(rotation_6d: Tensor) -> Tensor:
     Each vector is divided by max(norm, 1e-6), so that degenerate input gives finite output (behaviour contract,
     section 3).
     """
-    pair = rotation_6d.unflatten(-1, (3, 2))
-    first = torch.nn.functional.normalize(pair[..., 0], dim=-1, eps=_MIN_NORM)
-    second = pair[..., 1] - (first * pair[..., 1]).sum(-1, keepdim=True) * first
+    # Contiguous, since a CPU is slow at norms of numbers that lie apart.
+    first, second = (column.contiguous() for column in rotation_6d.unflatten(-1, (3, 2)).unbind(-1))
+    first = torch.nn.functional.normalize(first, dim=-1, eps=_MIN_NORM)
+    second = second - (first * second).sum(-1, keepdim=True) * first
     second = torch.nn.functional.normalize(second, dim=-1, eps=_MIN_NORM)
     return torch.stack((first, second, torch.linalg.cross(first, second, dim=-1)), dim=-1)
 
