@@ -1,0 +1,151 @@
+"""The scripts on a GPU: the CPU's numbers, and the same run again bit for bit. Skipped where there is none."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib.arguments import main
+from lib.demo.video import CAMERA, FPS, make_video
+from lib.geometry.rotation import axis_angle_to_matrix
+from lib.infer import MeshPredictor
+from lib.infer_app import DEMO_CHECKPOINT
+from train_mesh import REGRESSOR
+from train_mesh_refine import REFINER
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+ROOT = Path(__file__).parent.parent
+# Flips and dropout are drawn on the device, so only without them do CPU and GPU see the same steps.
+UNDRAWN = {"flip": False, "dropout": 0.0, "limit_clips": 48, "mean_pose_baseline": False}
+MILLIMETRES = ("mpjpe", "pa_mpjpe", "mpve", "pa_mpve")
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a script on a device; asserts that it ends well."""
+
+    def _run(device: str, *arguments, script=REGRESSOR) -> str:
+        status = main(script, [*map(str, arguments), "--device", device])
+        captured = capsys.readouterr()
+        assert status == 0, captured.err
+        return captured.out
+
+    return _run
+
+
+@pytest.fixture
+def refiner_file(write_config):
+    own = {"epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size_img": 64, "ema": 0} | UNDRAWN
+    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", own | changes)
+
+
+def tensors_of(folder) -> dict:
+    return torch.load(folder / "latest_epoch.bin", weights_only=True, map_location="cpu")["model"]
+
+
+def assert_equal_runs(ours, theirs) -> None:
+    ours, theirs = tensors_of(ours), tensors_of(theirs)
+    different = [name for name, value in theirs.items() if not torch.equal(ours[name], value)]
+    assert not different
+
+
+def last_record(folder) -> dict:
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+@pytest.mark.parametrize("opt", ["adamw", "muon"])
+def test_training_goes_the_way_it_goes_on_the_cpu(run, config_file, tmp_path, opt):
+    config = config_file(opt=opt, epochs=1, **UNDRAWN)
+    for device in ("cpu", "cuda"):
+        run(device, "--config", config, "-c", tmp_path / device)
+    cpu, cuda = last_record(tmp_path / "cpu"), last_record(tmp_path / "cuda")
+    for name in cpu.keys() - {"seconds"}:
+        # Muon's iteration turns rounding of small singular values into other directions.
+        assert cuda[name] == pytest.approx(cpu[name], rel=2e-2 if opt == "muon" else 1e-2, abs=1e-6), name
+
+
+def test_the_refiner_trains_the_same_way(run, refiner_file, tmp_path):
+    config = refiner_file(epochs=1)
+    for device in ("cpu", "cuda"):
+        run(device, "--config", config, "-c", tmp_path / device, script=REFINER)
+    cpu, cuda = last_record(tmp_path / "cpu"), last_record(tmp_path / "cuda")
+    names = [name for name, value in cpu.items() if isinstance(value, float) and name != "seconds"]
+    assert names
+    for name in names:
+        assert cuda[name] == pytest.approx(cpu[name], rel=2e-3), name
+
+
+def test_evaluation_gives_the_numbers_of_the_cpu(run, trained, tmp_path):
+    config, folder = trained
+    for device in ("cpu", "cuda"):
+        options = ("--metrics_out", tmp_path / f"{device}.json", "--predictions_out", tmp_path / f"{device}.npz")
+        run(device, "--config", config, "-e", folder / "best_epoch.bin", *options)
+    cpu, cuda = (json.loads((tmp_path / f"{device}.json").read_text()) for device in ("cpu", "cuda"))
+    for dataset in ("h36m", "pw3d"):
+        for metric in MILLIMETRES:
+            assert cuda[dataset][metric] == pytest.approx(cpu[dataset][metric], abs=2e-3), (dataset, metric)
+    with np.load(tmp_path / "cpu.npz") as cpu, np.load(tmp_path / "cuda.npz") as cuda:
+        assert sorted(cpu) == sorted(cuda)
+        for name in cpu:
+            assert cpu[name].shape == cuda[name].shape, name
+
+
+@pytest.mark.parametrize("opt", ["adamw", "muon"])
+def test_a_deterministic_run_repeats_and_resumes_bit_for_bit(config_file, tmp_path, opt):
+    config = config_file(
+        opt=opt, deterministic=True, ema=0.9, limit_clips=48, mean_pose_baseline=False, checkpoint_frequency=1
+    )
+    # In processes of their own: cuBLAS must be told before it starts.
+    command = [sys.executable, str(ROOT / "train_mesh.py"), "--config", config, "--device", "cuda"]
+    for name in ("once", "again"):
+        subprocess.run([*command, "-c", str(tmp_path / name)], cwd=ROOT, check=True)
+    assert_equal_runs(tmp_path / "again", tmp_path / "once")
+    resumed = [*command, "-c", str(tmp_path / "resumed"), "-r", str(tmp_path / "once" / "epoch_0.bin")]
+    subprocess.run(resumed, cwd=ROOT, check=True)
+    assert_equal_runs(tmp_path / "resumed", tmp_path / "once")
+
+
+@pytest.mark.parametrize("data_device", ["cpu", "cuda"])
+def test_where_the_data_lie_changes_nothing(run, config_file, tmp_path, data_device):
+    config = config_file(epochs=1, **UNDRAWN)
+    run("cuda", "--config", config, "-c", tmp_path / "run", "--set", f"data_device={data_device}")
+    run("cuda", "--config", config, "-c", tmp_path / "auto")
+    assert last_record(tmp_path / "run")["test_mpjpe"] == pytest.approx(
+        last_record(tmp_path / "auto")["test_mpjpe"], rel=2e-3
+    )
+
+
+def test_half_precision_and_compiling(run, config_file, tmp_path):
+    config = config_file(epochs=1, **UNDRAWN)
+    run("cuda", "--config", config, "-c", tmp_path / "plain")
+    run("cuda", "--config", config, "-c", tmp_path / "fast", "--set", "precision=bf16", "--set", "compile=True")
+    plain, fast = last_record(tmp_path / "plain"), last_record(tmp_path / "fast")
+    assert fast["train_loss"] == pytest.approx(plain["train_loss"], rel=5e-2)
+
+
+def test_a_step_that_is_not_finite_is_found(capsys, config_file, tmp_path):
+    rates = dict.fromkeys(("lr_backbone", "lr_head", "lr_matrix"), 1e15)
+    config = config_file(**rates, lr_schedule="exponential", warmup_steps=0, **UNDRAWN)
+    status = main(REGRESSOR, ["--config", config, "-c", str(tmp_path / "run"), "--device", "cuda"])
+    error = capsys.readouterr().err
+    assert status == 2
+    assert "is not finite at step" in error
+
+
+def test_inference_gives_the_bodies_of_the_cpu(assets):
+    found = {}
+    for device in ("cpu", "cuda"):
+        predictor = MeshPredictor.load(DEMO_CHECKPOINT, device=device, assets=assets)
+        found[device] = predictor.predict(make_video().keypoints_px[..., :3], image_size=CAMERA.image_size, fps=FPS)
+    for cpu, cuda in zip(found["cpu"], found["cuda"], strict=True):
+        np.testing.assert_array_equal(cuda.frame_ids, cpu.frame_ids)
+        matrices = [
+            axis_angle_to_matrix(torch.from_numpy(each.poses).double().unflatten(-1, (-1, 3))) for each in (cpu, cuda)
+        ]
+        torch.testing.assert_close(matrices[1], matrices[0], atol=2e-3, rtol=0)
+        np.testing.assert_allclose(cuda.betas, cpu.betas, atol=2e-3)
