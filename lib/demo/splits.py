@@ -32,6 +32,7 @@ class Split(NamedTuple):
     frame_count: int  # of each video
     weights: dict[str, float]  # how often a kind of motion comes; 1 for a kind not named
     held_out_count: int = 0  # videos, of the above, of kinds that no train split holds
+    estimated_share: float = 1.0  # part of the videos, from the first on, that the simulated estimator sees
 
 
 class Dataset(NamedTuple):
@@ -87,21 +88,18 @@ def choose_kinds(rng: np.random.Generator, plan: Split) -> list[str]:
     return [kinds[i] for i in rng.permutation(len(kinds))]
 
 
-def make_split(
-    seed: list[int], dataset: Dataset, split: str, body: StandIn, estimated_share: float
-) -> tuple[dict, dict[str, np.ndarray]]:
-    """A split in the released layout, arrays float32, and `pred_smpl_pose`, `pred_smpl_shape` of its first videos.
+def make_split(seed: list[int], dataset: Dataset, split: str, body: StandIn) -> tuple[dict, dict[str, np.ndarray]]:
+    """A split in the released layout, arrays float32, and `pred_smpl_pose`, `pred_smpl_shape` of what is estimated.
 
     Videos, bodies and cameras are drawn afresh for each seed, so no two splits share any.
 
     Args:
         seed: what names this split; the same seed makes the same split, whatever the number of processors.
         split: "train" or "test".
-        estimated_share: part of the videos, from the first on, that the simulated estimator sees.
     """
     plan: Split = getattr(dataset, split)
     kinds = choose_kinds(np.random.default_rng([*seed, 0]), plan)
-    estimated_count = round(estimated_share * len(kinds))
+    estimated_count = round(plan.estimated_share * len(kinds))
     at_once = max(1, _FRAMES_AT_ONCE // plan.frame_count)
 
     def make(first: int) -> dict[str, np.ndarray]:

@@ -51,7 +51,7 @@ def test_a_run_that_would_start(check, config_file, tmp_path):
         "ok pw3d train keypoints", "ok disk space", "ok checkpoint folder", "note epochs", "parameters",
     ):  # fmt: skip
         assert part in output, part
-    assert re.search(r"note pw3d train .* 120 videos, 3,840 frames, 240 clips in 30 batches: 30 steps an epoch", output)
+    assert re.search(r"note pw3d train .* 300 videos, 4,800 frames, 300 clips in 38 batches: 38 steps an epoch", output)
     assert sorted(os.listdir(tmp_path)) == before
 
 
