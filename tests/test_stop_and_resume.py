@@ -14,11 +14,13 @@ from lib.app import say_what_changed
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+# Bit for bit the same is promised on a CPU.
+OPTIONS = ("--device", "cpu", "-freq", "1")
 
 
 def start_and_wait_for(line: str, config: str, folder: Path) -> subprocess.Popen:
     """A training run in a process of its own, once it has printed a line that starts so."""
-    command = [sys.executable, str(ROOT / "train_mesh.py"), "--config", config, "-c", str(folder), "-freq", "1"]
+    command = [sys.executable, str(ROOT / "train_mesh.py"), *OPTIONS, "--config", config, "-c", str(folder)]
     process = subprocess.Popen(
         command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -31,11 +33,11 @@ def start_and_wait_for(line: str, config: str, folder: Path) -> subprocess.Popen
 def test_a_run_that_a_cluster_stops_ends_as_one_in_another_process(config_file, call, tmp_path):
     config = config_file(deterministic=True, ema=0.9, limit_clips=32, batch_size_img=8, mean_pose_baseline=False)
     try:
-        status, _, error = call("--config", config, "-c", str(tmp_path / "unbroken"), "-freq", "1")
+        status, _, error = call("--config", config, "-c", str(tmp_path / "unbroken"), *OPTIONS)
         assert status == 0, error
         folder = tmp_path / "stopped"
         process = start_and_wait_for("epoch 1 h36m: 1 of", config, folder)
-        status, _, refused = call("--config", config, "-c", str(folder))
+        status, _, refused = call("--config", config, "-c", str(folder), *OPTIONS)
         assert status == 2
         assert f"another run writes here (process {process.pid} on " in refused
         process.send_signal(signal.SIGTERM)
@@ -46,7 +48,7 @@ def test_a_run_that_a_cluster_stops_ends_as_one_in_another_process(config_file, 
             f"{folder}/latest_epoch.bin holds the place; the same command goes on from there: python train_mesh"
             in error
         )
-        status, output, error = call("--config", config, "-c", str(folder), "-freq", "1")
+        status, output, error = call("--config", config, "-c", str(folder), *OPTIONS)
         assert status == 0, error
         assert "going on after epoch" in output
         assert "written with" not in output  # same code, same data

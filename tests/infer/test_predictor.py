@@ -41,6 +41,18 @@ def test_together_is_as_one_by_one(tiny_predictor, demo_video):
         np.testing.assert_array_equal(track.frame_ids, alone.frame_ids)
 
 
+def test_a_model_that_crops_for_itself_is_told_where_in_the_picture_people_are(tiny_predictor, demo_video):
+    predictor, keypoints = tiny_predictor(), demo_video.keypoints_px[:1].copy()
+    assert predictor.config.crop_input
+    by_width, by_box = (
+        predictor.predict(keypoints, image_size=SIZE, fps=30, is_pixel=is_pixel)[0] for is_pixel in (True, False)
+    )
+    np.testing.assert_array_equal(by_width.poses, by_box.poses)
+    keypoints[..., 0] += 200
+    (moved,) = predictor.predict(keypoints, image_size=SIZE, fps=30)
+    assert angles_between(moved.poses, by_width.poses) > 1e-3
+
+
 def test_batches_of_windows_change_nothing(tiny_predictor, long_keypoints, monkeypatch):
     predictor = tiny_predictor()
     whole = predictor.predict_arrays(long_keypoints, [300, 60], [0, 1], clip_len=16)
