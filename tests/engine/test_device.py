@@ -1,4 +1,8 @@
 import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,6 +48,30 @@ def test_step_seed_depends_on_seed_and_place():
 def test_mixed_seeds_do_not_collide():
     assert len({mix_seed(a, b, c) for a in range(10) for b in range(20) for c in range(50)}) == 10_000
     assert all(0 <= mix_seed(a) < 2**63 for a in range(100))
+
+
+MAPPED_BLOCKS = """
+import ctypes
+from lib.engine.device import keep_freed_memory
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in "abcdefghij"]
+libc = ctypes.CDLL(None)
+libc.mallinfo.restype, libc.malloc.restype = Mallinfo, ctypes.c_void_p
+{call}
+before = libc.mallinfo().d
+libc.malloc(ctypes.c_size_t(20 << 20))
+print(libc.mallinfo().d - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_a_tensors_block_is_no_mapping_of_its_own_once_memory_is_kept():
+    """A mapping goes back to the system when it is freed; mallinfo(3) counts them."""
+    root, found = Path(__file__).parent.parent.parent, []
+    for call in ("", "keep_freed_memory()"):
+        command = [sys.executable, "-c", MAPPED_BLOCKS.format(call=call)]
+        found.append(int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout))
+    assert found == [1, 0]
 
 
 def test_deterministic(monkeypatch):
