@@ -17,6 +17,7 @@ from lib.assembly import build_model
 from lib.config import load_config
 from lib.demo.splits import StandIn
 from lib.demo.video import CAMERA, FPS, make_video
+from lib.engine.device import keep_freed_memory
 from lib.export.write import write_outputs
 from lib.infer import MeshPredictor, Settings
 from lib.infer.keypoint_files import read_keypoints
@@ -36,6 +37,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     predictor = _predictor(arguments.released_size, device)
+    if device.type == "cpu":
+        keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "alphapose-results.json"
         path.write_text(json.dumps(_alphapose(arguments.frames, arguments.people)))

@@ -16,6 +16,7 @@ from lib.config import load_config
 from lib.data.predictions import load_predictions
 from lib.demo.splits import StandIn
 from lib.demo.video import CAMERA, FPS, make_video
+from lib.engine.device import keep_freed_memory
 from lib.engine.log import set_up_console
 from lib.errors import UserError
 from lib.export.write import write_outputs
@@ -66,6 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
         config = load_config(arguments.config, arguments.overrides)
         predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
         _log_choices(predictor, settings)
+    if predictor.device.type == "cpu":
+        keep_freed_memory()
     _check_frames(detections, video)
     predictions = load_predictions(arguments.predictions) if arguments.predictions else None
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
