@@ -37,8 +37,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     predictor = _predictor(arguments.released_size, device)
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "alphapose-results.json"
         path.write_text(json.dumps(_alphapose(arguments.frames, arguments.people)))

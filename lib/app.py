@@ -78,8 +78,7 @@ def run(task: Task, arguments: argparse.Namespace, config: Config) -> None:
         return
     device = choose_device(arguments.device)
     require_all(quick_findings(arguments, config, device))
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(device)
     with joined(device) as processes:
         if arguments.evaluate:
             job, content = _prepare(task, arguments, config, protocols, device, processes)

@@ -67,8 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         config = load_config(arguments.config, arguments.overrides)
         predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
         _log_choices(predictor, settings)
-    if predictor.device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory(predictor.device)
     _check_frames(detections, video)
     predictions = load_predictions(arguments.predictions) if arguments.predictions else None
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None

@@ -121,6 +121,13 @@ def config_file(write_config):
 
 
 @pytest.fixture
+def refiner_config_file(write_config):
+    """Writes a config of a tiny refiner; keyword arguments change keys."""
+    own = {"epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size_img": 64, "ema": 0}
+    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", own | changes)
+
+
+@pytest.fixture
 def call(capsys):
     """Runs the script's main in this process: (status, standard output, standard error)."""
 

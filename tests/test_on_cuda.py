@@ -29,19 +29,23 @@ MILLIMETRES = ("mpjpe", "pa_mpjpe", "mpve", "pa_mpve")
 def run(capsys):
     """Runs a script on a device; asserts that it ends well."""
 
-    def _run(device: str, *arguments, script=REGRESSOR) -> str:
+    def _run(device: str, *arguments, script=REGRESSOR) -> None:
         status = main(script, [*map(str, arguments), "--device", device])
-        captured = capsys.readouterr()
-        assert status == 0, captured.err
-        return captured.out
+        assert status == 0, capsys.readouterr().err
 
     return _run
 
 
 @pytest.fixture
-def refiner_file(write_config):
-    own = {"epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size_img": 64, "ema": 0} | UNDRAWN
-    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", own | changes)
+def train_on_both(run, tmp_path):
+    """Trains by a config on the CPU and on the GPU; the last records of both."""
+
+    def _train(config: str, script=REGRESSOR) -> tuple[dict, dict]:
+        for device in ("cpu", "cuda"):
+            run(device, "--config", config, "-c", tmp_path / device, script=script)
+        return last_record(tmp_path / "cpu"), last_record(tmp_path / "cuda")
+
+    return _train
 
 
 def tensors_of(folder) -> dict:
@@ -59,21 +63,15 @@ def last_record(folder) -> dict:
 
 
 @pytest.mark.parametrize("opt", ["adamw", "muon"])
-def test_training_goes_the_way_it_goes_on_the_cpu(run, config_file, tmp_path, opt):
-    config = config_file(opt=opt, epochs=1, **UNDRAWN)
-    for device in ("cpu", "cuda"):
-        run(device, "--config", config, "-c", tmp_path / device)
-    cpu, cuda = last_record(tmp_path / "cpu"), last_record(tmp_path / "cuda")
+def test_training_goes_the_way_it_goes_on_the_cpu(train_on_both, config_file, opt):
+    cpu, cuda = train_on_both(config_file(opt=opt, epochs=1, **UNDRAWN))
     for name in cpu.keys() - {"seconds"}:
         # Muon's iteration turns rounding of small singular values into other directions.
         assert cuda[name] == pytest.approx(cpu[name], rel=2e-2 if opt == "muon" else 1e-2, abs=1e-6), name
 
 
-def test_the_refiner_trains_the_same_way(run, refiner_file, tmp_path):
-    config = refiner_file(epochs=1)
-    for device in ("cpu", "cuda"):
-        run(device, "--config", config, "-c", tmp_path / device, script=REFINER)
-    cpu, cuda = last_record(tmp_path / "cpu"), last_record(tmp_path / "cuda")
+def test_the_refiner_trains_the_same_way(train_on_both, refiner_config_file):
+    cpu, cuda = train_on_both(refiner_config_file(**UNDRAWN), REFINER)
     names = [name for name, value in cpu.items() if isinstance(value, float) and name != "seconds"]
     assert names
     for name in names:
@@ -110,14 +108,13 @@ def test_a_deterministic_run_repeats_and_resumes_bit_for_bit(config_file, tmp_pa
     assert_equal_runs(tmp_path / "resumed", tmp_path / "once")
 
 
-@pytest.mark.parametrize("data_device", ["cpu", "cuda"])
-def test_where_the_data_lie_changes_nothing(run, config_file, tmp_path, data_device):
-    config = config_file(epochs=1, **UNDRAWN)
-    run("cuda", "--config", config, "-c", tmp_path / "run", "--set", f"data_device={data_device}")
-    run("cuda", "--config", config, "-c", tmp_path / "auto")
-    assert last_record(tmp_path / "run")["test_mpjpe"] == pytest.approx(
-        last_record(tmp_path / "auto")["test_mpjpe"], rel=2e-3
-    )
+def test_where_the_data_lie_changes_nothing(run, config_file, tmp_path):
+    config, found = config_file(epochs=1, **UNDRAWN), {}
+    for home in ("auto", "cpu", "cuda"):
+        run("cuda", "--config", config, "-c", tmp_path / home, "--set", f"data_device={home}")
+        found[home] = last_record(tmp_path / home)["test_mpjpe"]
+    for home in ("cpu", "cuda"):
+        assert found[home] == pytest.approx(found["auto"], rel=2e-3), home
 
 
 def test_half_precision_and_compiling(run, config_file, tmp_path):
@@ -141,7 +138,7 @@ def test_inference_gives_the_bodies_of_the_cpu(assets):
     found = {}
     for device in ("cpu", "cuda"):
         predictor = MeshPredictor.load(DEMO_CHECKPOINT, device=device, assets=assets)
-        found[device] = predictor.predict(make_video().keypoints_px[..., :3], image_size=CAMERA.image_size, fps=FPS)
+        found[device] = predictor.predict(make_video().keypoints_px, image_size=CAMERA.image_size, fps=FPS)
     for cpu, cuda in zip(found["cpu"], found["cuda"], strict=True):
         np.testing.assert_array_equal(cuda.frame_ids, cpu.frame_ids)
         matrices = [

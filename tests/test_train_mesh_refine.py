@@ -16,10 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def config_file(write_config):
-    """Writes a config of a tiny refiner; keyword arguments change keys."""
-    own = {"epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size_img": 64, "ema": 0}
-    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", own | changes)
+def config_file(refiner_config_file):
+    return refiner_config_file
 
 
 @pytest.fixture

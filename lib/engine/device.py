@@ -39,13 +39,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def keep_freed_memory() -> None:
-    """Let the process keep the memory that tensors on the CPU free, up to 1 GiB, for the tensors that come next.
+def keep_freed_memory(device: torch.device) -> None:
+    """Let a process that works on the CPU keep the memory that tensors free, up to 1 GiB, for those that come next.
 
     A step frees and asks for the same few megabytes hundreds of times; handed back in between, each of their pages
-    has to be cleared anew. Without effect where the C library is not glibc.
+    has to be cleared anew. Without effect on a GPU, and where the C library is not glibc.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    is_meant = device.type == "cpu" and sys.platform == "linux"
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if is_meant else None
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
         mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)

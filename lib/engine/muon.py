@@ -22,9 +22,10 @@ class Muon(torch.optim.Optimizer):
     """Groups with `is_matrix: True` hold 2D parameters and take Muon's step, the others AdamW's."""
 
     def __init__(self, groups: list[dict], *, weight_decay: float, momentum: float = 0.95):
-        defaults = {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum, "is_matrix": False}
-        # By this word PyTorch keeps AdamW's step counts where the parameters are when it loads a state.
-        defaults["fused"] = True
+        # By "fused" PyTorch keeps AdamW's step counts where the parameters are when it loads a state.
+        defaults = {
+            "lr": 0.0, "weight_decay": weight_decay, "momentum": momentum, "is_matrix": False, "fused": True
+        }  # fmt: skip
         super().__init__(groups, defaults)
 
     @torch.no_grad()

@@ -25,7 +25,7 @@ def crop_with_place(keypoints: Tensor) -> Tensor:
     """
     cropped, middle, side = _crop(keypoints)
     place = torch.cat((middle, side), dim=-1)
-    return torch.cat((cropped, place.expand_as(cropped)), dim=-1)
+    return torch.cat((cropped, place.expand(*cropped.shape[:-1], PLACE_COUNT)), dim=-1)
 
 
 def _crop(keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:

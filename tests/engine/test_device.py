@@ -51,7 +51,7 @@ def test_mixed_seeds_do_not_collide():
 
 
 MAPPED_BLOCKS = """
-import ctypes
+import ctypes, torch
 from lib.engine.device import keep_freed_memory
 class Mallinfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in "abcdefghij"]
@@ -68,7 +68,7 @@ print(libc.mallinfo().d - before)
 def test_a_tensors_block_is_no_mapping_of_its_own_once_memory_is_kept():
     """A mapping goes back to the system when it is freed; mallinfo(3) counts them."""
     root, found = Path(__file__).parent.parent.parent, []
-    for call in ("", "keep_freed_memory()"):
+    for call in ("", "keep_freed_memory(torch.device('cpu'))"):
         command = [sys.executable, "-c", MAPPED_BLOCKS.format(call=call)]
         found.append(int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout))
     assert found == [1, 0]
