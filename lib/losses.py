@@ -1,11 +1,11 @@
 """Training losses: one function a term, and their weighted sum.
 
-Joints are millimetres, (B, T, K, 3), and relative to joint 0 in every term that compares positions; `compute_losses`
+Joints are millimetres, (B, T, K, 3), and relative to joint 0 in every term that compares positions; `Compared`
 sees to that. Source: behaviour contract section 4; the 3D terms are those of Zhu et al., MotionBERT, ICCV 2023.
 """
 
-import functools
-from collections.abc import Container
+from collections.abc import Callable, Container
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -29,6 +29,54 @@ _MIN_SQUARED_SIZE = 1e-8
 _MIN_LIMB_MM = 1e-3
 
 
+class Compared:
+    """Predicted and target bodies as the terms see them; what several terms share is made once, if at all.
+
+    `pred` and `target` hold rotations (B, T, J, 3, 3) and betas (B, T, 10), joints are (B, T, K, 3).
+    """
+
+    def __init__(
+        self,
+        pred: BodyParams,
+        pred_joints_mm: Tensor,
+        target: BodyParams,
+        target_joints_mm: Tensor,
+        loss_type: LossType,
+    ):
+        self.pred, self.target, self.loss_type = pred, target, loss_type
+        self.pred_mm = relative_to_root(pred_joints_mm, pred_joints_mm)
+        self.target_mm = relative_to_root(target_joints_mm, target_joints_mm)
+
+    @cached_property
+    def limbs_mm(self) -> tuple[Tensor, Tensor]:
+        return limb_vectors(self.pred_mm), limb_vectors(self.target_mm)
+
+    @cached_property
+    def lengths_mm(self) -> tuple[Tensor, Tensor]:
+        pred, target = self.limbs_mm
+        return pred.norm(dim=-1), target.norm(dim=-1)
+
+    @cached_property
+    def angles(self) -> tuple[Tensor, Tensor]:
+        pred, target = self.limbs_mm
+        return limb_angles(pred), limb_angles(target)
+
+
+# Every term, a scalar; its weight is the config key that LAMBDA_OF_TERM names.
+LOSSES: dict[str, Callable[[Compared], Tensor]] = {
+    "loss_3d_pos": lambda bodies: position_loss(bodies.pred_mm, bodies.target_mm),
+    "loss_3d_scale": lambda bodies: scaled_position_loss(bodies.pred_mm, bodies.target_mm),
+    "loss_3d_velocity": lambda bodies: velocity_loss(bodies.pred_mm, bodies.target_mm),
+    "loss_lv": lambda bodies: limb_length_variance(bodies.lengths_mm[0]),
+    "loss_lg": lambda bodies: limb_length_loss(*bodies.lengths_mm),
+    "loss_a": lambda bodies: limb_angle_loss(*bodies.angles),
+    "loss_av": lambda bodies: limb_angle_velocity_loss(*bodies.angles),
+    "loss_pose": lambda bodies: parameter_loss(bodies.pred.rotations, bodies.target.rotations, bodies.loss_type),
+    "loss_shape": lambda bodies: parameter_loss(bodies.pred.betas, bodies.target.betas, bodies.loss_type),
+    "loss_norm": lambda bodies: parameter_norm(bodies.pred),
+}
+
+
 def compute_losses(
     pred: BodyParams,
     pred_joints_mm: Tensor,
@@ -37,30 +85,12 @@ def compute_losses(
     loss_type: LossType,
     needed: Container[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Every term that `needed` holds (all by default), unweighted, as scalars on the device.
+    """Every term of LOSSES that `needed` holds (all by default), unweighted, as scalars on the device.
 
-    `pred` and `target` hold rotations (B, T, J, 3, 3) and betas (B, T, 10), joints are (B, T, K, 3). Nothing waits for
-    the device.
+    The bodies are those of `Compared`. Nothing waits for the device.
     """
-    pred_mm = relative_to_root(pred_joints_mm, pred_joints_mm)
-    target_mm = relative_to_root(target_joints_mm, target_joints_mm)
-    # Four terms share what follows; it is made at most once, and only if one of them is asked for.
-    limbs_mm = functools.cache(lambda: (limb_vectors(pred_mm), limb_vectors(target_mm)))
-    lengths_mm = functools.cache(lambda: [vectors.norm(dim=-1) for vectors in limbs_mm()])
-    angles = functools.cache(lambda: [limb_angles(vectors) for vectors in limbs_mm()])
-    terms = {
-        "loss_3d_pos": lambda: position_loss(pred_mm, target_mm),
-        "loss_3d_scale": lambda: scaled_position_loss(pred_mm, target_mm),
-        "loss_3d_velocity": lambda: velocity_loss(pred_mm, target_mm),
-        "loss_lv": lambda: limb_length_variance(lengths_mm()[0]),
-        "loss_lg": lambda: limb_length_loss(*lengths_mm()),
-        "loss_a": lambda: limb_angle_loss(*angles()),
-        "loss_av": lambda: limb_angle_velocity_loss(*angles()),
-        "loss_pose": lambda: parameter_loss(pred.rotations, target.rotations, loss_type),
-        "loss_shape": lambda: parameter_loss(pred.betas, target.betas, loss_type),
-        "loss_norm": lambda: parameter_norm(pred),
-    }
-    return {name: term() for name, term in terms.items() if needed is None or name in needed}
+    bodies = Compared(pred, pred_joints_mm, target, target_joints_mm, loss_type)
+    return {name: term(bodies) for name, term in LOSSES.items() if needed is None or name in needed}
 
 
 def weighted_total(terms: dict[str, Tensor], config: Config) -> Tensor:

@@ -6,6 +6,9 @@ released one (behaviour contract, section 4).
 """
 
 import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -112,51 +115,101 @@ def jitter_mm(joints_mm: Tensor, evaluated: tuple[int, ...]) -> Tensor:
     return mean_of(joints_mm.diff(n=3, dim=-3).norm(dim=-1), evaluated)
 
 
+class Posed:
+    """Predicted and true bodies of frames (...), as a protocol sees them; what several metrics share is made once."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        pred: BodyMesh,
+        target: BodyMesh,
+        pred_rotations: Tensor | None = None,
+        target_rotations: Tensor | None = None,
+    ):
+        self.protocol, self.pred, self.target = protocol, pred, target
+        self.pred_rotations, self.target_rotations = pred_rotations, target_rotations  # (..., J, 3, 3)
+
+    @cached_property
+    def joints_mm(self) -> tuple[Tensor, Tensor]:
+        """Predicted and true joints (..., joints, 3) of the protocol's kind, relative to its root."""
+        return self.protocol.joints_mm(self.pred), self.protocol.joints_mm(self.target)
+
+    @cached_property
+    def joint_errors(self) -> Tensor:
+        return joint_errors_mm(*self.joints_mm)
+
+    @cached_property
+    def angle_errors(self) -> Tensor:
+        return joint_angle_errors_deg(self.pred_rotations, self.target_rotations)
+
+
+class Metric(NamedTuple):
+    """One figure of a frame, or with `joint_names` one a joint, which tables then show as `name/joint`."""
+
+    compute: Callable[[Posed], Tensor]  # (...), or (..., joints)
+    when: Literal["always", "17 joints", "detailed"] = "always"  # "17 joints": where the protocol asks for them
+    joint_names: Callable[[Protocol], tuple[str, ...]] | None = None
+    is_posture: bool = False  # no choice of root and joints changes it, so it is computed once for all protocols
+
+
+METRICS = {
+    "mpjpe": Metric(lambda posed: mean_of(posed.joint_errors, posed.protocol.evaluated)),
+    "pa_mpjpe": Metric(lambda posed: pa_mpjpe_mm(*posed.joints_mm, posed.protocol.evaluated)),
+    "mpve": Metric(lambda posed: vertex_error_mm(
+        posed.pred.vertices_mm, posed.target.vertices_mm, posed.protocol.vertex_shift_mm(posed.pred, posed.target)
+    )),
+    "mpjpe_17j": Metric(lambda posed: posed.joint_errors.mean(dim=-1), "17 joints"),
+    "pa_mpjpe_17j": Metric(lambda posed: pa_mpjpe_mm(*posed.joints_mm, ALL_JOINTS), "17 joints"),
+    "pa_mpve": Metric(
+        lambda posed: pa_mpve_mm(posed.pred.vertices_mm, posed.target.vertices_mm), "detailed", is_posture=True
+    ),
+    "joint_angle_error": Metric(lambda posed: posed.angle_errors.mean(dim=-1), "detailed", is_posture=True),
+    "mpjpe/": Metric(lambda posed: posed.joint_errors, "detailed", lambda protocol: protocol.joint_names),
+    "joint_angle_error/": Metric(
+        lambda posed: posed.angle_errors, "detailed", lambda _: SMPL_JOINT_NAMES, is_posture=True
+    ),
+}  # fmt: skip
+
+
 def frame_columns(protocol: Protocol, *, detailed: bool) -> tuple[str, ...]:
-    """Names of what `frame_errors` gives."""
-    names = ["mpjpe", "pa_mpjpe", "mpve"]
-    if protocol.scores_17_joints:
-        names += ["mpjpe_17j", "pa_mpjpe_17j"]
-    if detailed:
-        names += ["pa_mpve", "joint_angle_error"]
-        names += [f"mpjpe/{joint}" for joint in protocol.joint_names]
-        names += [f"joint_angle_error/{joint}" for joint in SMPL_JOINT_NAMES]
+    """Names of what `frame_errors` gives, of joints `metric/joint`."""
+    names: list[str] = []
+    for name, metric in _chosen(protocol, detailed).items():
+        names += [name] if metric.joint_names is None else [name + joint for joint in metric.joint_names(protocol)]
     return tuple(names)
 
 
-def frame_errors(protocol: Protocol, pred: BodyMesh, target: BodyMesh, *, by_joint: bool = False) -> dict[str, Tensor]:
-    """The protocol's errors of each frame (...), mm; with `by_joint` also each joint's, as `mpjpe/<joint>`."""
-    pred_joints, target_joints = protocol.joints_mm(pred), protocol.joints_mm(target)
-    errors = joint_errors_mm(pred_joints, target_joints)
-    found = {
-        "mpjpe": mean_of(errors, protocol.evaluated),
-        "pa_mpjpe": pa_mpjpe_mm(pred_joints, target_joints, protocol.evaluated),
-        "mpve": vertex_error_mm(pred.vertices_mm, target.vertices_mm, protocol.vertex_shift_mm(pred, target)),
-    }
-    if protocol.scores_17_joints:
-        found["mpjpe_17j"] = errors.mean(dim=-1)
-        found["pa_mpjpe_17j"] = pa_mpjpe_mm(pred_joints, target_joints, ALL_JOINTS)
-    if by_joint:
-        found |= _named("mpjpe", protocol.joint_names, errors)
+def frame_errors(
+    posed: Posed, *, detailed: bool = False, posture: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The protocol's errors of each frame (...): mm, angles in degrees.
+
+    Where `posture` is given, what no protocol changes is looked up there first, and put there for the next one.
+    """
+    found: dict[str, Tensor] = {}
+    known = {} if posture is None else posture
+    for name, metric in _chosen(posed.protocol, detailed).items():
+        values = known.get(name) if metric.is_posture else None
+        if values is None:
+            values = metric.compute(posed)
+        if metric.is_posture:
+            known[name] = values
+        if metric.joint_names is None:
+            found[name] = values
+        else:
+            joints = metric.joint_names(posed.protocol)
+            found |= {name + joint: column for joint, column in zip(joints, values.unbind(-1), strict=True)}
     return found
 
 
-def posture_errors(
-    pred: BodyMesh, target: BodyMesh, pred_rotations: Tensor, target_rotations: Tensor
-) -> dict[str, Tensor]:
-    """What no root and no choice of joints changes: `pa_mpve`, and `joint_angle_error` in all and by joint."""
-    angles = joint_angle_errors_deg(pred_rotations, target_rotations)
-    found = {"pa_mpve": pa_mpve_mm(pred.vertices_mm, target.vertices_mm), "joint_angle_error": angles.mean(dim=-1)}
-    return found | _named("joint_angle_error", SMPL_JOINT_NAMES, angles)
+def _chosen(protocol: Protocol, detailed: bool) -> dict[str, Metric]:
+    asked = {"always": True, "17 joints": protocol.scores_17_joints, "detailed": detailed}
+    return {name: metric for name, metric in METRICS.items() if asked[metric.when]}
 
 
 def mean_of(errors: Tensor, joints: tuple[int, ...]) -> Tensor:
     """Mean over these joints of errors (..., K)."""
     return _select(errors, joints, dim=-1).mean(dim=-1)
-
-
-def _named(metric: str, joints: tuple[str, ...], errors: Tensor) -> dict[str, Tensor]:
-    return {f"{metric}/{joint}": values for joint, values in zip(joints, errors.unbind(-1), strict=True)}
 
 
 def _select(values: Tensor, rows: tuple[int, ...], dim: int) -> Tensor:

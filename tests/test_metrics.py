@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from lib.geometry.rotation import axis_angle_to_matrix
 from lib.metrics import (
     ALL_JOINTS,
+    Posed,
     acceleration_error_mm,
     frame_columns,
     frame_errors,
@@ -21,7 +22,6 @@ from lib.metrics import (
     mpve_mm,
     pa_mpjpe_mm,
     pa_mpve_mm,
-    posture_errors,
     vertex_error_mm,
 )
 from lib.protocols import PROTOCOLS
@@ -59,7 +59,7 @@ def test_released_values(reference):
     target_vertices = vertices + random.normal(size=(24, 6890, 3)).astype("f") * 40
     pred = BodyMesh(torch.from_numpy(vertices), torch.from_numpy(stored["kp_3d"]))
     target = BodyMesh(torch.from_numpy(target_vertices), torch.from_numpy(stored["kp_3d_gt"]))
-    found = frame_errors(RELEASED, pred, target)
+    found = frame_errors(Posed(RELEASED, pred, target))
     assert set(found) == set(frame_columns(RELEASED, detailed=False))
     for name, values in found.items():
         assert values.mean().item() == pytest.approx(stored[f"err.{name}"], abs=1e-3), name
@@ -70,15 +70,14 @@ class TestKnownAnswers:
         mesh = random_mesh(2, 3)
         rotations = axis_angle_to_matrix(torch.randn(2, 3, 24, 3))
         for protocol in PROTOCOLS.values():
-            for name, values in frame_errors(protocol, mesh, mesh, by_joint=True).items():
+            for name, values in frame_errors(Posed(protocol, mesh, mesh, rotations, rotations), detailed=True).items():
                 torch.testing.assert_close(values, torch.zeros(2, 3), atol=2e-3, rtol=0, msg=name)
-        for name, values in posture_errors(mesh, mesh, rotations, rotations).items():
-            torch.testing.assert_close(values, torch.zeros(2, 3), atol=2e-3, rtol=0, msg=name)
 
     def test_position_in_space_does_not_count(self):
         pred, target = random_mesh(4), random_mesh(4)
         expected, found = (
-            frame_errors(RELEASED, body, target) for body in (pred, moved(pred, torch.tensor([1000.0, -500.0, 4000.0])))
+            frame_errors(Posed(RELEASED, body, target))
+            for body in (pred, moved(pred, torch.tensor([1000.0, -500.0, 4000.0])))
         )
         for name, values in expected.items():
             torch.testing.assert_close(found[name], values, atol=1e-2, rtol=0)

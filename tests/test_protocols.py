@@ -8,7 +8,7 @@ import torch
 from lib.body.skeleton import EVALUATED_JOINTS
 from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix
-from lib.metrics import frame_errors
+from lib.metrics import Posed, frame_errors
 from lib.protocols import PROTOCOLS, choose_protocols, root_mm
 from lib.structures import BodyMesh, BodyParams
 
@@ -30,7 +30,7 @@ def bodies(posed_body) -> tuple[BodyMesh, BodyMesh]:
 
 def test_pairwise_different(bodies):
     found = {
-        name: torch.stack([frame_errors(protocol, *bodies)[metric] for metric in ("mpjpe", "mpve")])
+        name: torch.stack([frame_errors(Posed(protocol, *bodies))[metric] for metric in ("mpjpe", "mpve")])
         for name, protocol in PROTOCOLS.items()
     }
     for one, other in itertools.combinations(found, 2):
@@ -62,7 +62,7 @@ def by_hand(
     ],
 )  # fmt: skip
 def test_as_documented(bodies, name, joints, joint_root, vertex_root):
-    found = frame_errors(PROTOCOLS[name], *bodies)
+    found = frame_errors(Posed(PROTOCOLS[name], *bodies))
     mpjpe, mpve = by_hand(joints, joint_root, vertex_root, *bodies)
     torch.testing.assert_close(found["mpjpe"], mpjpe, atol=1e-3, rtol=0)
     torch.testing.assert_close(found["mpve"], mpve, atol=1e-3, rtol=0)
@@ -72,13 +72,14 @@ def test_an_offset_of_the_whole_body_counts_only_where_vertices_are_not_moved(bo
     pred, target = bodies
     away = BodyMesh(*(part + 100.0 for part in pred))
     for name, protocol in PROTOCOLS.items():
-        before, after = (frame_errors(protocol, mesh, target)["mpve"] for mesh in (pred, away))
+        before, after = (frame_errors(Posed(protocol, mesh, target))["mpve"] for mesh in (pred, away))
         assert ((after - before).abs().max() > 20) == (name == "vibe_tcmr"), name
 
 
 def test_errors_by_joint_average_to_mpjpe(bodies):
+    rotations = torch.eye(3).expand(4, 24, 3, 3)
     for protocol in PROTOCOLS.values():
-        found = frame_errors(protocol, *bodies, by_joint=True)
+        found = frame_errors(Posed(protocol, *bodies, rotations, rotations), detailed=True)
         names = [protocol.joint_names[joint] for joint in protocol.evaluated]
         mean = torch.stack([found[f"mpjpe/{name}"] for name in names]).mean(0)
         torch.testing.assert_close(mean, found["mpjpe"])

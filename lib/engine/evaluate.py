@@ -9,19 +9,18 @@ from torch import Tensor, nn
 
 from lib.body.mirror import average_params, mirror_inputs, mirror_params
 from lib.body.smpl import PosedBody
-from lib.config import LAMBDA_OF_TERM, Config
+from lib.config import Config
 from lib.engine.log import progress
 from lib.engine.processes import Processes
 from lib.engine.scoring import Prediction, Scored, Scoring
 from lib.engine.signals import StopRequest
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from lib.losses import compute_losses, weighted_total
+from lib.losses import LOSSES, compute_losses, weighted_total
 from lib.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
 from lib.structures import Batch, BodyParams, RefineInputs
 
 # What `keep_rows` may ask for.
 ERRORS, BODIES = "errors", "bodies"
-_LOSSES = ("loss", *LAMBDA_OF_TERM)
 _ALONE = Processes()
 VideoSums = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: sums and numbers of frames, (videos,)
 
@@ -110,7 +109,8 @@ def evaluate(
         protocols, sides, lengths, body, device=loader.device, detailed=detailed, constant=constant
     )  # fmt: skip
     # Sums over clips of the loss and its terms, and the number of clips.
-    sums = torch.zeros(len(_LOSSES) + 1, dtype=torch.float64, device=loader.device)
+    losses = ("loss", *LOSSES)
+    sums = torch.zeros(len(losses) + 1, dtype=torch.float64, device=loader.device)
     rows: list[dict[str, Tensor]] = []
     own = loader.of_videos(processes.share) if processes.count > 1 else loader
     for batch in progress(own.batches(), len(own), label, every=100):
@@ -126,7 +126,7 @@ def evaluate(
         terms = compute_losses(seen, joints[0], batch.target, joints[1], config.loss_type)
         terms["loss"] = weighted_total(terms, config)
         clips = batch.frames.shape[0]
-        sums += torch.stack([*(terms[name] for name in _LOSSES), terms["loss"].new_ones(())]).double() * clips
+        sums += torch.stack([*(terms[name] for name in losses), terms["loss"].new_ones(())]).double() * clips
         if keep_rows:
             rows.append(_rows(batch, predictions["model"], scored, keep_rows))
     if stop is not None:
@@ -138,7 +138,7 @@ def evaluate(
     results = collect(scoring, loader, config, sees_mirrored)
     first = results[protocols[0].name]
     *totals, clip_count = sums.tolist()
-    first.losses = {name: total / clip_count for name, total in zip(_LOSSES, totals, strict=True)}
+    first.losses = {name: total / clip_count for name, total in zip(losses, totals, strict=True)}
     first.rows = _joined_rows([part for parts in processes.gather(rows) for part in parts]) if keep_rows else {}
     return results
 

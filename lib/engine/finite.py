@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lib.engine.checkpoint import LATEST
 from lib.engine.log import append_record
-from lib.engine.meter import COLUMNS
+from lib.engine.meter import columns
 from lib.engine.state import Run, TrainedDataset, TrainState
 from lib.errors import UserError
 
@@ -27,7 +27,7 @@ class StepValues(NamedTuple):
     """What is looked at of one optimizer step."""
 
     first_batch: int
-    losses: list[Tensor]  # (columns,) of each batch, as `COLUMNS` names them
+    losses: list[Tensor]  # (columns,) of each batch, as `columns()` names them
     gradient_norm: Tensor  # scalar
 
     def are_finite(self) -> Tensor:
@@ -68,7 +68,7 @@ class FiniteCheck:
         # Where all losses are finite it is the gradient, and any batch of the step may be why.
         wrong = [number for number, is_finite in enumerate(finite) if not is_finite] or list(range(len(finite)))
         shown = step.losses[wrong[0]].tolist()
-        terms = dict(zip(COLUMNS, shown, strict=True)) | {"gradient norm": step.gradient_norm.item()}
+        terms = dict(zip(columns(), shown, strict=True)) | {"gradient norm": step.gradient_norm.item()}
         clips = [
             clip
             for number in wrong

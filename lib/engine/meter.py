@@ -3,17 +3,19 @@
 import torch
 from torch import Tensor
 
-from lib.config import LAMBDA_OF_TERM
+from lib.losses import LOSSES
 
-# The values of a step, in this order.
-COLUMNS = ("loss", *LAMBDA_OF_TERM, "mpjpe")
+
+def columns() -> tuple[str, ...]:
+    """The values of a step, in this order."""
+    return ("loss", *LOSSES, "mpjpe")
 
 
 class TrainMeter:
     """Sums over an epoch's clips, kept on the device until they are asked for."""
 
     def __init__(self, device: torch.device):
-        self._sums = torch.zeros(len(COLUMNS), dtype=torch.float64, device=device)
+        self._sums = torch.zeros(len(columns()), dtype=torch.float64, device=device)
         self._clips = 0
         self._mpve = torch.zeros((), dtype=torch.float64, device=device)
         self._mpve_clips = 0
@@ -30,7 +32,7 @@ class TrainMeter:
         """TensorBoard names -> means; empty before the first step."""
         if not self._clips:
             return {}
-        means = dict(zip(COLUMNS, (self._sums / self._clips).tolist(), strict=True))
+        means = dict(zip(columns(), (self._sums / self._clips).tolist(), strict=True))
         named = {"train_loss": means.pop("loss"), "train_mpjpe": means.pop("mpjpe")}
         named |= {f"train_loss/{name}": value for name, value in means.items()}
         if self._mpve_clips:

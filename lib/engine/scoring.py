@@ -1,6 +1,7 @@
 """Poses predicted bodies and ground truth, each once, and adds their errors under every protocol asked for."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from lib.accumulator import MetricAccumulator
 from lib.body.mirror import average_mesh, average_params
 from lib.body.smpl import PosedBody
-from lib.metrics import frame_columns, frame_errors, posture_errors
+from lib.metrics import Posed, frame_columns, frame_errors
 from lib.protocols import Protocol
 from lib.structures import Batch, BodyMesh, BodyParams
 
@@ -87,8 +88,7 @@ class Scoring:
             scored_joints.setdefault("target", []).append(truth_mesh.joints_mm)
             for side, posed in self._pose_sides(sides, chosen, len(truth.betas)):
                 for number, protocol in enumerate(self.protocols):
-                    mesh, posture = posed.under(protocol, truth_mesh, truth.rotations, self.detailed)
-                    errors = frame_errors(protocol, mesh, truth_mesh, by_joint=self.detailed) | posture
+                    mesh, errors = posed.under(protocol, truth_mesh, truth.rotations, self.detailed)
                     self.accumulators[protocol.name, side].add_frames(errors, counted[chosen], videos[chosen])
                     joints.setdefault((protocol.name, side), []).append(protocol.joints_mm(mesh))
                     if number == 0:
@@ -124,19 +124,18 @@ class PosedSide:
     def __init__(self, params: BodyParams, mirrored: BodyParams | None, body):
         self.params, self.mirrored, self.body = params, mirrored, body
         self.meshes: dict[str, BodyMesh] = {}
-        self.postures: dict[str, dict[str, Tensor]] = {}
+        self.postures: dict[str, dict[str, Tensor]] = {}  # by way of flip averaging, what no protocol changes
 
     def under(
         self, protocol: Protocol, target: BodyMesh, target_rotations: Tensor, detailed: bool
     ) -> tuple[BodyMesh, dict[str, Tensor]]:
-        """The mesh that the protocol's flip averaging gives, and with `detailed` its posture errors."""
+        """The mesh that the protocol's flip averaging gives, and its errors."""
         flip = "none" if self.mirrored is None else protocol.flip
         mesh = self.mesh(flip)
-        if detailed and flip not in self.postures:
-            # The released average has no rotations of its own: those half-way between its two bodies stand for it.
-            rotations = self.params.rotations if flip == "none" else self._mean().rotations
-            self.postures[flip] = posture_errors(mesh, target, rotations, target_rotations)
-        return mesh, self.postures.get(flip, {})
+        # The released average has no rotations of its own: those half-way between its two bodies stand for it.
+        rotations = (self.params if flip == "none" or not detailed else self.mean).rotations
+        posed = Posed(protocol, mesh, target, rotations, target_rotations)
+        return mesh, frame_errors(posed, detailed=detailed, posture=self.postures.setdefault(flip, {}))
 
     def mesh(self, flip: str) -> BodyMesh:
         """The mesh that one way of flip averaging gives."""
@@ -144,13 +143,15 @@ class PosedSide:
             if flip == "none":
                 mesh = self.body(self.params)
             elif flip == "rotations":
-                mesh = self.body(self._mean())
+                mesh = self.body(self.mean)
             else:
                 mesh = average_mesh(self.mesh("none"), self.body(self.mirrored))
             self.meshes[flip] = mesh
         return self.meshes[flip]
 
-    def _mean(self) -> BodyParams:
+    @cached_property
+    def mean(self) -> BodyParams:
+        """The body half-way between the two halves of the flip test."""
         return average_params(self.params, self.mirrored)
 
 

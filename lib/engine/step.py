@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from lib.body.kinematics import JointKinematics
 from lib.body.mirror import mirror_inputs, mirror_params, select_clips
-from lib.config import LAMBDA_OF_TERM, Config
+from lib.config import Config
 from lib.engine.device import set_step_seed
 from lib.engine.finite import FiniteCheck, StepValues
 from lib.engine.log import progress as show_progress
-from lib.engine.meter import COLUMNS
+from lib.engine.meter import columns
 from lib.engine.optimize import learning_rates
 from lib.engine.processes import Processes
 from lib.engine.saver import Saver
 from lib.engine.state import Run, TrainedDataset, TrainState
-from lib.losses import compute_losses, weighted_total
+from lib.losses import LOSSES, compute_losses, weighted_total
 from lib.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
 from lib.structures import Batch, BodyParams
 
@@ -78,7 +78,7 @@ def training_losses(
     if batch.frames.shape[0] == 0:
         # A process may have no clip of a small last batch, and takes part without adding anything.
         total = pred.rotations.sum() + pred.betas.sum()
-        return total, total.new_zeros(len(COLUMNS)), pred
+        return total, total.new_zeros(len(columns())), pred
     pred_joints = kinematics(pred)
     with torch.no_grad():
         target_joints = kinematics(batch.target)
@@ -86,7 +86,7 @@ def training_losses(
     total = weighted_total(terms, config)
     with torch.no_grad():
         mpjpe = mpjpe_mm(pred_joints, target_joints, ALL_JOINTS).mean()
-        logged = torch.stack([total, *(terms[name] for name in LAMBDA_OF_TERM), mpjpe])
+        logged = torch.stack([total, *(terms[name] for name in LOSSES), mpjpe])
     return total, logged, pred
 
 

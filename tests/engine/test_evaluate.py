@@ -11,7 +11,7 @@ from lib.data.loader import ClipLoader
 from lib.engine.evaluate import BODIES, ERRORS, evaluate
 from lib.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from lib.losses import compute_losses, weighted_total
-from lib.metrics import frame_errors
+from lib.metrics import Posed, frame_errors
 from lib.protocols import DEFAULT, PROTOCOLS
 from lib.structures import BodyMesh, BodyParams, MeshInputs
 
@@ -34,7 +34,7 @@ def test_equals_scoring_every_frame_by_hand(loader, small_model, small_config, p
         first = posed_body(model(*batch.inputs))
         second = posed_body(mirror_params(model(*mirror_inputs(batch.inputs))))
     mean = BodyMesh((first.vertices_mm + second.vertices_mm) / 2, (first.joints_mm + second.joints_mm) / 2)
-    expected = frame_errors(PROTOCOLS[DEFAULT], mean, posed_body(batch.target))
+    expected = frame_errors(Posed(PROTOCOLS[DEFAULT], mean, posed_body(batch.target)))
     for name, values in expected.items():
         assert found.metrics[name] == pytest.approx(values.mean().item(), abs=1e-2), name
     assert found.metrics["frames"] == batch.frames.numel()
