@@ -146,7 +146,7 @@ def _evaluate(job: Job, content: dict) -> tuple[Evaluations, str]:
     loaders = {dataset.name: dataset.tests[firsts[dataset.name].clips] for dataset in datasets if dataset.tests}
     if arguments.predictions_out:
         splits = {name: loader.split for name, loader in loaders.items()}
-        write_predictions(Path(arguments.predictions_out), firsts, splits, job.config)
+        write_predictions(Path(arguments.predictions_out), firsts, splits)
         logger.info("predictions written to %s", arguments.predictions_out)
     if arguments.report:
         page = write_report(

@@ -21,7 +21,7 @@ from lib.data.loader import ClipLoader
 from lib.data.matching import attach_predictions, usable_clips
 from lib.data.mean_body import mean_body
 from lib.data.predictions import check_videos, load_predictions
-from lib.data.sources import SOURCES, Dataset, Source, load_dataset
+from lib.data.sources import SOURCES, Dataset, Source, load_configured
 from lib.data.split import Split
 from lib.engine.checkpoint import refine_rotation_of
 from lib.engine.state import Posing, TrainedDataset
@@ -81,24 +81,22 @@ def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
 
     Raises `UserError` if that is nothing.
     """
-    train_epochs = {
-        "h36m": config.warmup_h36m,
-        "coco": config.warmup_coco,
-        "pw3d": config.epochs * config.train_pw3d,
-    }
     used = []
     for source in SOURCES.values():
-        is_trained = is_training and train_epochs[source.name] > 0
-        is_tested = source.is_video and (is_trained or not is_training or source.name == "pw3d")
+        train_epochs = source.train_epochs(config)
+        is_trained = is_training and train_epochs > 0
+        is_tested = source.is_video and (is_trained or not is_training or source.is_always_validated)
         file = getattr(config, source.file_key)
         if file and (is_trained or is_tested):
-            path = Path(config.data_root) / file
-            is_selecting = is_training and is_tested and source.name == ("pw3d" if config.dt_file_pw3d else "h36m")
-            used.append(UsedDataset(source, path, train_epochs[source.name], is_trained, is_tested, is_selecting))
+            used.append(UsedDataset(source, Path(config.data_root) / file, train_epochs, is_trained, is_tested, False))
     if not used:
         raise UserError(
             "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
         )
+    tested = [each for each in used if each.is_tested]
+    if is_training and tested:
+        selecting = min(tested, key=lambda each: each.source.selection_rank)
+        used[used.index(selecting)] = selecting._replace(is_selecting=True)
     return used
 
 
@@ -128,11 +126,10 @@ class DatasetOpener:
         """The dataset as it was read, and as the run uses it; raises `UserError` if the file is missing or wrong."""
         config, source, predictions = self._config, used.source, self._predictions
         is_in_file = self._with_estimate and (predictions is None or not source.is_video)
-        dataset = load_dataset(source.name, used.path, sample_stride=config.sample_stride, needs_estimate=is_in_file)
+        dataset = load_configured(source, config, needs_estimate=is_in_file)
         if predictions is not None:
             splits = [name for name, is_needed in (("train", used.is_trained), ("test", used.is_tested)) if is_needed]
-            fps = getattr(config, source.fps_key) if source.is_video else 0.0
-            dataset = attach_predictions(dataset, predictions, fps, splits)
+            dataset = attach_predictions(dataset, predictions, splits)
         self._opened.append(dataset)
         # Training validates on the config's clips; to evaluate, only those asked for must be there.
         is_validated = used.is_trained or used.is_selecting
@@ -155,7 +152,9 @@ class DatasetOpener:
             train=self._load(dataset.train, train_clips, batch_size=size, training=True) if used.is_trained else None,
             test=test,
             train_epochs=used.train_epochs,
-            validated_after_training_only=source.name == "h36m",
+            is_always_validated=source.is_always_validated,
+            is_selecting=used.is_selecting,
+            scalar_suffix=f"_{source.name}" if source.scalar_suffix is None else source.scalar_suffix,
             tests=tests,
             validated_split="test" if held_out_clips is None else "val",
         )

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from lib.data.clips import Clips, cut_clips
 from lib.data.loader import ClipLoader
 from lib.data.matching import predicted_rows
 from lib.data.predictions import Predictions, check_videos
-from lib.data.sources import SOURCES, Dataset, load_dataset
+from lib.data.sources import SOURCES, Dataset, load_configured
 from lib.engine.evaluate import Evaluation, clip_rule, collect
 from lib.engine.log import progress
 from lib.engine.scoring import Prediction, Scoring
@@ -38,12 +37,7 @@ def load_compared(config: Config, files: dict[str, Predictions]) -> list[Dataset
     Raises UserError if there is none, or a file predicts a video that no dataset has.
     """
     named = [source for source in SOURCES.values() if source.is_video and getattr(config, source.file_key)]
-    datasets = [
-        load_dataset(
-            source.name, Path(config.data_root) / getattr(config, source.file_key), sample_stride=config.sample_stride
-        )
-        for source in named
-    ]
+    datasets = [load_configured(source, config) for source in named]
     for predictions in files.values():
         check_videos(predictions, datasets)
     predicted = [dataset for dataset in datasets if all(_has_video(dataset, other) for other in files.values())]
@@ -52,8 +46,9 @@ def load_compared(config: Config, files: dict[str, Predictions]) -> list[Dataset
             logger.info("%s: not scored, since not every file predicts one of its test videos", dataset.source.title)
     if not predicted:
         raise UserError(
-            "no dataset has a test video that every file predicts. Expected files of the test videos of dt_file_h36m "
-            "or dt_file_pw3d; name the dataset in the config, or leave a file out."
+            "no dataset has a test video that every file predicts. Expected files of the test videos of "
+            f"{' or '.join(source.file_key for source in SOURCES.values() if source.is_video)}; name the dataset in "
+            "the config, or leave a file out."
         )
     return predicted
 
@@ -88,8 +83,7 @@ def _score_clips(dataset, files, body, config, protocols, rule, device) -> dict[
     lengths = dataset.train.video_lengths, split.video_lengths
     limits = {"eval_clips": rule, "limit_clips": config.limit_clips}
     clips = cut_clips(*lengths, config.clip_len, config.data_stride, **limits)[1]
-    fps = getattr(config, source.fps_key)
-    rows = {label: predicted_rows(split, source, predictions, fps, clips) for label, predictions in files.items()}
+    rows = {label: predicted_rows(split, source, predictions, clips) for label, predictions in files.items()}
     counted = clips.counted & np.all([found >= 0 for found in rows.values()], axis=0)
     for label, found in rows.items():
         left_out = int((clips.counted & (found >= 0)).sum() - counted.sum())

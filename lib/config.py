@@ -66,7 +66,7 @@ class Config:
     nonfinite_limit: int = 10  # steps that a run may skip
 
     # Model
-    backbone: Literal["DSTformer"] = "DSTformer"
+    backbone: str = "DSTformer"  # a name of lib.model.mesh.BACKBONES
     maxlen: int
     dim_feat: int
     mlp_ratio: float
@@ -140,8 +140,6 @@ class Config:
             raise UserError(
                 "train_pw3d is True but dt_file_pw3d is missing. Name the 3DPW file, or set train_pw3d: False."
             )
-        if self.warmup_coco and not self.dt_file_coco and not self.train_pw3d and not self.dt_file_h36m:
-            raise UserError("no dataset is named. Set dt_file_h36m, dt_file_coco or dt_file_pw3d.")
 
     def to_dict(self) -> dict:
         """Plain values, as a checkpoint or a YAML file holds them."""

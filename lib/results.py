@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.config import Config
 from lib.data.clips import repeats
 from lib.data.split import Split
 from lib.engine.evaluate import Evaluation, Side
@@ -77,7 +76,7 @@ def _means(side: Side, chosen: np.ndarray | slice) -> dict[str, float]:
     return {"frames": int(side.by_video["mpjpe"][1][chosen].sum()), **means} if means else {}
 
 
-def write_predictions(path: Path, evaluations: dict[str, Evaluation], splits: dict[str, Split], config: Config) -> None:
+def write_predictions(path: Path, evaluations: dict[str, Evaluation], splits: dict[str, Split]) -> None:
     """One row a scored frame of all datasets, `dataset`, `video` and `frame` saying which.
 
     A frame that was scored more than once, as in a short video stretched over a clip, has a row each time, numbered
@@ -90,6 +89,6 @@ def write_predictions(path: Path, evaluations: dict[str, Evaluation], splits: di
         video, frame = splits[name].locate(row)
         count = len(row)
         named = {"dataset": np.full(count, name), "video": video, "frame": frame, "repeat": repeats(row)}
-        tables.append(named | {"fps": np.full(count, getattr(config, f"fps_{name}")), **rows})
+        tables.append(named | {"fps": np.full(count, splits[name].fps), **rows})
     merged = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     write_atomically(path, lambda file: np.savez(file, **merged))

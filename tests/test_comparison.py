@@ -64,7 +64,7 @@ def test_own_predictions_score_as_the_evaluation_did(
             label="test", detailed=True, keep_rows=BODIES,
         )  # fmt: skip
         path = tmp_path / f"{first.name}.npz"
-        write_predictions(path, {"pw3d": expected[first.name]}, {"pw3d": small_dataset.test}, small_config(**changes))
+        write_predictions(path, {"pw3d": expected[first.name]}, {"pw3d": small_dataset.test})
         found = score({"ours": str(path)}, *(protocol.name for protocol in chosen), **changes)
         for name, evaluation in expected.items():
             metrics = found[name].sides["ours"].metrics

@@ -28,11 +28,11 @@ FPS_TOLERANCE = 0.005
 
 
 def attach_predictions(
-    dataset: Dataset, predictions: Predictions, fps: float, splits: Sequence[str] = ("train", "test")
+    dataset: Dataset, predictions: Predictions, splits: Sequence[str] = ("train", "test")
 ) -> Dataset:
     """The dataset with its `splits` given the predictions as estimate, in place of one that its file holds.
 
-    `fps` is the frame rate of the dataset's file. A video takes the predictions of the same name, or, named
+    A video takes the predictions of the same name, or, named
     '<video>_<person>', those of one person. A dataset of images, which nothing names, keeps its own estimate.
 
     Raises UserError if none of a split's videos is predicted, a video holds several people, or rows have another
@@ -47,7 +47,7 @@ def attach_predictions(
             )
         logger.info("%s: images keep the estimate in their file", source.title)
         return dataset
-    attached = {name: _attach(getattr(dataset, name), source, predictions, fps) for name in splits}
+    attached = {name: _attach(getattr(dataset, name), source, predictions) for name in splits}
     return dataset._replace(**attached)
 
 
@@ -77,13 +77,13 @@ def usable_clips(clips: Clips, split: Split) -> Clips:
     return Clips(clips.frames[is_usable], counted[is_usable])
 
 
-def predicted_rows(split: Split, source: Source, predictions: Predictions, fps: float, clips: Clips) -> np.ndarray:
+def predicted_rows(split: Split, source: Source, predictions: Predictions, clips: Clips) -> np.ndarray:
     """(N, T) int64 the row of each clip's frame in `predictions`, -1 where there is none; nothing is borrowed.
 
     A frame that clips count more than once takes, each time, the row of that `repeat`, or the last there is.
     Raises UserError as `attach_predictions` does.
     """
-    track, wanted, keys = _keys_of_frames(split, source, predictions, fps)
+    track, wanted, keys = _keys_of_frames(split, source, predictions)
     first, stop = (np.searchsorted(keys, wanted, side) for side in ("left", "right"))
     number = np.where(track < 0, 0, stop - first)
     repeat = np.zeros(clips.frames.shape, dtype=np.int64)
@@ -92,15 +92,15 @@ def predicted_rows(split: Split, source: Source, predictions: Predictions, fps: 
     return np.where(number[clips.frames] > 0, rows, -1)
 
 
-def _attach(split: Split, source: Source, predictions: Predictions, fps: float) -> Split:
-    track, wanted, keys = _keys_of_frames(split, source, predictions, fps)
+def _attach(split: Split, source: Source, predictions: Predictions) -> Split:
+    track, wanted, keys = _keys_of_frames(split, source, predictions)
     after = np.searchsorted(keys, wanted)
     before = np.maximum(after - 1, 0)
     after = np.minimum(after, len(keys) - 1)
     to_after, to_before = np.abs(keys[after] - wanted), np.abs(keys[before] - wanted)
     nearest = np.where(to_before <= to_after, before, after)
     distance = np.minimum(to_before, to_after)
-    state = np.where(distance == 0, PREDICTED, np.where(distance <= LONGEST_BORROW_S * fps, BORROWED, NONE))
+    state = np.where(distance == 0, PREDICTED, np.where(distance <= LONGEST_BORROW_S * split.fps, BORROWED, NONE))
     state[track < 0] = NONE
     poses, betas = predictions.poses[nearest], predictions.betas[nearest]
     poses[state == NONE] = 0  # harmless: no clip that is used has such a frame
@@ -114,11 +114,11 @@ def _attach(split: Split, source: Source, predictions: Predictions, fps: float) 
 
 
 def _keys_of_frames(
-    split: Split, source: Source, predictions: Predictions, fps: float
+    split: Split, source: Source, predictions: Predictions
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Track (-1: none) and key of each frame of the split (F,), and the keys of the predictions to find it among."""
     chosen = _choose_tracks(split, source, predictions)
-    _check_rows(split, source, predictions, chosen, fps)
+    _check_rows(split, source, predictions, chosen)
     video = split.video_index
     frame = np.arange(split.frame_count) * split.sample_stride - split.video_file_rows[video]
     return chosen[video], chosen[video] * TRACK_STEP + frame, row_keys(predictions)
@@ -154,19 +154,19 @@ def _choose_tracks(split: Split, source: Source, predictions: Predictions) -> np
     return chosen
 
 
-def _check_rows(split: Split, source: Source, predictions: Predictions, chosen: np.ndarray, fps: float) -> None:
+def _check_rows(split: Split, source: Source, predictions: Predictions, chosen: np.ndarray) -> None:
     """Frame rate and frame numbers of the rows that are used."""
     is_predicted = chosen >= 0
     # A name that comes back gives its predictions to each of its runs of frames: the longest counts.
     length = np.zeros(len(predictions.tracks), dtype=np.int64)
     np.maximum.at(length, chosen[is_predicted], split.video_file_lengths[is_predicted])
     is_used = length[predictions.track] > 0
-    other_rate = is_used & (np.abs(predictions.fps - fps) > FPS_TOLERANCE * fps)
+    other_rate = is_used & (np.abs(predictions.fps - split.fps) > FPS_TOLERANCE * split.fps)
     if other_rate.any():
         row = int(other_rate.argmax())
         raise UserError(
             f"{predictions.place(row)}: 'fps' is {predictions.fps[row]:g}, but {source.title} has {source.fps_key} "
-            f"{fps:g} in the config. Expected predictions of the dataset's own frames; predict those, or set "
+            f"{split.fps:g} in the config. Expected predictions of the dataset's own frames; predict those, or set "
             f"{source.fps_key}."
         )
     too_late = is_used & (predictions.frame >= length[predictions.track])
@@ -174,6 +174,6 @@ def _check_rows(split: Split, source: Source, predictions: Predictions, chosen: 
         row = int(too_late.argmax())
         raise UserError(
             f"{predictions.place(row)}: its video has {length[predictions.track[row]]} frames in {source.title} "
-            f"{split.name}. Expected frames of that video, counted from 0, at {fps:g} a second; is this another "
+            f"{split.name}. Expected frames of that video, counted from 0, at {split.fps:g} a second; is this another "
             "frame rate, or another cut?"
         )

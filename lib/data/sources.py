@@ -5,6 +5,7 @@ UserError that names file, split, key and row. Source: behaviour contract sectio
 """
 
 import logging
+from collections.abc import Callable
 from itertools import compress, count, islice, repeat
 from operator import ne
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lib.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
+from lib.config import Config
 from lib.data.actions import read_actions
 from lib.data.split import Split
 from lib.errors import UserError
@@ -25,28 +27,39 @@ logger = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
-    """One dataset of the released files."""
+    """A dataset: how its file is read, which fields of the config are its own, and what a run does with it."""
 
-    name: str  # as in config keys and metrics
-    title: str  # as in logs
+    name: str  # in metrics, logs and --dataset
+    title: str  # in sentences
     file_key: str  # config key of the file
-    fps_key: str | None  # config key of the frame rate; None for images
+    train_epochs: Callable[[Config], int]  # how many epochs train on it
+    fps_key: str | None  # config key of the frame rate; None for images, which are not tested on
     image_size: tuple[float, float] | None  # width and height in pixels; None: by camera
-    needs_confidence: bool
+    needs_confidence: bool = True
+    is_always_validated: bool = True  # also in epochs that do not train on it
+    selection_rank: int = 9  # of the datasets that a run tests, the lowest chooses `best_epoch.bin`
+    scalar_suffix: str | None = None  # of names in TensorBoard and metrics.jsonl; None: `_name`
 
     @property
     def is_video(self) -> bool:
         return self.fps_key is not None
 
 
+# In the order in which an epoch trains on them.
 SOURCES = {
     source.name: source
     for source in (
-        Source("h36m", "H36M", "dt_file_h36m", "fps_h36m", None, needs_confidence=False),
-        Source("coco", "COCO", "dt_file_coco", None, (640.0, 640.0), needs_confidence=True),
-        Source("pw3d", "3DPW", "dt_file_pw3d", "fps_pw3d", (1920.0, 1920.0), needs_confidence=True),
+        Source(
+            "h36m", "H36M", "dt_file_h36m", lambda config: config.warmup_h36m, "fps_h36m", None,
+            needs_confidence=False, is_always_validated=False, selection_rank=2, scalar_suffix="",
+        ),
+        Source("coco", "COCO", "dt_file_coco", lambda config: config.warmup_coco, None, (640.0, 640.0)),
+        Source(
+            "pw3d", "3DPW", "dt_file_pw3d", lambda config: config.epochs * config.train_pw3d, "fps_pw3d",
+            (1920.0, 1920.0), selection_rank=1,
+        ),
     )
-}
+}  # fmt: skip
 CAMERA_IMAGE_SIZES = {
     "54138969": (1000.0, 1002.0),
     "60457274": (1000.0, 1002.0),
@@ -78,14 +91,19 @@ class Dataset(NamedTuple):
         return f"{self.source.title}: {', '.join(parts)}"
 
 
-def load_dataset(name: str, path: str | Path, *, sample_stride: int = 1, needs_estimate: bool = False) -> Dataset:
+def load_dataset(
+    name: str, path: str | Path, *, fps: float | None = None, sample_stride: int = 1, needs_estimate: bool = False
+) -> Dataset:
     """Read a dataset file of SOURCES[name], every `sample_stride`-th frame of it.
 
     `needs_estimate`: the file must hold another estimator's `pred_smpl_pose` and `pred_smpl_shape` too; if not
-    asked for they are not kept, as where lib.data.matching gives others.
+    asked for they are not kept, as where lib.data.matching gives others. `fps`: frames a second of the file; None:
+    the config's default.
     Raises UserError for a file that cannot be read, or whose arrays are not what the contract says.
     """
     source = SOURCES[name]
+    if fps is None:
+        fps = getattr(Config, source.fps_key) if source.is_video else 0.0
     what = f"the {source.title} dataset pickle ({source.file_key} in the config)"
     # latin1 reads files of either Python; text written by Python 3 carries its own encoding.
     content = load_pickle(path, what=what, encoding="latin1")
@@ -97,20 +115,31 @@ def load_dataset(name: str, path: str | Path, *, sample_stride: int = 1, needs_e
         if not isinstance(arrays, dict):
             state = "is missing" if arrays is None else f"is a {type(arrays).__name__}"
             raise UserError(f"{path}: '{split_name}' {state}. Expected {what}, with a dict of per-frame arrays there.")
-        splits.append(_SplitReader(source, split_name, path, arrays, sample_stride).read(needs_estimate))
+        splits.append(_SplitReader(source, split_name, path, arrays, sample_stride, fps).read(needs_estimate))
     dataset = Dataset(source, *splits)
     logger.info("%s", dataset.describe())
     return dataset
 
 
+def load_configured(source: Source, config: Config, *, needs_estimate: bool = False) -> Dataset:
+    """`load_dataset` of the file that the config names for a source."""
+    return load_dataset(
+        source.name,
+        Path(config.data_root) / getattr(config, source.file_key),
+        fps=getattr(config, source.fps_key) if source.is_video else None,
+        sample_stride=config.sample_stride,
+        needs_estimate=needs_estimate,
+    )
+
+
 class _SplitReader:
     """Takes the arrays of one split out of the file's dict, so that each original is freed once it is converted."""
 
-    def __init__(self, source: Source, name: str, path: str | Path, arrays: dict, sample_stride: int):
+    def __init__(self, source: Source, name: str, path: str | Path, arrays: dict, sample_stride: int, fps: float):
         self.source, self.name, self.path = source, name, path
         self.arrays = {key: arrays[key] for key in READ_KEYS if key in arrays}
         arrays.clear()
-        self.sample_stride = sample_stride
+        self.sample_stride, self.fps = sample_stride, fps
         self.row_count: int | None = None
 
     def read(self, needs_estimate: bool) -> Split:
@@ -132,8 +161,11 @@ class _SplitReader:
             file_rows, file_lengths = np.arange(len(keypoints_px)) * self.sample_stride, lengths
         actions = read_actions(self.arrays.pop("action", None), file_rows) if names else None
         return Split(
-            self.source.name, self.name, keypoints_px, confidence, self.image_size(), smpl_pose, smpl_shape,
-            estimate_pose, estimate_betas, names, lengths, file_rows, file_lengths, self.sample_stride, actions,
+            dataset=self.source.name, name=self.name, keypoints_px=keypoints_px, confidence=confidence,
+            image_size=self.image_size(), smpl_pose=smpl_pose, smpl_shape=smpl_shape,
+            estimate_pose=estimate_pose, estimate_betas=estimate_betas,
+            video_names=names, video_lengths=lengths, video_file_rows=file_rows, video_file_lengths=file_lengths,
+            sample_stride=self.sample_stride, fps=self.fps, video_actions=actions,
         )  # fmt: skip
 
     def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:

@@ -24,6 +24,7 @@ class Split:
     video_file_rows: np.ndarray  # (videos,) int64 where each starts in the file, before striding
     video_file_lengths: np.ndarray  # (videos,) int64 frames in the file
     sample_stride: int
+    fps: float  # frames a second of the file, before striding; 0 for images
     video_actions: list[str] | None = None  # (videos,) what each shows, where the file says
     estimate_state: np.ndarray | None = None  # (F,) int8 of lib.data.matching; None: the file's own estimate
 

@@ -164,7 +164,7 @@ def clip_rule(protocol: Protocol, config: Config) -> ClipRule:
 def collect(scoring: Scoring, loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:
     """Everything that was scored, by protocol. Raises UserError where no frame counted."""
     split = loader.split
-    fps = getattr(config, f"fps_{split.dataset}") / split.sample_stride
+    fps = split.fps / split.sample_stride
     coverage = len(loader.clip_frames[loader.counted].unique()) / split.frame_count
     sides: dict[str, dict[str, Side]] = {}
     for (protocol, side), accumulator in scoring.accumulators.items():

@@ -13,8 +13,6 @@ from lib.errors import UserError
 
 # Below this share of the first rate, a falling schedule has ended.
 _FINAL_SHARE = 0.01
-# Where the matrices lie that Muon steps: attention and MLPs of the blocks, first layers of the heads.
-_HIDDEN = ("backbone.blocks_", "head.fc")
 
 
 def choose_trainable(model: nn.Module, partial_train: Sequence[str] | None) -> None:
@@ -28,7 +26,7 @@ def choose_trainable(model: nn.Module, partial_train: Sequence[str] | None) -> N
     for part in partial_train:
         if not any(part in name for name in names):
             raise UserError(
-                f"partial_train: '{part}' is in no backbone parameter's name. Names look like '{names[4]}'."
+                f"partial_train: '{part}' is in no backbone parameter's name. Names look like '{names[len(names) // 2]}'."
             )
     for name, parameter in model.backbone.named_parameters():
         parameter.requires_grad_(any(part in name for part in partial_train))
@@ -52,12 +50,8 @@ def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
 
 
 def _build_muon(model: nn.Module, groups: list[dict], config: Config) -> Muon:
-    # What stands between two layers; embeddings and outputs are no maps between features of like scale.
-    hidden = {
-        parameter
-        for name, parameter in model.named_parameters()
-        if parameter.ndim == 2 and parameter.requires_grad and name.startswith(_HIDDEN)
-    }
+    hidden = {*model.backbone.matrix_parameters(), *model.head.matrix_parameters()}
+    hidden = {parameter for parameter in hidden if parameter.requires_grad}
     matrices = [parameter for group in groups for parameter in group["params"] if parameter in hidden]
     rest = [{**group, "params": [p for p in group["params"] if p not in hidden]} for group in groups]
     return Muon(

@@ -125,7 +125,8 @@ def join_model(model: nn.Module, processes: Processes, device: torch.device) -> 
     if processes.count == 1:
         return None
     share_batch_norm(model)
-    # Nothing here uses the 3D pose head, and its gradient would be waited for. The optimizer goes on listing it.
-    model.backbone.head.requires_grad_(False)
+    # A gradient that never comes would be waited for. The optimizer goes on listing these.
+    for parameter in model.backbone.unused_parameters():
+        parameter.requires_grad_(False)
     devices = [device] if device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=devices)

@@ -31,7 +31,9 @@ class TrainedDataset:
     train: object  # loader, or None
     test: object  # loader, or None
     train_epochs: int
-    validated_after_training_only: bool
+    is_always_validated: bool = True  # also in epochs that do not train on it
+    is_selecting: bool = False  # whether `best_epoch.bin` is chosen on it
+    scalar_suffix: str = ""  # of its names in TensorBoard and metrics.jsonl
     tests: dict[str, object] = field(default_factory=dict)  # loaders of the test split by clip rule
     validated_split: str = "test"  # which split `test` has: "val" for training videos held out
 
@@ -39,7 +41,7 @@ class TrainedDataset:
         return self.train is not None and epoch < self.train_epochs
 
     def is_tested_in(self, epoch: int) -> bool:
-        return self.test is not None and (self.is_trained_in(epoch) or not self.validated_after_training_only)
+        return self.test is not None and (self.is_always_validated or self.is_trained_in(epoch))
 
     @property
     def batch_count(self) -> int:
@@ -47,9 +49,8 @@ class TrainedDataset:
 
 
 def selecting_dataset(datasets: list[TrainedDataset]) -> TrainedDataset:
-    """The dataset that `best_epoch.bin` is chosen on: 3DPW if the run validates it, else H36M."""
-    names = {dataset.name: dataset for dataset in datasets if dataset.test is not None}
-    return names.get("pw3d") or names.get("h36m") or datasets[0]
+    """The dataset that `best_epoch.bin` is chosen on."""
+    return next((dataset for dataset in datasets if dataset.is_selecting), datasets[0])
 
 
 def selected_on(datasets: list[TrainedDataset]) -> str:

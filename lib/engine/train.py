@@ -66,9 +66,10 @@ def _finish_epoch(
     """Make the next epoch the state's; the main process, whose `scalars` are, logs what this one has found and saves."""
     evaluations, seconds = state.progress.evaluations, state.progress.seconds
     record = state.progress.meter.scalars()
-    splits = {dataset.name: dataset.validated_split for dataset in datasets}
-    for name, evaluation in evaluations.items():
-        record |= test_scalars(name, evaluation, splits[name])
+    scored = {dataset.name: _scored_split(place, datasets, state.epoch) for place, dataset in enumerate(datasets)}
+    for dataset in datasets:
+        if dataset.name in evaluations:
+            record |= test_scalars(evaluations[dataset.name], dataset.scalar_suffix, dataset.validated_split)
     is_best = _update_best(state, evaluations, datasets)
     state.epoch += 1
     state.progress = None
@@ -85,7 +86,7 @@ def _finish_epoch(
     append_record(run.folder / "metrics.jsonl", line)
     saver.save_epoch(is_best)
     best_note = " | best so far" if is_best else ""
-    said = epoch_line(state.epoch, run.config.epochs, record, evaluations, splits)
+    said = epoch_line(state.epoch, run.config.epochs, record, evaluations, scored)
     logger.info("%s | %.1f s%s", said, seconds, best_note)
     if run.kind == "refiner":
         logger.info("%s", results_table(evaluations.items()))
@@ -93,12 +94,19 @@ def _finish_epoch(
             logger.warning("%s", warning)
 
 
+def _scored_split(place: int, datasets: list[TrainedDataset], epoch: int) -> str:
+    """Which split of a dataset an epoch scored, and what that epoch trained on only afterwards, as released."""
+    later = [dataset.name for dataset in datasets[place + 1 :] if dataset.is_trained_in(epoch)]
+    split = datasets[place].validated_split
+    return f"{split} (before this epoch's {' and '.join(later)})" if later else split
+
+
 def _step_count(dataset: TrainedDataset, config: Config) -> int:
     return -(-dataset.batch_count // config.grad_accumulation)
 
 
 def _update_best(state: TrainState, evaluations: dict[str, Evaluation], datasets: list[TrainedDataset]) -> bool:
-    """Whether this epoch is the best so far: strictly lower MPJPE, of 3DPW if the run validates it, else H36M."""
+    """Whether this epoch is the best so far: strictly lower MPJPE of the selecting dataset."""
     evaluation = evaluations.get(selecting_dataset(datasets).name)
     if evaluation is None or not evaluation.metrics["mpjpe"] < state.best_jpe:
         return False

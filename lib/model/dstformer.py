@@ -163,6 +163,15 @@ class DSTformer(nn.Module):
                 nn.init.zeros_(gate.weight)
                 nn.init.constant_(gate.bias, 0.5)
 
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """The 3D pose head's, which is in every checkpoint and which `representation` does not reach."""
+        return list(self.head.parameters())
+
+    def matrix_parameters(self) -> list[nn.Parameter]:
+        """The weights of attention and MLPs: maps between features of like scale."""
+        blocks = (*self.blocks_st, *self.blocks_ts)
+        return [parameter for block in blocks for parameter in block.parameters() if parameter.ndim == 2]
+
     def _fuse(self, layer: int, x_st: Tensor, x_ts: Tensor) -> Tensor:
         if not self.att_fuse:
             return (x_st + x_ts) * 0.5

@@ -44,6 +44,10 @@ class SMPLHead(nn.Module):
         self.register_buffer("init_pose", torch.as_tensor(mean_pose_6d, dtype=dtype).clone().reshape(1, _POSE_DIM))
         self.register_buffer("init_shape", torch.as_tensor(mean_betas, dtype=dtype).clone().reshape(1, BETA_COUNT))
 
+    def matrix_parameters(self) -> list[nn.Parameter]:
+        """The weights of the first layers, see `Backbone`."""
+        return [self.fc1.weight, self.fc2.weight]
+
     def forward(self, features: Tensor) -> BodyParams:
         """Features (B, T, K, dim_rep) -> rotations (B, T, J, 3, 3) and betas (B, T, 10), the same in all T."""
         clips, frames = features.shape[:2]
@@ -82,6 +86,10 @@ class ResidualHead(nn.Module):
         if refine_rotation == "columns":
             nn.init.zeros_(self.head_pose.weight)
             nn.init.zeros_(self.head_pose.bias)
+
+    def matrix_parameters(self) -> list[nn.Parameter]:
+        """The weights of the first layer, see `Backbone`."""
+        return [self.fc1.weight]
 
     def forward(self, features: Tensor, estimate: BodyParams) -> BodyParams:
         """Features (B, T, K, dim_rep) and an estimate (B, T, ...) -> the corrected body (B, T, ...)."""

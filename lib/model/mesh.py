@@ -1,18 +1,35 @@
 """Backbone and head joined: the two models that are trained, and how a Config builds them."""
 
+from collections.abc import Callable
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
 from lib.config import Config
+from lib.errors import UserError
 from lib.model.dstformer import DSTformer
 from lib.model.heads import ResidualHead, SMPLHead
 from lib.structures import BodyParams
 
 
+class Backbone(Protocol):
+    """What a module has to offer to be a backbone; BACKBONES names those there are."""
+
+    def representation(self, keypoints: Tensor) -> Tensor:
+        """Features (B, T, K, dim_rep) of keypoint clips (B, T, K, 3)."""
+
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """Those that `representation` does not read: they get no gradient."""
+
+    def matrix_parameters(self) -> list[nn.Parameter]:
+        """Weight matrices between two layers, which `opt: muon` steps as such; embeddings and outputs are none."""
+
+
 class MeshRegressor(nn.Module):
     """Keypoint clips -> bodies."""
 
-    def __init__(self, backbone: DSTformer, head: SMPLHead, is_bf16: bool = False):
+    def __init__(self, backbone: Backbone, head: SMPLHead, is_bf16: bool = False):
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -26,7 +43,7 @@ class MeshRegressor(nn.Module):
 class MeshRefiner(nn.Module):
     """Keypoint clips and another estimator's bodies -> better bodies."""
 
-    def __init__(self, backbone: DSTformer, head: ResidualHead, is_bf16: bool = False):
+    def __init__(self, backbone: Backbone, head: ResidualHead, is_bf16: bool = False):
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -37,15 +54,15 @@ class MeshRefiner(nn.Module):
         return self.head(_represent(self.backbone, keypoints, self.is_bf16), estimate)
 
 
-def _represent(backbone: DSTformer, keypoints: Tensor, is_bf16: bool) -> Tensor:
+def _represent(backbone: Backbone, keypoints: Tensor, is_bf16: bool) -> Tensor:
     """The backbone's features in the input's precision; only what is inside the backbone may be bf16."""
     with torch.autocast(keypoints.device.type, torch.bfloat16, enabled=is_bf16):
         features = backbone.representation(keypoints)
     return features.to(keypoints.dtype)
 
 
-def build_backbone(config: Config) -> DSTformer:
-    """A backbone with fresh weights. Its 3D pose `head` is in every checkpoint but unused here: it gets no gradient."""
+def build_dstformer(config: Config) -> DSTformer:
+    """A DSTformer with fresh weights."""
     backbone = DSTformer(
         dim_feat=config.dim_feat,
         dim_rep=config.dim_rep,
@@ -62,6 +79,17 @@ def build_backbone(config: Config) -> DSTformer:
         for block in (*backbone.blocks_st, *backbone.blocks_ts):
             block.compile()
     return backbone
+
+
+# What the config's `backbone` may name.
+BACKBONES: dict[str, Callable[[Config], Backbone]] = {"DSTformer": build_dstformer}
+
+
+def build_backbone(config: Config) -> Backbone:
+    """The config's backbone with fresh weights. Raises UserError where no backbone has that name."""
+    if config.backbone not in BACKBONES:
+        raise UserError(f"backbone is {config.backbone[:40]!r}, expected one of {', '.join(BACKBONES)}.")
+    return BACKBONES[config.backbone](config)
 
 
 def build_regressor(config: Config, mean_pose_6d: Tensor, mean_betas: Tensor) -> MeshRegressor:

@@ -2,12 +2,14 @@
 
 import html
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from lib.body.smpl import PosedBody
+from lib.data.sources import SOURCES
 from lib.engine.evaluate import Evaluation
 from lib.engine.summary import TITLES, differences, intervals
 from lib.files import write_text_atomically
@@ -17,7 +19,6 @@ from lib.report.meshes import STOPS, ClipPictures, picture_clips, worst_clips
 from lib.report.style import CSS
 from lib.results import Evaluations, tables
 
-DATASET_TITLES = {"h36m": "Human3.6M format (h36m)", "pw3d": "3DPW format (pw3d)"}
 _METRICS = (
     "mpjpe",
     "pa_mpjpe",
@@ -55,7 +56,7 @@ def write_report(
     for dataset, by_protocol in evaluations.items():
         loader, first = loaders[dataset], next(iter(by_protocol.values()))
         parts += [
-            f"<h2>{_text(DATASET_TITLES.get(dataset, dataset))}</h2>",
+            f"<h2>{_text(f'{SOURCES[dataset].title} format ({dataset})')}</h2>",
             _headline(list(by_protocol.values())),
             _pair(_joints(first), _histogram(first)),
             _videos(first, loader.split),
@@ -195,10 +196,9 @@ def _training(path: Path) -> str:
     """Curves of the run that wrote the checkpoint; nothing where its folder does not say."""
     records = read_records(path)
     charts = []
-    for title, keys in (
-        ("MPJPE, mm", ("train_mpjpe", "test_mpjpe", "test_mpjpe_pw3d", "val_mpjpe", "val_mpjpe_pw3d")),
-        ("Loss", ("train_loss", "test_loss", "test_loss_pw3d", "val_loss", "val_loss_pw3d")),
-    ):
+    logged = dict.fromkeys(key for record in records for key in record)
+    for title, what in (("MPJPE, mm", "mpjpe"), ("Loss", "loss")):
+        keys = [key for key in logged if re.fullmatch(rf"(train|test|val)_{what}(_\w+)?", key)]
         series = {}
         for key in keys:
             points = [(record["epoch"], record[key]) for record in records if _is_number(record.get(key))]

@@ -68,7 +68,7 @@ def only(rows, video, frames):
 @pytest.mark.parametrize("stride", [1, 2, 7])
 def test_attached_rows_are_those_of_the_file(stride, open_dataset, whole, load):
     dataset = open_dataset(sample_stride=stride)
-    attached = attach_predictions(dataset, load(whole), FPS)
+    attached = attach_predictions(dataset, load(whole))
     rows = {(video, frame): row for row, (video, frame) in enumerate(zip(whole["video"], whole["frame"], strict=True))}
     for split in (attached.train, attached.test):
         names, frames = split.locate(np.arange(split.frame_count))
@@ -81,7 +81,7 @@ def test_attached_rows_are_those_of_the_file(stride, open_dataset, whole, load):
 
 def test_an_estimate_in_the_file_is_replaced(open_dataset, whole, load):
     dataset = open_dataset(needs_estimate=True)
-    attached = attach_predictions(dataset, load(whole), FPS, splits=("test",))
+    attached = attach_predictions(dataset, load(whole), splits=("test",))
     assert attached.train is dataset.train
     assert not torch.equal(attached.test.estimate_pose, dataset.test.estimate_pose)
     clips, _ = cut_clips(dataset.train.video_lengths, dataset.test.video_lengths, 16, 8)
@@ -89,7 +89,7 @@ def test_an_estimate_in_the_file_is_replaced(open_dataset, whole, load):
 
 
 def test_attached_predictions_are_loaded(open_dataset, whole, load):
-    attached = attach_predictions(open_dataset(), load(whole), FPS)
+    attached = attach_predictions(open_dataset(), load(whole))
     _, clips = cut_clips(attached.train.video_lengths, attached.test.video_lengths, 8, 8)
     usable = usable_clips(clips, attached.test)
     np.testing.assert_array_equal(usable.frames, clips.frames)
@@ -101,7 +101,7 @@ def test_attached_predictions_are_loaded(open_dataset, whole, load):
 def test_gaps_take_the_nearest_frame_within_half_a_second(open_dataset, whole, load):
     # At 10 frames a second half a second is 5 frames; frame 11 is as far from 9 as from 13.
     kept = [8, 9, 13, 25]
-    split = attach_predictions(open_dataset(), load(only(whole, "train_0", kept)), 10.0).train
+    split = attach_predictions(open_dataset(fps=10.0), load(only(whole, "train_0", kept))).train
     state = split.estimate_state[:40]
     expected = np.full(40, NONE)
     expected[3:19] = expected[20:31] = BORROWED
@@ -118,7 +118,7 @@ def test_gaps_take_the_nearest_frame_within_half_a_second(open_dataset, whole, l
 
 def test_the_first_and_last_video_borrow_from_themselves_alone(open_dataset, whole, load):
     rows = keep(whole, np.isin(whole["video"], ["train_1", "test_1"]))
-    attached = attach_predictions(open_dataset(), load(rows), FPS)
+    attached = attach_predictions(open_dataset(), load(rows))
     for split, length in ((attached.train, 9), (attached.test, 12)):
         predicted = split.video_index == 1
         assert predicted.sum() == length
@@ -126,14 +126,14 @@ def test_the_first_and_last_video_borrow_from_themselves_alone(open_dataset, who
 
 
 def test_a_gap_is_counted_in_frames_of_the_file_when_striding(open_dataset, whole, load):
-    split = attach_predictions(open_dataset(sample_stride=4), load(only(whole, "train_0", [3])), 10.0).train
+    split = attach_predictions(open_dataset(sample_stride=4, fps=10.0), load(only(whole, "train_0", [3]))).train
     assert split.estimate_state[:10].tolist() == [BORROWED] * 3 + [NONE] * 7  # frames 0, 4, 8; 12 and on
 
 
 def test_clips_with_a_frame_without_a_body_are_left_out(open_dataset, whole, load, caplog):
     caplog.set_level(logging.INFO)
     rows = only(only(whole, "train_0", [*range(18), *range(21, 33)]), "train_3", [])
-    split = attach_predictions(open_dataset(), load(rows), 10.0).train
+    split = attach_predictions(open_dataset(fps=10.0), load(rows)).train
     split.estimate_state[38:40] = NONE
     frames = np.array([np.arange(start, start + 8) for start in (0, 8, 16, 32, 65)])
     counted = np.ones_like(frames, dtype=bool)
@@ -151,14 +151,14 @@ def test_clips_with_a_frame_without_a_body_are_left_out(open_dataset, whole, loa
 
 
 def test_a_clip_without_any_frame_to_score_is_left_out(open_dataset, whole, load):
-    split = attach_predictions(open_dataset(), load(only(whole, "train_0", [0])), FPS).train
+    split = attach_predictions(open_dataset(), load(only(whole, "train_0", [0]))).train
     frames = np.array([[1, 2], [0, 1]])
     usable = usable_clips(Clips(frames, np.array([[True, True], [True, True]])), split)
     assert usable.frames.tolist() == [[0, 1]] and usable.counted.tolist() == [[True, False]]
 
 
 def test_no_usable_clip_is_explained(open_dataset, whole, load):
-    split = attach_predictions(open_dataset(), load(only(whole, "train_0", [0])), FPS).train
+    split = attach_predictions(open_dataset(), load(only(whole, "train_0", [0]))).train
     message = r"pw3d train: each of the 1 clips has a frame more than 0.5 s from any prediction. Expected predictions"
     with pytest.raises(UserError, match=message):
         usable_clips(Clips(np.array([[0, 30]]), np.array([[True, True]])), split)
@@ -172,7 +172,7 @@ def test_a_video_takes_the_person_it_names(open_dataset, whole, load):
     rows["person"] = np.full(len(rows["frame"]), "")
     rows = keep(rows, rows["video"] != "test_2")
     rows = {key: np.concatenate([rows[key], people[key]]) for key in rows}
-    attached = attach_predictions(open_dataset(), load(rows), FPS)
+    attached = attach_predictions(open_dataset(), load(rows))
     assert (attached.train.estimate_pose[40:49] == 0.25).all()
     assert (attached.test.estimate_pose[32:41] == 0.25).all()  # the only person of test_2, whatever the number
     check_videos(load(rows), [attached])
@@ -185,7 +185,7 @@ def test_several_people_are_not_guessed_at(open_dataset, whole, load):
         r"keep the rows of the right person, or set 'video' to '<video>_<person>' in both files"
     )
     with pytest.raises(UserError, match=message):
-        attach_predictions(open_dataset(), load(whole), FPS)
+        attach_predictions(open_dataset(), load(whole))
 
 
 def test_rows_of_other_datasets_are_ignored(open_dataset, whole, load):
@@ -195,18 +195,18 @@ def test_rows_of_other_datasets_are_ignored(open_dataset, whole, load):
     both["dataset"] = np.repeat(["pw3d", "h36m"], len(whole["frame"]))
     both["fps"] = np.repeat([30.0, 50.0], len(whole["frame"]))
     predictions = load(both)
-    expected = attach_predictions(open_dataset(), load(whole), FPS)
-    for name, fps in (("pw3d", FPS), ("h36m", 50.0)):
-        dataset = attach_predictions(open_dataset(name), predictions, fps)
+    expected = attach_predictions(open_dataset(), load(whole))
+    for name in ("pw3d", "h36m"):
+        dataset = attach_predictions(open_dataset(name), predictions)
         shift = 0 if name == "pw3d" else 1
         torch.testing.assert_close(dataset.test.estimate_pose, expected.test.estimate_pose + shift)
     with pytest.raises(UserError, match=r"is in it; it has none of this dataset. Expected names"):
-        attach_predictions(open_dataset(), load(whole | {"dataset": np.full(len(whole["frame"]), "h36m")}), FPS)
+        attach_predictions(open_dataset(), load(whole | {"dataset": np.full(len(whole["frame"]), "h36m")}))
 
 
 def test_frame_rates_may_be_rounded(open_dataset, whole, load):
     whole["fps"] = np.array(29.97)
-    attach_predictions(open_dataset(), load(whole), FPS)
+    attach_predictions(open_dataset(), load(whole))
 
 
 FAULTS = {
@@ -242,7 +242,7 @@ def test_predictions_that_do_not_fit_are_one_line(fault, open_dataset, whole, lo
     change, options, message = FAULTS[fault]
     predictions = load(change(whole))
     with pytest.raises(UserError, match=message) as caught:
-        attach_predictions(open_dataset(**options), predictions, FPS)
+        attach_predictions(open_dataset(**options), predictions)
     assert "\n" not in str(caught.value)
 
 
@@ -250,7 +250,7 @@ def test_the_faulty_row_is_the_row_of_the_file(open_dataset, whole, load):
     predictions = load(whole | {"fps": np.array(25.0)})
     row = int(np.flatnonzero((whole["video"] == "train_0") & (whole["frame"] == 0))[0])
     with pytest.raises(UserError, match=rf"predictions.npz: row {row} \("):
-        attach_predictions(open_dataset(), predictions, FPS)
+        attach_predictions(open_dataset(), predictions)
 
 
 def test_a_row_that_comes_twice_is_named(whole, load):
@@ -290,9 +290,9 @@ def test_people_beside_the_one_in_the_dataset_are_no_fault(open_dataset, whole, 
 def test_images_keep_their_own_estimate(open_dataset, whole, load):
     predictions = load(whole)
     dataset = open_dataset("coco", needs_estimate=True)
-    assert attach_predictions(dataset, predictions, FPS, splits=("train",)) is dataset
+    assert attach_predictions(dataset, predictions, splits=("train",)) is dataset
     with pytest.raises(UserError, match=r"cannot be keyed to COCO, .* leave it out: --set dt_file_coco=null"):
-        attach_predictions(open_dataset("coco"), predictions, FPS, splits=("train",))
+        attach_predictions(open_dataset("coco"), predictions, splits=("train",))
 
 
 def test_a_folder_is_all_recognised_files_in_it(open_dataset, whole, load, tmp_path, caplog):
@@ -303,8 +303,8 @@ def test_a_folder_is_all_recognised_files_in_it(open_dataset, whole, load, tmp_p
     np.savez(folder / "deeper" / "a.npz", **keep(whole, ~is_train))
     (folder / "notes.txt").write_text("not read")
     (folder / "other.pkl").write_bytes(pickle.dumps({"a": 1}))
-    attached = attach_predictions(open_dataset(), load_predictions(folder), FPS)
-    expected = attach_predictions(open_dataset(), load(whole), FPS)
+    attached = attach_predictions(open_dataset(), load_predictions(folder))
+    expected = attach_predictions(open_dataset(), load(whole))
     assert torch.equal(attached.train.estimate_pose, expected.train.estimate_pose)
     assert torch.equal(attached.test.estimate_pose, expected.test.estimate_pose)
     assert "skipped: " in caplog.text and "other.pkl: not recognised, it holds a dict of 'a'" in caplog.text
@@ -332,7 +332,7 @@ def test_other_systems_files_end_up_on_their_frames(open_dataset, joblib_bytes, 
     for name, file, data in (("h", "res.pk", pickle.dumps(hybrik)), ("test_1", "wham_output.pkl", joblib_bytes(wham))):
         (tmp_path / "all" / name).mkdir(parents=True)
         (tmp_path / "all" / name / file).write_bytes(data)
-    attached = attach_predictions(open_dataset(), load_predictions(tmp_path / "all"), FPS)
+    attached = attach_predictions(open_dataset(), load_predictions(tmp_path / "all"))
     assert attached.train.estimate_betas[40:49, 0].tolist() == list(range(9))
     assert attached.test.estimate_betas[20:32, 0].tolist() == list(range(12))
     assert not attached.train.estimate_pose.any()

@@ -24,7 +24,8 @@ def dataset(small_dataset):
         train=ClipLoader(small_dataset.train, train_clips, batch_size=4, training=True),
         test=ClipLoader(small_dataset.test, test_clips, batch_size=4),
         train_epochs=100,
-        validated_after_training_only=False,
+        is_selecting=True,
+        scalar_suffix="_pw3d",
     )
 
 
