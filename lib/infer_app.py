@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         clip_len=arguments.clip_len,
         smooth_s=arguments.smooth,
         longest_gap=arguments.max_gap,
+        windows=arguments.windows,
         focal_px=CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal,
     )
     if arguments.demo:
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     written_s = _write(arguments, inference, predictor, folder, video, frame_count)
     seconds = {"read": read_s, **inference.seconds, **{f"write_{name}": taken for name, taken in written_s.items()}}
     seconds["total"] = time.perf_counter() - began
-    summary = _summary(arguments, settings, predictor, inference, video, frame_count, seconds)
+    summary = _summary(arguments, settings, inference, video, frame_count, seconds)
     write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     _report(inference, folder, seconds["total"])
 
@@ -150,8 +151,6 @@ def _load_reference(path: Path) -> np.ndarray:
 def _log_choices(predictor: MeshPredictor, settings: Settings) -> None:
     if not settings.is_pixel and not predictor.config.finetune and not predictor.config.crop_input:
         logger.info("this model saw keypoints by the picture's width only: --pixel may suit it better")
-    if settings.clip_len is None:
-        logger.info("windows of %d frames", predictor.default_clip_len)
 
 
 def _write(
@@ -180,17 +179,15 @@ def _write(
 def _summary(
     arguments: argparse.Namespace,
     settings: Settings,
-    predictor: MeshPredictor,
     inference: Inference,
     video: _Video,
     frame_count: int,
     seconds: dict[str, float],
 ) -> dict:
-    clip_len = settings.clip_len or predictor.default_clip_len
     return {
         "command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]]),
         "checkpoint": str(DEMO_CHECKPOINT.name if arguments.demo else arguments.evaluate),
-        "settings": asdict(settings) | {"clip_len": clip_len},
+        "settings": asdict(settings) | {"clip_len": inference.clip_len},
         "video": str(video.path) if video.path else None,
         "image_size": list(video.image_size),
         "focal_px": inference.camera.focal_px,
@@ -202,6 +199,7 @@ def _summary(
 
 
 def _report(inference: Inference, folder: Path, total_s: float) -> None:
+    logger.info("windows of %d frames", inference.clip_len)
     for name, facts in inference.people.items():
         gaps = f"{facts['gaps_interpolated']} gaps filled, {facts['gaps_left_open']} left open"
         logger.info(

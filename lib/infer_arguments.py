@@ -8,6 +8,9 @@ from lib.arguments import OneLineParser, add_common_flags, run_reporting_errors
 from lib.errors import UserError
 
 FORMATS = ("npz", "mp4", "html", "glb", "bvh")
+WINDOWS = ("overlap", "released")
+# With --windows released, whose mean of two bodies is no body.
+MESH_FORMATS = ("npy", "mp4")
 JOINT_ORDERS = ("auto", "halpe26", "coco17", "body25", "h36m17")
 # In seconds: long enough to take out a detector's tremble, short enough to keep a step.
 _SMOOTHED_S = 0.3
@@ -20,6 +23,8 @@ _NOT_IN_DEMO = {
         "image_size", "fps",
     )
 } | {"overrides": "--set"}  # fmt: skip
+# What the released script has not, or does otherwise.
+_NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path")}
 _EXAMPLES = """examples:
   python infer_wild_mesh.py --demo
       two made-up people, by the checkpoint that comes with the program: every output, no file needed
@@ -58,10 +63,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     _add_flags(parser)
     arguments = parser.parse_args(argv)
+    given = [name for name, value in vars(arguments).items() if value != parser.get_default(name)]
+    if arguments.windows == "released":
+        _refuse(given, _NOT_IN_RELEASED, "--windows released, which does as the released script")
+    arguments.formats = _formats_for(arguments.windows, arguments.formats)
     if arguments.demo:
-        for flag, name in _NOT_IN_DEMO.items():
-            if getattr(arguments, flag) != parser.get_default(flag):
-                raise UserError(f"{name} does not go with --demo, which makes up its own video. Leave out one of them.")
+        _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
         arguments.out_path = arguments.out_path or "out/demo"
         return arguments
     for flag, what in (("json_path", "the keypoints' file or folder"), ("out_path", "a folder to write to")):
@@ -70,6 +77,22 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if not arguments.vid_path and not arguments.image_size:
         raise UserError("the picture's size is not known. Give the video as --vid_path, or --image_size WIDTHxHEIGHT.")
     return arguments
+
+
+def _refuse(given: Sequence[str], flags: dict[str, str], other: str) -> None:
+    for name in given:
+        if name in flags:
+            raise UserError(f"{flags[name]} does not go with {other}. Leave out one of them.")
+
+
+def _formats_for(windows: str, formats: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Those asked for, or all that there are."""
+    known = MESH_FORMATS if windows == "released" else FORMATS
+    for name in formats or ():
+        if name not in known:
+            why = ", whose mean of two bodies is no body" if windows == "released" else ""
+            raise UserError(f"--formats {name} does not go with --windows {windows}{why}. Expected {','.join(known)}.")
+    return formats or known
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +134,12 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         help="frames of a window (default: 243; the config's if trained from scratch)",
     )
     add(
+        "--windows",
+        choices=WINDOWS,
+        default="overlap",
+        help="released: side by side and vertices averaged, as the released script; writes npy and mp4 (default: %(default)s)",
+    )
+    add(
         "--keypoint_format",
         choices=JOINT_ORDERS,
         default="auto",
@@ -131,7 +160,12 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--focal", type=_positive, metavar="PX", help="focal length in pixels (default: the picture's diagonal)")
     add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner")
-    add("--formats", type=_formats, default=FORMATS, metavar="LIST", help=f"of {','.join(FORMATS)} (default: all)")
+    add(
+        "--formats",
+        type=_formats,
+        metavar="LIST",
+        help=f"of {','.join(FORMATS)}; with --windows released of {','.join(MESH_FORMATS)} (default: all)",
+    )
     add("--no_render", action="store_true", help="no mesh.mp4")
     add("--side_view", action="store_true", help="also from the side, in mesh.mp4")
     add_common_flags(parser)
@@ -167,7 +201,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _formats(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for name in text.split(",") if name))
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected some of {','.join(FORMATS)}")
+    known = tuple(dict.fromkeys(FORMATS + MESH_FORMATS))
+    if not names or not set(names) <= set(known):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected some of {','.join(known)}")
     return names

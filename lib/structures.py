@@ -68,3 +68,14 @@ class Track(NamedTuple):
     trans_m: np.ndarray  # (F, 3) float32, added to the posed body to place it in camera axes
     confidence: np.ndarray  # (F,) float32 in [0, 1], mean of the keypoints'; 0 where interpolated
     interpolated: np.ndarray  # (F,) bool, True where no keypoints were given
+
+
+class MeshTrack(NamedTuple):
+    """One person of a video whose vertices are the mean of several bodies', which is no posed body; else as `Track`."""
+
+    name: str
+    frame_ids: np.ndarray  # (F,) int64, counted from 0 in the video
+    bodies: tuple[BodyParams, ...]  # each rotations (F, J, 3, 3) and betas (F, 10) on the CPU
+    joints_m: np.ndarray  # (F, K, 3) float32, the mean of the bodies' regressed ones, before `trans_m`
+    trans_m: np.ndarray  # (F, 3) float32, added to the mean to place it in camera axes
+    confidence: np.ndarray  # (F,) float32 in [0, 1], mean of the keypoints'

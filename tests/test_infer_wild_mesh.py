@@ -20,6 +20,7 @@ from lib.infer.keypoint_formats import FORMATS
 from lib.infer_app import DEMO_CHECKPOINT
 from lib.infer_arguments import FORMATS as OUTPUTS
 from lib.infer_arguments import JOINT_ORDERS, main
+from lib.infer_arguments import MESH_FORMATS as MESH_OUTPUTS
 from lib.render.video import video_writer
 
 ROOT = Path(__file__).parent.parent
@@ -201,6 +202,7 @@ def test_reference_motion(demo_video, npz_file, model_flags, call, tmp_path):
     assert "--ref_3d_motion_path is of one person, but there are 2. Give --focus" in error
 
 
+RELEASED = ("--windows", "released")
 BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720")
 
 
@@ -219,7 +221,15 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--smooth", "x"), "'x': expected a number above 0"),
         ((*BASIC, "--max_gap", "-1"), "argument --max_gap"),
         ((*BASIC, "--clip_len", "0"), "'0': expected a whole number from 1 on"),
-        ((*BASIC, "--clip_len", "500"), "--clip_len 500: expected 1 to 243"),
+        ((*BASIC, "--windows", "none"), "invalid choice"),
+        ((*BASIC, *RELEASED, "--smooth"), "--smooth does not go with --windows released"),
+        ((*BASIC, *RELEASED, "--max_gap", "3"), "--max_gap does not go with --windows released"),
+        ((*BASIC, *RELEASED, "--predictions", "p.npz"), "--predictions does not go with --windows released"),
+        ((*BASIC, *RELEASED, "--ref_3d_motion_path", "r.npy"), "--ref_3d_motion_path does not go with --windows rel"),
+        ((*BASIC, *RELEASED, "--formats", "npy,npz"), "--formats npz does not go with --windows released, whose mean"),
+        ((*BASIC, *RELEASED, "--formats", "html"), "--formats html does not go with --windows released"),
+        ((*BASIC, "--formats", "npy"), "--formats npy does not go with --windows overlap. Expected npz,mp4,html"),
+        (("--demo", *RELEASED, "--smooth"), "--smooth does not go with --windows released"),
         ((*BASIC, "--formats", "npz,obj"), "'npz,obj': expected some of npz,mp4,html,glb,bvh"),
         ((*BASIC, "--tta", "rotate"), "invalid choice"),
         ((*BASIC, "--keypoint_format", "coco"), "invalid choice"),
@@ -267,6 +277,7 @@ def test_demo_takes_no_other_input(flag, call):
 
 def test_flags_name_what_there_is():
     assert OUTPUTS == write.FORMATS
+    assert MESH_OUTPUTS == write.MESH_FORMATS
     assert ("auto", *FORMATS) == JOINT_ORDERS
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -68,6 +69,19 @@ def progress(items: Iterable[Item], total: int, label: str, every: int, done: in
         yield item
         if number % every == 0 and number < total:
             logger.info("%s: %d of %d", label, number, total)
+
+
+class StageClock:
+    """Seconds of each stage, a stage that comes again added up."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
 def append_record(path: Path, record: dict) -> None:

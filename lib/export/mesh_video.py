@@ -15,10 +15,11 @@ from lib.body.smpl import PosedBody
 from lib.engine.log import progress
 from lib.errors import UserError
 from lib.export.rig import body_params, joint_positions, rest_body
+from lib.infer.released import mean_vertices_mm
 from lib.render.rasterizer import Perspective, WeakPerspective
 from lib.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from lib.render.video import read_frames, video_writer
-from lib.structures import Track, VideoCamera
+from lib.structures import MeshTrack, Track, VideoCamera
 
 _FRAMES_AT_ONCE = 32
 _SAMPLES = 3  # a pixel and direction, on outlines
@@ -36,7 +37,7 @@ class _Frame(NamedTuple):
 
 def write_mesh_video(
     path: Path,
-    tracks: Sequence[Track],
+    tracks: Sequence[Track | MeshTrack],
     camera: VideoCamera,
     assets: BodyAssets,
     *,
@@ -71,7 +72,7 @@ def write_mesh_video(
 
 
 def _frames(
-    tracks: Sequence[Track],
+    tracks: Sequence[Track | MeshTrack],
     camera: VideoCamera,
     assets: BodyAssets,
     frame_count: int,
@@ -91,8 +92,12 @@ def _frames(
             if start == stop:
                 continue
             rows = slice(int(start), int(stop))
-            vertices = body(body_params(track, rows, device)).vertices_mm.cpu().numpy() / MM_PER_M
-            for frame, placed in zip(track.frame_ids[rows], vertices + track.trans_m[rows, None], strict=True):
+            if isinstance(track, MeshTrack):
+                vertices_mm = mean_vertices_mm(track, rows, body)
+            else:
+                vertices_mm = body(body_params(track, rows, device)).vertices_mm.cpu().numpy()
+            vertices = vertices_mm / MM_PER_M + track.trans_m[rows, None]
+            for frame, placed in zip(track.frame_ids[rows], vertices, strict=True):
                 people[frame - first].append((placed, number))
         block = []
         for present in people:
@@ -117,10 +122,17 @@ def _repeated_faces(faces: np.ndarray, body_count: int) -> np.ndarray:
     return (faces + offsets).reshape(-1, 3)
 
 
-def _side_camera(tracks: Sequence[Track], image_size: tuple[int, int], assets: BodyAssets) -> WeakPerspective:
+def _side_camera(
+    tracks: Sequence[Track | MeshTrack], image_size: tuple[int, int], assets: BodyAssets
+) -> WeakPerspective:
     """One that sees everybody's whole path from the side, the same in every frame so that movement is seen."""
-    joints = [joint_positions(track, rest_body(assets, track.betas), assets.parents).reshape(-1, 3) for track in tracks]
-    places = np.concatenate(joints)[:, [2, 1]]  # depth runs across, height down
+    joints = [
+        track.joints_m + track.trans_m[:, None]
+        if isinstance(track, MeshTrack)
+        else joint_positions(track, rest_body(assets, track.betas), assets.parents)
+        for track in tracks
+    ]
+    places = np.concatenate([points.reshape(-1, 3) for points in joints])[:, [2, 1]]  # depth runs across, height down
     low, high = places.min(axis=0) - _SKIN_M, places.max(axis=0) + _SKIN_M
     scale = _SIDE_SHARE * float(np.min(np.array(image_size) / (high - low)))
     return WeakPerspective(scale, tuple(np.array(image_size) / 2 - scale * (low + high) / 2))

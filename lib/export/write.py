@@ -1,16 +1,18 @@
-"""Writes what a video's people are handed on as: one npz, glb and bvh each, and one page and one video of all."""
+"""Writes what a video's people are handed on as: one npz, glb and bvh or npy each, and one page and one video of all."""
 
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 
 from lib.body.assets import BodyAssets
 from lib.body.kinematics import JointKinematics
-from lib.body.skeleton import H36M_JOINT_COUNT, MM_PER_M
+from lib.body.skeleton import H36M_JOINT_COUNT, MM_PER_M, VERTEX_COUNT
+from lib.body.smpl import PosedBody
 from lib.errors import UserError
 from lib.export.bvh import bvh_text
 from lib.export.glb import glb_bytes
@@ -18,15 +20,19 @@ from lib.export.mesh_video import write_mesh_video
 from lib.export.rig import body_params
 from lib.export.viewer import viewer_html
 from lib.files import write_atomically, write_text_atomically
-from lib.structures import Track, VideoCamera
+from lib.infer.released import mean_vertices_mm
+from lib.structures import MeshTrack, Track, VideoCamera
 
 FORMATS = ("npz", "mp4", "html", "glb", "bvh")
+# Of the mean of several bodies, which has no pose and no shape.
+MESH_FORMATS = ("npy", "mp4")
 VIDEO_FILE, PAGE_FILE = "mesh.mp4", "viewer.html"
 _FRAMES_AT_ONCE = 2048
+_MESHES_AT_ONCE = 64
 
 
 def write_outputs(
-    tracks: Sequence[Track],
+    tracks: Sequence[Track] | Sequence[MeshTrack],
     camera: VideoCamera,
     assets: BodyAssets,
     folder: Path,
@@ -38,9 +44,10 @@ def write_outputs(
     is_side_view: bool,
     device: torch.device,
 ) -> dict[str, float]:
-    """Write the files of `formats` (of FORMATS) into `folder`; returns the seconds that each format took.
+    """Write the files of `formats` into `folder`; returns the seconds that each format took.
 
     Args:
+        formats: of FORMATS; for MeshTracks of MESH_FORMATS.
         fps: frames a second of the video, and so of every file.
         frame_count: frames of the video, whoever is in them.
         video_path: what mesh.mp4 is drawn over; None for a plain ground.
@@ -50,13 +57,14 @@ def write_outputs(
     Raises:
         UserError: a format is unknown, two names give one file, a file cannot be written, or the video not be read.
     """
-    unknown = [name for name in formats if name not in FORMATS]
+    known = MESH_FORMATS if any(isinstance(track, MeshTrack) for track in tracks) else FORMATS
+    unknown = [name for name in formats if name not in known]
     if unknown:
-        raise UserError(f"--formats {unknown[0]}: no such format. Expected some of {', '.join(FORMATS)}.")
+        raise UserError(f"--formats {unknown[0]}: no such format. Expected some of {', '.join(known)}.")
     folder = Path(folder)
     paths = [folder / stem for stem in file_stems(tracks)]
     seconds = {}
-    for name in [name for name in FORMATS if name in formats]:
+    for name in [name for name in known if name in formats]:
         started = time.perf_counter()
         if name == "mp4":
             sizes = {"fps": fps, "frame_count": frame_count}
@@ -65,6 +73,10 @@ def write_outputs(
         elif name == "html":
             page = viewer_html(tracks, camera, assets, fps=fps, frame_count=frame_count)
             write_text_atomically(folder / PAGE_FILE, page)
+        elif name == "npy":
+            body = PosedBody(assets).to(device)
+            for path, track in zip(paths, tracks, strict=True):
+                _write_npy(_with_ending(path, name), track, body)
         elif name == "npz":
             kinematics = JointKinematics(assets).to(device)
             for path, track in zip(paths, tracks, strict=True):
@@ -86,13 +98,27 @@ def _with_ending(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}.{ending}")
 
 
-def file_stems(tracks: Sequence[Track]) -> list[str]:
+def _write_npy(path: Path, track: MeshTrack, body: PosedBody) -> None:
+    """Vertices (F, V, 3) float32 mm, some frames at a time: those of a long video take gigabytes."""
+    shape = (len(track.frame_ids), VERTEX_COUNT, 3)
+
+    def write(file: BinaryIO) -> None:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for first in range(0, shape[0], _MESHES_AT_ONCE):
+            file.write(mean_vertices_mm(track, slice(first, first + _MESHES_AT_ONCE), body).astype("<f4").tobytes())
+
+    write_atomically(path, write)
+
+
+def file_stems(tracks: Sequence[Track] | Sequence[MeshTrack]) -> list[str]:
     """A file name, without its ending, for each track: its name with whatever a file name may not hold as `_`."""
     stems = [re.sub(r"[^\w.-]", "_", track.name, flags=re.ASCII).lstrip(".") or "_" for track in tracks]
     for number, stem in enumerate(stems):
         if stem in stems[:number]:
             names = [track.name for track, other in zip(tracks, stems, strict=True) if other == stem]
-            raise UserError(f"people {names[0]!r} and {names[1]!r} would share {stem}.npz. Rename one in the input.")
+            raise UserError(
+                f"people {names[0]!r} and {names[1]!r} would share the file name {stem}. Rename one in the input."
+            )
     return stems
 
 

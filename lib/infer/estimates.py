@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from lib.data.matching import LONGEST_BORROW_S
 from lib.data.predictions import Predictions
 from lib.errors import UserError
-from lib.infer.people import Person
+from lib.infer.people import Person, Segment
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,15 @@ def estimate_rows(predictions: Predictions, track: int, frame_ids: np.ndarray) -
     """(F,) rows of `predictions`: for each frame that of the same one, or of the nearest."""
     rows = _rows_of(predictions, track)
     return rows[_nearest(predictions.frame[rows], frame_ids)]
+
+
+def estimate_arrays(
+    predictions: Predictions, tracks: list[int], segments: list[Segment]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (R, 72) and betas (R, 10) for all frames of all segments; `tracks` are those of their people."""
+    rows = [estimate_rows(predictions, tracks[segment.person], segment.frame_ids) for segment in segments]
+    rows = np.concatenate(rows)
+    return predictions.poses[rows], predictions.betas[rows]
 
 
 def _rows_of(predictions: Predictions, track: int) -> np.ndarray:

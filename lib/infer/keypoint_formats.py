@@ -1,7 +1,7 @@
 """What keypoints are made into: detectors' joints to H36M-17, by one table, and pixels to what the network reads.
 
 Sources: behaviour contract section 7 for Halpe-26, whose means and choices the table's other rows follow, and for the
-crop scale; the detectors' own lists of joints for their numbers.
+crop scale, section 9 for the shorter side; the detectors' own lists of joints for their numbers.
 """
 
 from typing import NamedTuple
@@ -67,6 +67,13 @@ def scale_by_width(keypoints_px: np.ndarray, image_size: tuple[int, int]) -> np.
     keypoints = torch.from_numpy(np.ascontiguousarray(keypoints_px, dtype=np.float32))
     size = torch.tensor(image_size, dtype=torch.float32)
     return network_keypoints(keypoints[..., :2], size, keypoints[..., 2]).numpy()
+
+
+def scale_by_shorter_side(keypoints_px: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """(F, K, 3) pixels and confidence -> x, y around the picture's middle, its shorter side as [-1, 1]: released `--pixel`."""
+    half_size = np.array(image_size) / 2
+    xy = (keypoints_px[..., :2].astype(np.float64) - half_size) / half_size.min()
+    return np.concatenate((xy, keypoints_px[..., 2:]), axis=-1).astype(np.float32)
 
 
 def crop_scale(keypoints_px: np.ndarray) -> np.ndarray:

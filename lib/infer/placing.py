@@ -41,6 +41,36 @@ def place_person(
     if smoothing_radius:
         poses = [smooth_poses(pose, smoothing_radius) for pose in poses]
         joints = [regress_joints_m(kinematics, pose, betas) for pose in poses]
+    trans_m, facts = place_joints(joints, segments, camera, fps, joints_before=joints_before, reference=reference)
+    track = Track(
+        name=name,
+        frame_ids=np.concatenate([segment.frame_ids for segment in segments]),
+        poses=np.concatenate(poses),
+        betas=betas,
+        trans_m=trans_m,
+        confidence=np.concatenate([segment.keypoints_px[..., 2].mean(axis=1) for segment in segments]),
+        interpolated=np.concatenate([segment.is_interpolated for segment in segments]),
+    )
+    return track, facts
+
+
+def place_joints(
+    joints: list[np.ndarray],
+    segments: list[Segment],
+    camera: VideoCamera,
+    fps: float,
+    *,
+    joints_before: list[np.ndarray] | None = None,
+    reference: np.ndarray | None = None,
+) -> tuple[np.ndarray, dict]:
+    """Translations (frames of the track, 3) m float32, and what `summary.json` says of the track.
+
+    Args:
+        joints: (F, K, 3) m of each segment, relative to the body model's origin.
+        joints_before: the same before smoothing, if they were smoothed.
+        reference: as for `place_person`.
+    """
+    joints_before = joints if joints_before is None else joints_before
     given = [(points, segment.keypoints_px, camera) for points, segment in zip(joints, segments, strict=True)]
     alone, together = zip(*(solve_translation(*columns, fps) for columns in given), strict=True)
     keypoints = np.concatenate([segment.keypoints_px for segment in segments])
@@ -49,24 +79,15 @@ def place_person(
     if reference is not None:
         rows = _reference_rows(reference, is_interpolated)
         path, facts["reference_scale_m"] = solve_from_reference(np.concatenate(joints), keypoints, camera, rows)
-        together = np.split(path, np.cumsum([len(pose) for pose in poses])[:-1])
+        together = np.split(path, np.cumsum([len(points) for points in joints])[:-1])
     confidence = keypoints[..., 2].mean(axis=1)
-    track = Track(
-        name=name,
-        frame_ids=np.concatenate([segment.frame_ids for segment in segments]),
-        poses=np.concatenate(poses),
-        betas=betas,
-        trans_m=np.concatenate(together).astype(np.float32),
-        confidence=confidence,
-        interpolated=is_interpolated,
-    )
     placed = [points + trans[:, None] for points, trans in zip(joints, together, strict=True)]
     placed_before = [points + trans[:, None] for points, trans in zip(joints_before, alone, strict=True)]
     error = reprojection_errors_px(np.concatenate(placed), keypoints, camera)
     facts |= {
         "frames": len(confidence),
-        "first_frame": int(track.frame_ids[0]),
-        "last_frame": int(track.frame_ids[-1]),
+        "first_frame": int(segments[0].frame_ids[0]),
+        "last_frame": int(segments[-1].frame_ids[-1]),
         "frames_interpolated": int(is_interpolated.sum()),
         "gaps_interpolated": sum(int((np.diff(segment.is_interpolated.astype(int)) > 0).sum()) for segment in segments),
         "gaps_left_open": len(segments) - 1,
@@ -75,7 +96,7 @@ def place_person(
         "jitter_before_m_per_s3": _jitter(placed_before, fps),
         "jitter_after_m_per_s3": _jitter(placed, fps),
     }
-    return track, facts
+    return np.concatenate(together).astype(np.float32), facts
 
 
 @torch.inference_mode()

@@ -4,9 +4,7 @@ predictor = MeshPredictor.load("checkpoint/mesh/MB_ft_pw3d/best_epoch.bin", "con
 tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fps=30)
 """
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +21,18 @@ from lib.config import Config, config_from_values, load_config
 from lib.data.predictions import Predictions
 from lib.engine.checkpoint import kind_of, load_checkpoint, load_model
 from lib.engine.device import choose_device
-from lib.engine.log import progress
+from lib.engine.log import StageClock, progress
 from lib.errors import UserError
 from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from lib.infer.estimates import choose_video, estimate_rows, match_people, predicted_frames
+from lib.infer import released
+from lib.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
 from lib.infer.keypoint_files import Detections, detections_of_array, read_keypoints
-from lib.infer.people import Segment, fill_gaps, find_people, network_inputs
+from lib.infer.people import Person, fill_gaps, find_people, network_inputs
 from lib.infer.placing import place_person, regress_joints_m
-from lib.infer.translation import default_focal_px, misfit_of_frames
-from lib.infer.windows import batch_windows, blend_windows, cut_windows, window_weights
-from lib.structures import BodyParams, MeshInputs, RefineInputs, Track, VideoCamera
+from lib.infer.translation import misfit_of_frames, video_camera
+from lib.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
+from lib.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera
 
-# The released script's clip: what a pretrained backbone has seen.
-_RELEASED_CLIP_LEN = 243
 _LARGEST_FPS = 1000
 _DEFAULT_GAP_S = 0.5
 _DEFAULT_REACH_S = 1.0
@@ -52,6 +49,7 @@ class Settings:
     clip_len: int | None = None  # frames of a window; None: `default_clip_len`
     smooth_s: float = 0.0  # time that the filter of rotations sees; 0: off
     longest_gap: int | None = None  # frames that are filled; None: half a second's
+    windows: str = "overlap"  # or "released": as the released script does, see `lib.infer.released`
     focal_px: float | None = None  # None: the image's diagonal
 
 
@@ -59,10 +57,11 @@ class Settings:
 class Inference:
     """What was found in a video."""
 
-    tracks: list[Track]
+    tracks: list[Track] | list[MeshTrack]  # the latter with windows "released"
     camera: VideoCamera
     people: dict[str, dict]  # by the track's name, what summary.json says of each
     seconds: dict[str, float]  # by stage
+    clip_len: int  # frames of a window
 
 
 class MeshPredictor:
@@ -107,11 +106,11 @@ class MeshPredictor:
     @property
     def default_clip_len(self) -> int:
         """243 frames, as released; but a backbone trained from scratch knows no place after its own clips' last."""
-        return min(_RELEASED_CLIP_LEN if self.config.finetune else self.config.clip_len, self.config.maxlen)
+        return min(released.CLIP_LEN if self.config.finetune else self.config.clip_len, self.config.maxlen)
 
     def predict(
         self, keypoints: Path | str | np.ndarray, *, image_size: tuple[int, int], fps: float = 30.0, **settings
-    ) -> list[Track]:
+    ) -> list[Track] | list[MeshTrack]:
         """Tracks of everybody in a keypoint file, or in an array (F, 17, 2 or 3) or (people, F, 17, 2 or 3), H36M-17.
 
         `settings` are those of `Settings`. Raises UserError for files and values that cannot be used.
@@ -140,6 +139,12 @@ class MeshPredictor:
             reference: (F, 17, 3) 3D motion of one person, whose root's path is taken (`solve_from_reference`).
         """
         settings = settings or Settings()
+        is_released = settings.windows == "released"
+        if is_released:
+            given = {"smooth_s": settings.smooth_s or None, "longest_gap": settings.longest_gap}
+            released.refuse_others(self.kind, **given, predictions=predictions, reference=reference)
+        elif settings.windows != "overlap":
+            raise UserError(f"windows {settings.windows!r}: expected 'overlap' or 'released'.")
         if (predictions is not None) != (self.kind == "refiner"):
             wanted = "a refiner, which needs --predictions" if predictions is None else "a regressor, no --predictions"
             raise UserError(
@@ -147,11 +152,13 @@ class MeshPredictor:
             )
         if not 0 < fps <= _LARGEST_FPS:
             raise UserError(f"--fps {fps:g}: expected frames a second, above 0 and at most {_LARGEST_FPS}.")
-        clip_len = self._clip_len(settings)
-        camera = _camera(image_size, settings)
-        clock = _Clock()
+        camera = video_camera(image_size, settings.focal_px)
+        clock = StageClock()
         with clock("people"):
             people = find_people(detections, round(_DEFAULT_REACH_S * fps), focus)
+        if is_released:
+            return self._infer_released(people, camera, fps, settings, clock)
+        with clock("people"):
             if reference is not None and len(people) > 1:
                 raise UserError(
                     f"--ref_3d_motion_path is of one person, but there are {len(people)}. Give --focus, whose it is."
@@ -163,13 +170,15 @@ class MeshPredictor:
                 people = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
+            lengths = [len(segment.keypoints_px) for segment in segments]
+            clip_len = fit_clip_len(settings.clip_len, self.default_clip_len, self.config.maxlen, max(lengths))
             # A model that crops for itself reads the box's place in the picture, too.
             inputs = network_inputs(segments, image_size, settings.is_pixel or self.config.crop_input)
         with clock("network"):
-            estimate = None if predictions is None else _estimates(predictions, list(matched.values()), segments)
+            estimate = None if predictions is None else estimate_arrays(predictions, list(matched.values()), segments)
             poses, betas = self.predict_arrays(
                 inputs,
-                [len(segment.keypoints_px) for segment in segments],
+                lengths,
                 [segment.person for segment in segments],
                 estimate,
                 clip_len=clip_len,
@@ -177,8 +186,7 @@ class MeshPredictor:
             )
         tracks, facts = [], {}
         with clock("placing"):
-            bounds = np.cumsum([len(segment.keypoints_px) for segment in segments])[:-1]
-            poses_of = np.split(poses, bounds)
+            poses_of = np.split(poses, np.cumsum(lengths)[:-1])
             for number, person in enumerate(people):
                 own = [place for place, segment in enumerate(segments) if segment.person == number]
                 track, facts[person.name] = place_person(
@@ -193,7 +201,7 @@ class MeshPredictor:
                     reference=reference,
                 )
                 tracks.append(track)
-        return Inference(tracks, camera, facts, clock.seconds)
+        return Inference(tracks, camera, facts, clock.seconds, clip_len)
 
     @torch.inference_mode()
     def predict_arrays(
@@ -243,36 +251,27 @@ class MeshPredictor:
             poses[first : first + len(rotations)] = matrix_to_axis_angle(rotations).flatten(1).cpu().numpy()
         return poses, (shapes[:, :BETA_COUNT] / shapes[:, BETA_COUNT:]).float().numpy()
 
-    def _clip_len(self, settings: Settings) -> int:
-        clip_len = self.default_clip_len if settings.clip_len is None else settings.clip_len
-        if not 1 <= clip_len <= self.config.maxlen:
-            raise UserError(f"--clip_len {clip_len}: expected 1 to {self.config.maxlen}, the model's maxlen.")
-        return clip_len
+    def _infer_released(
+        self, people: list[Person], camera: VideoCamera, fps: float, settings: Settings, clock: StageClock
+    ) -> Inference:
+        longest = max(len(person.frames) for person in people)
+        clip_len = fit_clip_len(settings.clip_len, released.CLIP_LEN, self.config.maxlen, longest)
+        with clock("network"):
+            given = camera.image_size, settings.is_pixel, self.config.crop_input
+            inputs = [released.network_inputs(person, *given) for person in people]
+            options = {"is_flip_tested": settings.is_flip_tested, "device": self.device}
+            bodies = released.predict_side_by_side(self.model, inputs, clip_len=clip_len, **options)
+        with clock("placing"):
+            pairs = zip(people, bodies, strict=True)
+            placed = [released.place_bodies(person, own, self.kinematics, camera, fps) for person, own in pairs]
+        tracks = [track for track, _ in placed]
+        return Inference(tracks, camera, {track.name: facts for track, facts in placed}, clock.seconds, clip_len)
 
     def _misfit(self, camera: VideoCamera) -> Callable[[np.ndarray, np.ndarray, np.ndarray], float]:
         def misfit(poses: np.ndarray, betas: np.ndarray, keypoints_px: np.ndarray) -> float:
             return misfit_of_frames(regress_joints_m(self.kinematics, poses, betas.mean(axis=0)), keypoints_px, camera)
 
         return misfit
-
-
-class _Clock:
-    """Seconds of each stage."""
-
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - began
-
-
-def _camera(image_size: tuple[int, int], settings: Settings) -> VideoCamera:
-    width, height = image_size
-    focal_px = default_focal_px(image_size) if settings.focal_px is None else settings.focal_px
-    return VideoCamera(focal_px, (width / 2, height / 2), (width, height))
 
 
 def _smoothing_radius(settings: Settings, fps: float) -> int:
@@ -282,9 +281,3 @@ def _smoothing_radius(settings: Settings, fps: float) -> int:
 
 def _body(poses: Tensor, betas: Tensor) -> BodyParams:
     return BodyParams(axis_angle_to_matrix(poses.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)
-
-
-def _estimates(predictions: Predictions, tracks: list[int], segments: list[Segment]) -> tuple[np.ndarray, np.ndarray]:
-    rows = [estimate_rows(predictions, tracks[segment.person], segment.frame_ids) for segment in segments]
-    rows = np.concatenate(rows)
-    return predictions.poses[rows], predictions.betas[rows]

@@ -37,6 +37,13 @@ def default_focal_px(image_size: tuple[int, int]) -> float:
     return float(np.hypot(*image_size))
 
 
+def video_camera(image_size: tuple[int, int], focal_px: float | None = None) -> VideoCamera:
+    """A camera that looks through the image's middle; `focal_px` is `default_focal_px` where it is None."""
+    width, height = image_size
+    focal_px = default_focal_px(image_size) if focal_px is None else focal_px
+    return VideoCamera(focal_px, (width / 2, height / 2), (width, height))
+
+
 def project(points_m: np.ndarray, camera: VideoCamera) -> np.ndarray:
     """Points (..., 3) in camera axes -> pixels (..., 2)."""
     depth = np.maximum(points_m[..., 2:], _LEAST_DEPTH_M)

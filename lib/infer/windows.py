@@ -12,12 +12,29 @@ import scipy.signal
 import torch
 from torch import Tensor
 
+from lib.errors import UserError
+
 
 class Window(NamedTuple):
     """Frames `first` to `first + length` of all segments, laid one after another."""
 
     first: int
     length: int
+
+
+def fit_clip_len(clip_len: int | None, default: int, maxlen: int, longest: int) -> int:
+    """`clip_len`, or the model's `maxlen` where that is less and no track is longer: `longest` frames in a row.
+
+    None is `default`, or `maxlen` where that is less.
+
+    Raises UserError for a `clip_len` below 1, or one that the model cannot see though a track is that long.
+    """
+    clip_len = min(default, maxlen) if clip_len is None else clip_len
+    if clip_len < 1 or clip_len > maxlen < longest:
+        raise UserError(
+            f"--clip_len {clip_len}: expected 1 to {maxlen}, the model's maxlen, as a track has {longest} frames in a row."
+        )
+    return min(clip_len, maxlen)
 
 
 def cut_windows(segment_lengths: Sequence[int], clip_len: int) -> list[Window]:

@@ -90,7 +90,9 @@ def test_a_dot_in_a_name_is_kept(tracks, camera, assets, tmp_path):
 
 def test_two_names_of_one_file_are_refused_before_anything_is_written(tracks, camera, assets, tmp_path):
     both = [tracks[0]._replace(name="a/b"), tracks[1]._replace(name="a b")]
-    with pytest.raises(UserError, match=r"people 'a/b' and 'a b' would share a_b\.npz\. Rename one in the input\."):
+    with pytest.raises(
+        UserError, match=r"people 'a/b' and 'a b' would share the file name a_b\. Rename one in the input\."
+    ):
         write_outputs(both, camera, assets, tmp_path / "out", formats=FORMATS, **OPTIONS)
     assert not (tmp_path / "out").exists()
 

@@ -24,10 +24,10 @@ def demo_video() -> DemoVideo:
 
 @pytest.fixture(scope="session")
 def tiny_predictor(assets):
-    """A predictor of a kind with random weights, large enough to move."""
+    """A predictor of a kind with random weights, large enough to move; keyword arguments change config keys."""
 
-    def build(kind: str = "regressor") -> MeshPredictor:
-        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo.yaml").read_text()) | TINY
+    def build(kind: str = "regressor", **changes) -> MeshPredictor:
+        values = yaml.safe_load((ROOT / "configs/mesh/MB_demo.yaml").read_text()) | TINY | changes
         config = config_from_values(values, {}, "tiny")
         torch.manual_seed(1)
         model = build_model(kind, config, assets)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from lib.body.skeleton import H36M_JOINT_NAMES
-from lib.infer.keypoint_formats import FORMATS, crop_scale, format_of_count, scale_by_width, to_h36m
+from lib.infer.keypoint_formats import (
+    FORMATS,
+    crop_scale,
+    format_of_count,
+    scale_by_shorter_side,
+    scale_by_width,
+    to_h36m,
+)
 
 NAMES = {
     "halpe26": "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
@@ -82,3 +89,10 @@ def test_scale_by_width_keeps_proportions():
     np.testing.assert_allclose(
         scale_by_width(points, (1280, 720)), [[[-1, -0.5625, 1], [1, 0.5625, 0.5], [0, 0, 1]]], atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("size", "corner"), [((1280, 720), (1280 / 720, 1)), ((720, 1280), (1, 1280 / 720))])
+def test_scale_by_shorter_side_keeps_proportions_around_the_middle(size, corner):
+    points = np.array([[[0, 0, 2.0], [*size, 0.5], [size[0] / 2, size[1] / 2, 1]]])
+    expected = [[[-corner[0], -corner[1], 2], [*corner, 0.5], [0, 0, 1]]]
+    np.testing.assert_allclose(scale_by_shorter_side(points, size), expected, atol=1e-6)

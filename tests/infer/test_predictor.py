@@ -159,6 +159,19 @@ def test_short_long_and_missing(tiny_predictor, demo_video):
         assert np.isfinite(getattr(track, name)).all(), name
 
 
+def test_windows_beyond_the_models_length_are_cut_where_no_track_is_longer(tiny_predictor, demo_video):
+    given = detections_of_array(demo_video.keypoints_px[:1, :64])
+    for name in ("overlap", "released"):
+        longer, whole = (
+            tiny_predictor().infer(given, image_size=SIZE, fps=30, settings=Settings(windows=name, clip_len=clip_len))
+            for clip_len in (500, 64)
+        )
+        assert (longer.clip_len, whole.clip_len) == (64, 64)
+        np.testing.assert_array_equal(longer.tracks[0].trans_m, whole.tracks[0].trans_m)
+    with pytest.raises(UserError, match="--clip_len 500: expected 1 to 64"):
+        tiny_predictor().predict(demo_video.keypoints_px[:1, :65], image_size=SIZE, clip_len=500)
+
+
 def test_smoothing_lowers_jitter(tiny_predictor, demo_video):
     given = detections_of_array(demo_video.keypoints_px)
     plain, smooth = (
@@ -217,8 +230,14 @@ def test_what_does_not_go_together_is_said(tiny_predictor, demo_video, tmp_path)
         tiny_predictor("refiner").infer(given, image_size=SIZE, fps=30)
     with pytest.raises(UserError, match="holds a regressor"):
         tiny_predictor().infer(given, image_size=SIZE, fps=30, predictions=predictions)
-    with pytest.raises(UserError, match="--clip_len 65: expected 1 to 64"):
+    with pytest.raises(
+        UserError, match="--clip_len 65: expected 1 to 64, the model's maxlen, as a track has 120 frames"
+    ):
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, clip_len=65)
+    with pytest.raises(UserError, match="--clip_len 0: expected 1 to 64"):
+        tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, clip_len=0)
+    with pytest.raises(UserError, match="windows 'both': expected 'overlap' or 'released'"):
+        tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, windows="both")
     with pytest.raises(UserError, match="--ref_3d_motion_path: 7 frames. Expected the person's 120 frames"):
         tiny_predictor().infer(given, image_size=SIZE, fps=30, focus="0", reference=np.zeros((7, 17, 3)))
 
