@@ -1,8 +1,10 @@
 """Meshes of the people in a video, from its 2D keypoints. See README.md and docs/inference.md."""
 
 import sys
+from pathlib import Path
 
-from lib.infer_arguments import main
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
+from kinemesh.program.infer_cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,8 +1,10 @@
 """Train or evaluate an SMPL mesh regressor on 2D keypoint clips. See README.md."""
 
 import sys
+from pathlib import Path
 
-from lib.arguments import Task, main
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
+from kinemesh.program.cli import Task, main
 
 REGRESSOR = Task(
     kind="regressor",

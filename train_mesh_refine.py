@@ -1,8 +1,10 @@
 """Train or evaluate a refiner of another estimator's SMPL output. See README.md."""
 
 import sys
+from pathlib import Path
 
-from lib.arguments import Task, main
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
+from kinemesh.program.cli import Task, main
 
 REFINER = Task(
     kind="refiner",

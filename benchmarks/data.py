@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import describe, median_ratio, parser, peak_growth_mib, report, table
-from lib.data.sources import CAMERA_IMAGE_SIZES
+from kinemesh.data.sources import CAMERA_IMAGE_SIZES
 
 FRAMES = {"train": 1_559_752, "test": 566_920}
 _VIDEO_FRAMES = 2600
@@ -84,9 +84,9 @@ def write_file(path: Path, scale: float = 1.0) -> float:
 def _read(side: str, path: Path) -> tuple[float, int]:
     """Seconds, and by how many MiB the reading raises memory at its peak."""
     if side == "ours":
-        from lib.data.clips import cut_clips
-        from lib.data.loader import ClipLoader
-        from lib.data.sources import load_dataset
+        from kinemesh.data.clips import cut_clips
+        from kinemesh.data.loader import ClipLoader
+        from kinemesh.data.sources import load_dataset
 
     def plain():
         with path.open("rb") as file:

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 from benchmarks import setting
 from benchmarks.plain import PlainBody, PlainDataset, plain_evaluate
 from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, peak_growth_mib, report, table
-from lib.data.clips import Clips
-from lib.data.loader import ClipLoader
-from lib.engine.evaluate import evaluate
-from lib.protocols import DEFAULT
+from kinemesh.data.clips import Clips
+from kinemesh.data.loader import ClipLoader
+from kinemesh.evaluation.evaluate import evaluate
+from kinemesh.protocols import DEFAULT
 
 
 def main() -> None:

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from benchmarks.timing import describe, parser, report, table
-from lib.assembly import build_model
-from lib.config import load_config
-from lib.demo.splits import StandIn
-from lib.demo.video import CAMERA, FPS, make_video
-from lib.engine.device import keep_freed_memory
-from lib.export.write import write_outputs
-from lib.infer import MeshPredictor, Settings
-from lib.infer.keypoint_files import read_keypoints
-from lib.infer.keypoint_formats import FORMATS
-from lib.infer_app import DEMO_CHECKPOINT
+from kinemesh.config import load_config
+from kinemesh.demo.splits import StandIn
+from kinemesh.demo.video import CAMERA, FPS, make_video
+from kinemesh.export.write import write_outputs
+from kinemesh.infer import MeshPredictor, Settings
+from kinemesh.infer.keypoint_files import read_keypoints
+from kinemesh.infer.keypoint_formats import FORMATS
+from kinemesh.machine.device import keep_freed_memory
+from kinemesh.program.infer import DEMO_CHECKPOINT
+from kinemesh.program.setup import build_model
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from benchmarks.timing import describe, parser, report, table
-from lib.body.skeleton import MM_PER_M
-from lib.demo.splits import StandIn
-from lib.demo.video import FPS, make_video
-from lib.infer import MeshPredictor, Settings
-from lib.infer.keypoint_files import detections_of_array
-from lib.infer.placing import regress_joints_m
-from lib.infer_app import DEMO_CHECKPOINT
-from lib.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, pa_mpjpe_mm
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.demo.splits import StandIn
+from kinemesh.demo.video import FPS, make_video
+from kinemesh.infer import MeshPredictor, Settings
+from kinemesh.infer.keypoint_files import detections_of_array
+from kinemesh.infer.placing import regress_joints_m
+from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, pa_mpjpe_mm
+from kinemesh.program.infer import DEMO_CHECKPOINT
 
 SETTINGS = {
     "`--pixel`": {"is_pixel": True},

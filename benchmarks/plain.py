@@ -15,10 +15,10 @@ from smplx.utils import Struct
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from lib.body.assets import BodyAssets
-from lib.body.skeleton import EVALUATED_JOINTS, LIMB_ANGLE_PAIRS, LIMBS, MM_PER_M
-from lib.config import LAMBDA_OF_TERM, Config
-from lib.data.split import Split
+from kinemesh.body.assets import BodyAssets
+from kinemesh.body.skeleton import EVALUATED_JOINTS, LIMB_ANGLE_PAIRS, LIMBS, MM_PER_M
+from kinemesh.config import LAMBDA_OF_TERM, Config
+from kinemesh.data.split import Split
 
 
 def as_smplx_stores(assets: BodyAssets) -> BodyAssets:

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, report, table
-from lib.demo.body import load_stand_in
-from lib.render.rasterizer import Perspective, project
-from lib.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
-from lib.render.shading import shade, vertex_normals
+from kinemesh.demo.body import load_stand_in
+from kinemesh.render.rasterizer import Perspective, project
+from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
+from kinemesh.render.shading import shade, vertex_normals
 
 _SIZE = (640, 640)
 _CAMERA = Perspective(900.0, (320.0, 320.0))

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lib.assembly import build_model, build_posing
-from lib.body.assets import BodyAssets, load_body_assets
-from lib.config import Config, load_config
-from lib.data.clips import Clips, cut_clips
-from lib.data.sources import Dataset, load_dataset
-from lib.demo.datasets import make_demo_data
-from lib.engine.state import Posing
+from kinemesh.body.assets import BodyAssets, load_body_assets
+from kinemesh.config import Config, load_config
+from kinemesh.data.clips import Clips, cut_clips
+from kinemesh.data.sources import Dataset, load_dataset
+from kinemesh.demo.datasets import make_demo_data
+from kinemesh.program.setup import build_model, build_posing
+from kinemesh.training.state import Posing
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data" / "demo"

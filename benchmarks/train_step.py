@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader, SubsetRandomSampler
 from benchmarks import setting
 from benchmarks.plain import PlainBody, PlainDataset, plain_step
 from benchmarks.timing import describe, interleaved_ms, matrix_flops, median_ratio, parser, report, table
-from lib.body.assets import BodyAssets
-from lib.config import Config
-from lib.data.loader import ClipLoader
-from lib.engine.optimize import build_optimizer
-from lib.engine.step import mirror_some, training_losses
-from lib.structures import BodyParams
+from kinemesh.body.assets import BodyAssets
+from kinemesh.config import Config
+from kinemesh.data.loader import ClipLoader
+from kinemesh.structures import BodyParams
+from kinemesh.training.optimizer import build_optimizer
+from kinemesh.training.step import mirror_some, training_losses
 
 # Forward, and twice as much backward.
 _PASSES = 3
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 class _OwnStep:
-    """One step as `lib.engine.step` does it, and its parts alone."""
+    """One step as `kinemesh.training.step` does it, and its parts alone."""
 
     def __init__(self, model, optimizer, loader, posing, config: Config):
         self.model, self.optimizer, self.loader, self.posing, self.config = model, optimizer, loader, posing, config

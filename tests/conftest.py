@@ -7,15 +7,15 @@ import pytest
 import torch
 import yaml
 
-from lib.arguments import main
-from lib.body.assets import BodyAssets, load_body_assets
-from lib.body.kinematics import JointKinematics
-from lib.body.smpl import PosedBody
-from lib.config import Config
-from lib.data.sources import Dataset, load_dataset
-from lib.demo.body import write_body_files
-from lib.demo.datasets import make_demo_data
-from lib.model.mesh import build_regressor
+from kinemesh.body.assets import BodyAssets, load_body_assets
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.smpl import PosedBody
+from kinemesh.config import Config
+from kinemesh.data.sources import Dataset, load_dataset
+from kinemesh.demo.body import write_body_files
+from kinemesh.demo.datasets import make_demo_data
+from kinemesh.model.mesh import build_regressor
+from kinemesh.program.cli import main
 from tools.fuzz.joblib_layout import write_joblib
 from train_mesh import REGRESSOR
 

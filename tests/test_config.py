@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lib.config import Config, load_config
-from lib.errors import UserError
+from kinemesh.config import Config, load_config
+from kinemesh.errors import UserError
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "mesh"
 RELEASED = ("MB_train_pw3d", "MB_train_h36m", "MB_ft_pw3d", "MB_ft_h36m", "MB_ft_pw3d_refine_hybrik")

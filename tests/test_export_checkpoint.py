@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.arguments import main
-from lib.errors import UserError
+from kinemesh.errors import UserError
+from kinemesh.program.cli import main
 from tools.export_checkpoint import export
 from tools.export_checkpoint import main as export_main
 from train_mesh import REGRESSOR
@@ -96,10 +96,10 @@ class TestRefused:
     @pytest.fixture
     def latest(self, tmp_path):
         """A checkpoint of the config's own model, fresh."""
-        from lib.assembly import build_model
-        from lib.body.assets import load_body_assets
-        from lib.config import load_config
-        from lib.engine.optimize import build_optimizer
+        from kinemesh.body.assets import load_body_assets
+        from kinemesh.config import load_config
+        from kinemesh.program.setup import build_model
+        from kinemesh.training.optimizer import build_optimizer
 
         def write(kind, path, **changes):
             config = load_config(path)
@@ -148,7 +148,7 @@ class TestRefused:
         self.refuse(config_file(), path, r"optimizer state does not fit \(no betas in it, so another", "ours")
 
     def test_averaged_weights_are_said_to_be_taken(self, config_file, latest, caplog, monkeypatch):
-        monkeypatch.setattr(__import__("logging").getLogger("lib"), "propagate", True)
+        monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
         config = config_file()
         path = latest("regressor", config)
         content = torch.load(path, weights_only=True)

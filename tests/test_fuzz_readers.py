@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.errors import UserError
+from kinemesh.errors import UserError
 from tools import fuzz_readers
 from tools.fuzz import trial
 from tools.fuzz.kinds import KINDS, Kind

@@ -17,12 +17,12 @@ import pytest
 import torch
 import yaml
 
-from lib.body.assets import read_joint_regressor, read_mean_params, read_smpl
-from lib.config import load_config
-from lib.data.predictions import load_predictions
-from lib.data.sources import load_dataset
-from lib.engine.checkpoint import load_checkpoint
-from lib.errors import UserError
+from kinemesh.body.assets import read_joint_regressor, read_mean_params, read_smpl
+from kinemesh.config import load_config
+from kinemesh.data.sources import load_dataset
+from kinemesh.errors import UserError
+from kinemesh.estimates.predictions import load_predictions
+from kinemesh.training.checkpoint import load_checkpoint
 
 MADE = "hacked"  # in the folder that is current
 RUN = f"__import__('os').mkdir('{MADE}')"

@@ -20,27 +20,27 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-sys.path.insert(0, {root!r})
-import lib.config
+sys.path[:0] = [{root!r}, {root!r} + "/lib"]
+import kinemesh.config
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(lib.config.Config):
+class Config(kinemesh.config.Config):
     dt_file_mine: str | None = None
     fps_mine: float = 25.0
     epochs_mine: int = 0
     lambda_size: float = 0.0
 
 
-lib.config.Config = Config
-lib.config.LAMBDA_OF_TERM["loss_size"] = "lambda_size"
+kinemesh.config.Config = Config
+kinemesh.config.LAMBDA_OF_TERM["loss_size"] = "lambda_size"
 
-from lib.arguments import main
-from lib.data.sources import SOURCES, Source
-from lib.losses import LOSSES
-from lib.metrics import METRICS, Metric
-from lib.model.mesh import BACKBONES
-from lib.protocols import PROTOCOLS, Protocol
+from kinemesh.program.cli import main
+from kinemesh.data.sources import SOURCES, Source
+from kinemesh.losses import LOSSES
+from kinemesh.metrics import METRICS, Metric
+from kinemesh.model.mesh import BACKBONES
+from kinemesh.protocols import PROTOCOLS, Protocol
 from train_mesh import REGRESSOR
 
 SOURCES["mine"] = Source(

@@ -11,17 +11,17 @@ import pytest
 import torch
 import yaml
 
-from lib.assembly import build_model, model_values
-from lib.config import Config, load_config
-from lib.demo.video import DemoVideo, make_video
-from lib.engine.checkpoint import load_checkpoint
-from lib.export import write
-from lib.infer.keypoint_formats import FORMATS
-from lib.infer_app import DEMO_CHECKPOINT
-from lib.infer_arguments import FORMATS as OUTPUTS
-from lib.infer_arguments import JOINT_ORDERS, main
-from lib.infer_arguments import MESH_FORMATS as MESH_OUTPUTS
-from lib.render.video import video_writer
+from kinemesh.config import Config, load_config
+from kinemesh.demo.video import DemoVideo, make_video
+from kinemesh.export import write
+from kinemesh.infer.keypoint_formats import FORMATS
+from kinemesh.program.infer import DEMO_CHECKPOINT
+from kinemesh.program.infer_cli import FORMATS as OUTPUTS
+from kinemesh.program.infer_cli import JOINT_ORDERS, main
+from kinemesh.program.infer_cli import MESH_FORMATS as MESH_OUTPUTS
+from kinemesh.program.setup import build_model, model_values
+from kinemesh.render.video import video_writer
+from kinemesh.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs/mesh/MB_demo.yaml")
@@ -282,7 +282,7 @@ def test_flags_name_what_there_is():
 
 
 def test_help_is_instant():
-    code = "import sys; from lib.infer_arguments import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = "import sys; from kinemesh.program.infer_cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "--ref_3d_motion_path" in ran.stdout

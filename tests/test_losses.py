@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lib import losses
-from lib.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
-from lib.config import LAMBDA_OF_TERM, Config
-from lib.geometry.constants import constant_tensor
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.losses import compute_losses, weighted_total
-from lib.structures import BodyParams
+from kinemesh import losses
+from kinemesh.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
+from kinemesh.config import LAMBDA_OF_TERM, Config
+from kinemesh.geometry.constants import constant_tensor
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.losses import compute_losses, weighted_total
+from kinemesh.structures import BodyParams
 
 TERMS = tuple(LAMBDA_OF_TERM)
 TERMS_OF_MOTION = ("loss_3d_velocity", "loss_lv", "loss_av")

@@ -9,8 +9,8 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.metrics import (
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.metrics import (
     ALL_JOINTS,
     Posed,
     acceleration_error_mm,
@@ -24,8 +24,8 @@ from lib.metrics import (
     pa_mpve_mm,
     vertex_error_mm,
 )
-from lib.protocols import PROTOCOLS
-from lib.structures import BodyMesh, BodyParams
+from kinemesh.protocols import PROTOCOLS
+from kinemesh.structures import BodyMesh, BodyParams
 
 RELEASED = PROTOCOLS["motionbert"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib.arguments import main
-from lib.demo.video import CAMERA, FPS, make_video
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.infer import MeshPredictor
-from lib.infer_app import DEMO_CHECKPOINT
+from kinemesh.demo.video import CAMERA, FPS, make_video
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.infer import MeshPredictor
+from kinemesh.program.cli import main
+from kinemesh.program.infer import DEMO_CHECKPOINT
 from train_mesh import REGRESSOR
 from train_mesh_refine import REFINER
 

@@ -5,12 +5,12 @@ import itertools
 import pytest
 import torch
 
-from lib.body.skeleton import EVALUATED_JOINTS
-from lib.errors import UserError
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.metrics import Posed, frame_errors
-from lib.protocols import PROTOCOLS, choose_protocols, root_mm
-from lib.structures import BodyMesh, BodyParams
+from kinemesh.body.skeleton import EVALUATED_JOINTS
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.metrics import Posed, frame_errors
+from kinemesh.protocols import PROTOCOLS, choose_protocols, root_mm
+from kinemesh.structures import BodyMesh, BodyParams
 
 
 @pytest.fixture

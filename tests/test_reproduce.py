@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import tools.reproduce as reproduce
-from lib.arguments import run_reporting_errors
+from kinemesh.program.cli import run_reporting_errors
 
 FIGURES = {
     "protocol": "motionbert", "clips": "released", "flip": "released", "frames": 1000, "coverage": 0.97,

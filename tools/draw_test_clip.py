@@ -11,15 +11,15 @@ import sys
 import numpy as np
 import torch
 
-from lib.arguments import run_reporting_errors
-from lib.assembly import build_model, build_posing, model_values, open_datasets
-from lib.body.assets import load_body_assets
-from lib.config import load_config
-from lib.engine.checkpoint import load_checkpoint, load_model
-from lib.engine.device import choose_device
-from lib.errors import UserError
-from lib.metrics import mpjpe_mm
-from lib.render.picture import save_clip_picture
+from kinemesh.body.assets import load_body_assets
+from kinemesh.config import load_config
+from kinemesh.errors import UserError
+from kinemesh.machine.device import choose_device
+from kinemesh.metrics import mpjpe_mm
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.setup import build_model, build_posing, model_values, open_datasets
+from kinemesh.render.picture import save_clip_picture
+from kinemesh.training.checkpoint import load_checkpoint, load_model
 
 
 def main() -> None:

@@ -13,19 +13,19 @@ import json
 import sys
 from pathlib import Path
 
-from lib.arguments import add_common_flags, run_reporting_errors
-from lib.body.assets import load_body_assets
-from lib.body.smpl import PosedBody
-from lib.comparison import comparison_table, file_differences, load_compared, score_files, verdict
-from lib.config import load_config
-from lib.data.predictions import load_predictions
-from lib.engine.device import choose_device
-from lib.engine.evaluate import Evaluation
-from lib.engine.log import set_up_console
-from lib.errors import UserError
-from lib.files import write_text_atomically
-from lib.protocols import choose_protocols
-from lib.results import record
+from kinemesh.body.assets import load_body_assets
+from kinemesh.body.smpl import PosedBody
+from kinemesh.config import load_config
+from kinemesh.errors import UserError
+from kinemesh.estimates.predictions import load_predictions
+from kinemesh.evaluation.compare import comparison_table, file_differences, load_compared, score_files, verdict
+from kinemesh.evaluation.evaluate import Evaluation
+from kinemesh.evaluation.results import record
+from kinemesh.files.writing import write_text_atomically
+from kinemesh.machine.device import choose_device
+from kinemesh.machine.log import set_up_console
+from kinemesh.program.cli import add_common_flags, run_reporting_errors
+from kinemesh.protocols import choose_protocols
 
 SELECTED_ON = "unknown (a file of predictions does not say)"
 

@@ -13,24 +13,24 @@ import logging
 import sys
 from pathlib import Path
 
-from lib.arguments import run_reporting_errors
-from lib.assembly import as_trained, build_model, model_values
-from lib.body.assets import load_body_assets
-from lib.config import load_config
-from lib.engine.checkpoint import kind_of, load_checkpoint, load_model, save_checkpoint
-from lib.engine.log import set_up_console
-from lib.engine.optimize import build_optimizer, choose_trainable
-from lib.engine.optimizer_state import restore_optimizer
-from lib.engine.released_layout import (
+from kinemesh.body.assets import load_body_assets
+from kinemesh.config import load_config
+from kinemesh.errors import UserError
+from kinemesh.machine.log import set_up_console
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.setup import as_trained, build_model, model_values
+from kinemesh.training.checkpoint import kind_of, load_checkpoint, load_model, save_checkpoint
+from kinemesh.training.optimizer import build_optimizer, choose_trainable
+from kinemesh.training.optimizer_state import restore_optimizer
+from kinemesh.training.released_layout import (
     body_tensors,
     our_content,
     released_content,
     save_released,
     smplx_landmark_vertices,
 )
-from lib.errors import UserError
 
-logger = logging.getLogger("lib.export_checkpoint")
+logger = logging.getLogger("kinemesh.export_checkpoint")
 
 
 def main() -> None:

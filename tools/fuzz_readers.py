@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
-from lib.arguments import run_reporting_errors
-from lib.errors import UserError
+from kinemesh.errors import UserError
+from kinemesh.program.cli import run_reporting_errors
 from tools.fuzz.kinds import KINDS
 from tools.fuzz.trial import ACCEPTED, REFUSED, try_cases
 
@@ -41,7 +41,7 @@ def main() -> None:
 def fuzz(kinds: list[str], count: int, seed: int, folder: Path) -> int:
     """Try `count` files of each kind, print a line for each kind, and return the number of failures."""
     torch.set_num_threads(1)
-    logging.getLogger("lib").setLevel(logging.ERROR)  # not what readers say of files that they accept
+    logging.getLogger("kinemesh").setLevel(logging.ERROR)  # not what readers say of files that they accept
     total: Counter[str] = Counter()
     for name in kinds:
         started, outcomes = time.monotonic(), Counter()

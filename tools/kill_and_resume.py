@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lib.app  # noqa: F401 - imported before the runs are forked, so that they need not
-from lib.arguments import main as run_script
-from lib.engine.checkpoint import BEST, LATEST, load_checkpoint
+import kinemesh.program.app  # noqa: F401 - imported before the runs are forked, so that they need not
+from kinemesh.program.cli import main as run_script
+from kinemesh.training.checkpoint import BEST, LATEST, load_checkpoint
 from train_mesh import REGRESSOR
 
 _CHECKPOINT_EVERY_MINUTES = 0.0005

@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lib.arguments import main as train
-from lib.arguments import run_reporting_errors
-from lib.engine.checkpoint import BEST, load_checkpoint, save_checkpoint
-from lib.errors import UserError
-from lib.infer_app import DEMO_CHECKPOINT
+from kinemesh.errors import UserError
+from kinemesh.program.cli import main as train
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.infer import DEMO_CHECKPOINT
+from kinemesh.training.checkpoint import BEST, load_checkpoint, save_checkpoint
 from train_mesh import REGRESSOR
 
 NOTE = "Trained on synthetic motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."

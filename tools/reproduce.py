@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.arguments import run_reporting_errors
-from lib.config import Config, load_config
-from lib.data.sources import SOURCES
-from lib.errors import UserError
-from lib.files import write_text_atomically
+from kinemesh.config import Config, load_config
+from kinemesh.data.sources import SOURCES
+from kinemesh.errors import UserError
+from kinemesh.files.writing import write_text_atomically
+from kinemesh.program.cli import run_reporting_errors
 
 ROOT = Path(__file__).parent.parent
 METRICS = {"mpve": "MPVE", "mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE"}

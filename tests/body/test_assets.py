@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from lib.body.assets import load_body_assets, read_smpl
-from lib.demo.body import load_stand_in
-from lib.errors import UserError
+from kinemesh.body.assets import load_body_assets, read_smpl
+from kinemesh.demo.body import load_stand_in
+from kinemesh.errors import UserError
 
 
 @pytest.fixture

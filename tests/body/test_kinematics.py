@@ -9,10 +9,10 @@ import torch
 from smplx.utils import Struct
 
 from benchmarks.plain import as_smplx_stores
-from lib.body.kinematics import JointKinematics
-from lib.body.smpl import PosedBody
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.structures import BodyParams
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.smpl import PosedBody
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.structures import BodyParams
 
 
 def random_params(count: int, dtype: torch.dtype, seed: int = 0) -> BodyParams:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lib.body.mirror import (
+from kinemesh.body.mirror import (
     mirror_axis_angle,
     mirror_inputs,
     mirror_keypoints,
@@ -9,8 +9,8 @@ from lib.body.mirror import (
     mirror_rotations,
     select_clips,
 )
-from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from lib.structures import BodyParams, MeshInputs, RefineInputs
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.structures import BodyParams, MeshInputs, RefineInputs
 
 
 @pytest.fixture

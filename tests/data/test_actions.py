@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lib.data.actions import read_actions
+from kinemesh.data.actions import read_actions
 
 FIRSTS = np.array([0, 2, 3])
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.data.clips import (
+from kinemesh.data.clips import (
     all_frames_clips,
     cut_clips,
     dataset_clips,

@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
-from lib.data.file_values import to_text
-from lib.data.predictions import load_predictions
-from lib.data.sources import load_dataset
-from lib.errors import UserError
+from kinemesh.data.sources import load_dataset
+from kinemesh.errors import UserError
+from kinemesh.estimates.predictions import load_predictions
+from kinemesh.estimates.values import to_text
 
 
 def bomb(width=10, depth=12):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib.data.clips import Clips, cut_clips, first_clips, image_clips
-from lib.data.loader import ClipLoader, batch_bounds, network_keypoints, place_split, training_order
-from lib.data.sources import load_dataset
-from lib.errors import UserError
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.structures import BodyParams, MeshInputs, RefineInputs
+from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
+from kinemesh.data.loader import ClipLoader, batch_bounds, network_keypoints, place_split, training_order
+from kinemesh.data.sources import load_dataset
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.structures import BodyParams, MeshInputs, RefineInputs
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import logging
 import numpy as np
 import pytest
 
-from lib.data.sources import SOURCES, load_dataset
-from lib.errors import UserError
+from kinemesh.data.sources import SOURCES, load_dataset
+from kinemesh.errors import UserError
 
 
 @pytest.mark.parametrize("dataset", ["h36m", "coco", "pw3d"])

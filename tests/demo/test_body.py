@@ -8,11 +8,17 @@ import scipy.sparse
 import smplx
 import torch
 
-from lib.body.assets import load_body_assets
-from lib.body.skeleton import H36M_MIRROR_ORDER, H36M_MIRROR_PAIRS, SMPL_JOINT_NAMES, SMPL_MIRROR_ORDER, SMPL_PARENTS
-from lib.demo.body import MEAN_POSE_AXIS_ANGLE, STAND_IN_NOTE, load_stand_in, write_body_files
-from lib.errors import UserError
-from lib.geometry.rotation import matrix_to_axis_angle, rotation_6d_to_matrix
+from kinemesh.body.assets import load_body_assets
+from kinemesh.body.skeleton import (
+    H36M_MIRROR_ORDER,
+    H36M_MIRROR_PAIRS,
+    SMPL_JOINT_NAMES,
+    SMPL_MIRROR_ORDER,
+    SMPL_PARENTS,
+)
+from kinemesh.demo.body import MEAN_POSE_AXIS_ANGLE, STAND_IN_NOTE, load_stand_in, write_body_files
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import matrix_to_axis_angle, rotation_6d_to_matrix
 
 FILES = {"SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "J_regressor_extra.npy", "smpl_mean_params.npz"}
 MIRROR = np.array([-1.0, 1.0, 1.0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.demo.body import BODY_PATH, load_stand_in
+from kinemesh.demo.body import BODY_PATH, load_stand_in
 from tools.demo_body.decimation import decimate
 from tools.demo_body.landmarks import SMPL_VERTEX, order_with_landmarks
 from tools.demo_body.packing import describe_differences, write_body

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from lib.demo.camera import View, point_cameras, project
-from lib.demo.detector import detect
-from lib.demo.estimator import estimate
+from kinemesh.demo.camera import View, point_cameras, project
+from kinemesh.demo.detector import detect
+from kinemesh.demo.estimator import estimate
 
 STATURE_PX = 480.0
 VIEW = View((1145.0, 1145.0), (3.2, 6.0), ((400.0, 400.0, 600.0, 600.0),), ((500.0, 500.0),))

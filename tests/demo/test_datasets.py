@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from lib.body.assets import load_body_assets
-from lib.body.kinematics import JointKinematics
-from lib.body.skeleton import EVALUATED_JOINTS
-from lib.data.sources import load_dataset
-from lib.demo.datasets import BODY_FILES, DATASETS, MARKER_FILE, file_name, make_demo_data
-from lib.demo.poses import HELD_OUT_KINDS
-from lib.demo.splits import choose_kinds
-from lib.errors import UserError
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.metrics import mpjpe_mm, pa_mpjpe_mm
-from lib.structures import BodyParams
+from kinemesh.body.assets import load_body_assets
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.skeleton import EVALUATED_JOINTS
+from kinemesh.data.sources import load_dataset
+from kinemesh.demo.datasets import BODY_FILES, DATASETS, MARKER_FILE, file_name, make_demo_data
+from kinemesh.demo.splits import choose_kinds
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.metrics import mpjpe_mm, pa_mpjpe_mm
+from kinemesh.motion.poses import HELD_OUT_KINDS
+from kinemesh.structures import BodyParams
 
 SCALE = 0.02
 NAMES = [dataset.name for dataset in DATASETS]

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from lib.body.skeleton import MM_PER_M
-from lib.demo.video import make_video
-from lib.geometry.rotation import axis_angle_to_matrix
-from lib.infer.translation import project
-from lib.structures import BodyParams
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.demo.video import make_video
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.infer.translation import project
+from kinemesh.structures import BodyParams
 
 
 def test_truth_fits_together(kinematics):

@@ -5,11 +5,11 @@ import pytest
 import roma
 import torch
 
-from lib.demo.motion import make_motion
-from lib.demo.splits import StandIn
-from lib.export.rig import body_params
-from lib.export.write import FORMATS, write_outputs
-from lib.structures import Track, VideoCamera
+from kinemesh.demo.splits import StandIn
+from kinemesh.export.rig import body_params
+from kinemesh.export.write import FORMATS, write_outputs
+from kinemesh.motion.motion import make_motion
+from kinemesh.structures import Track, VideoCamera
 
 FRAME_COUNT, FPS = 40, 25.0
 

@@ -5,8 +5,8 @@ import pytest
 import roma
 import torch
 
-from lib.body.skeleton import SMPL_JOINT_NAMES
-from lib.export.bvh import bvh_text
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.export.bvh import bvh_text
 from tests.export.conftest import FPS, FRAME_COUNT
 
 

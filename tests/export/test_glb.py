@@ -8,8 +8,8 @@ import pytest
 import roma
 import torch
 
-from lib.body.skeleton import SMPL_JOINT_NAMES
-from lib.export.glb import glb_bytes
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.export.glb import glb_bytes
 from tests.export.conftest import FPS
 
 DTYPES = {5121: np.uint8, 5123: np.uint16, 5126: np.float32}

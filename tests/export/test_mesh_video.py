@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.errors import UserError
-from lib.export.mesh_video import write_mesh_video
-from lib.render.scene import BACKGROUND_COLOR
-from lib.render.video import read_frames, video_info, video_writer
+from kinemesh.errors import UserError
+from kinemesh.export.mesh_video import write_mesh_video
+from kinemesh.render.scene import BACKGROUND_COLOR
+from kinemesh.render.video import read_frames, video_info, video_writer
 from tests.export.conftest import FPS, FRAME_COUNT
 
 GREY = np.full((96, 128, 3), 90, dtype=np.uint8)

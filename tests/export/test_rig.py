@@ -4,7 +4,7 @@ import numpy as np
 import roma
 import torch
 
-from lib.export.rig import held_rows, joint_positions, keyed_rows, rest_body, strongest_weights, unit_quaternions
+from kinemesh.export.rig import held_rows, joint_positions, keyed_rows, rest_body, strongest_weights, unit_quaternions
 
 
 def test_strongest_weights_are_kept_and_scaled():

@@ -9,7 +9,7 @@ import pytest
 import roma
 import torch
 
-from lib.export.viewer import viewer_html
+from kinemesh.export.viewer import viewer_html
 from tests.export.conftest import FPS, FRAME_COUNT
 
 

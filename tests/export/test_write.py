@@ -5,10 +5,10 @@ import pytest
 import smplx
 import torch
 
-from lib.body.smpl import PosedBody
-from lib.errors import UserError
-from lib.export.rig import body_params
-from lib.export.write import FORMATS, file_stems, write_outputs
+from kinemesh.body.smpl import PosedBody
+from kinemesh.errors import UserError
+from kinemesh.export.rig import body_params
+from kinemesh.export.write import FORMATS, file_stems, write_outputs
 from tests.export.conftest import FPS, FRAME_COUNT
 
 CPU = torch.device("cpu")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from lib.geometry.alignment import align_similarity
-from lib.geometry.rotation import axis_angle_to_matrix
+from kinemesh.geometry.alignment import align_similarity
+from kinemesh.geometry.rotation import axis_angle_to_matrix
 
 
 @pytest.fixture(autouse=True)

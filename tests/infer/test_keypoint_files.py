@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib.errors import UserError
-from lib.infer.keypoint_files import detections_of_array, read_keypoints
-from lib.infer.keypoint_formats import to_h36m
+from kinemesh.errors import UserError
+from kinemesh.infer.keypoint_files import detections_of_array, read_keypoints
+from kinemesh.infer.keypoint_formats import to_h36m
 
 
 def as_h36m(points: list[float], order: str) -> np.ndarray:
@@ -188,7 +188,7 @@ def test_other_wrong_paths_are_named(tmp_path, write_json, monkeypatch, flat_poi
     openpose_frame(tmp_path, 0, [{"pose_keypoints_2d": flat_points(18)}])
     with pytest.raises(UserError, match="holds 54 numbers. Expected 75, those of the BODY_25"):
         read_keypoints(tmp_path)
-    monkeypatch.setattr("lib.infer.keypoint_files._LARGEST_FILE", 10)
+    monkeypatch.setattr("kinemesh.infer.keypoint_files._LARGEST_FILE", 10)
     with pytest.raises(UserError, match="expected at most"):
         read_keypoints(write_json([{"image_id": 1, "keypoints": POINTS}]))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.body.skeleton import H36M_JOINT_NAMES
-from lib.infer.keypoint_formats import (
+from kinemesh.body.skeleton import H36M_JOINT_NAMES
+from kinemesh.infer.keypoint_formats import (
     FORMATS,
     crop_scale,
     format_of_count,

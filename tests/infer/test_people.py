@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lib.errors import UserError
-from lib.infer.keypoint_files import Detections, detections_of_array
-from lib.infer.keypoint_formats import crop_scale, scale_by_width
-from lib.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
+from kinemesh.errors import UserError
+from kinemesh.infer.keypoint_files import Detections, detections_of_array
+from kinemesh.infer.keypoint_formats import crop_scale, scale_by_width
+from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
 
 
 def person_at(x: float, y: float = 200.0, size: float = 150.0, seed: int = 0) -> np.ndarray:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lib.body.mirror import mirror_axis_angle, mirror_keypoints
-from lib.data.predictions import load_predictions
-from lib.errors import UserError
-from lib.geometry.rotation import axis_angle_to_matrix, rotation_angle
-from lib.infer import Settings, windows
-from lib.infer.keypoint_files import detections_of_array
-from lib.infer.keypoint_formats import scale_by_width
+from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
+from kinemesh.errors import UserError
+from kinemesh.estimates.predictions import load_predictions
+from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
+from kinemesh.infer import Settings, windows
+from kinemesh.infer.keypoint_files import detections_of_array
+from kinemesh.infer.keypoint_formats import scale_by_width
 
 SIZE = (1280, 720)
 
@@ -56,7 +56,7 @@ def test_a_model_that_crops_for_itself_is_told_where_in_the_picture_people_are(t
 def test_batches_of_windows_change_nothing(tiny_predictor, long_keypoints, monkeypatch):
     predictor = tiny_predictor()
     whole = predictor.predict_arrays(long_keypoints, [300, 60], [0, 1], clip_len=16)
-    monkeypatch.setattr("lib.infer.predictor._FRAMES_AT_ONCE", 1)
+    monkeypatch.setattr("kinemesh.infer.predictor._FRAMES_AT_ONCE", 1)
     single = predictor.predict_arrays(long_keypoints, [300, 60], [0, 1], clip_len=16)
     assert angles_between(whole[0], single[0]) < 1e-3
     np.testing.assert_allclose(whole[1], single[1], atol=1e-5)
@@ -103,7 +103,7 @@ def test_no_seam_in_what_a_network_predicts(tiny_predictor, long_keypoints):
 def test_memory_does_not_grow_with_the_video(tiny_predictor, long_keypoints, monkeypatch):
     """Of all that the network gives, only what the next windows still see is alive at any time."""
     predictor = tiny_predictor()
-    monkeypatch.setattr("lib.infer.predictor._FRAMES_AT_ONCE", 64)
+    monkeypatch.setattr("kinemesh.infer.predictor._FRAMES_AT_ONCE", 64)
     given, alive, longest = [], [], []
     forward, project = predictor.model.forward, windows.roma.special_procrustes
 

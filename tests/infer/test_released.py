@@ -8,15 +8,15 @@ import smplx
 import torch
 import yaml
 
-from lib.errors import UserError
-from lib.export.write import write_outputs
-from lib.geometry.rotation import matrix_to_axis_angle
-from lib.infer import Settings
-from lib.infer.keypoint_files import detections_of_array
-from lib.infer.keypoint_formats import FORMATS
-from lib.infer.released import mean_vertices_mm
-from lib.infer_arguments import main
-from lib.render.video import read_frames, video_info
+from kinemesh.errors import UserError
+from kinemesh.export.write import write_outputs
+from kinemesh.geometry.rotation import matrix_to_axis_angle
+from kinemesh.infer import Settings
+from kinemesh.infer.keypoint_files import detections_of_array
+from kinemesh.infer.keypoint_formats import FORMATS
+from kinemesh.infer.released import mean_vertices_mm
+from kinemesh.program.infer_cli import main
+from kinemesh.render.video import read_frames, video_info
 
 SIZE, CLIP_LEN = (1280, 720), 15
 LEFT_KEYPOINTS, RIGHT_KEYPOINTS = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]
@@ -116,7 +116,7 @@ def test_vertices_are_the_released_scripts(
 
 
 def test_windows_in_batches_change_nothing(tiny_predictor, keypoints_px, released_vertices, posed_body, monkeypatch):
-    monkeypatch.setattr("lib.infer.released._FRAMES_AT_ONCE", 40)
+    monkeypatch.setattr("kinemesh.infer.released._FRAMES_AT_ONCE", 40)
     predictor = tiny_predictor(**RELEASED_MODEL)
     (track,) = predictor.predict(keypoints_px[0], image_size=SIZE, windows="released", clip_len=CLIP_LEN)
     expected = released_vertices(predictor.model, keypoints_px[0][detected(keypoints_px[0])])
@@ -228,7 +228,7 @@ def test_the_same_mesh_is_written_some_frames_at_a_time(script_flags, tmp_path, 
     """Of the chosen person alone."""
     files = []
     for number, at_once in enumerate((64, 7)):
-        monkeypatch.setattr("lib.export.write._MESHES_AT_ONCE", at_once)
+        monkeypatch.setattr("kinemesh.export.write._MESHES_AT_ONCE", at_once)
         out = tmp_path / str(number)
         assert main([*script_flags, "--formats", "npy", "--focus", "2", "--out_path", str(out)]) == 0, (
             capsys.readouterr()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lib.demo.video import FPS
-from lib.infer import translation
-from lib.infer.people import Person, fill_gaps
-from lib.infer.translation import (
+from kinemesh.demo.video import FPS
+from kinemesh.infer import translation
+from kinemesh.infer.people import Person, fill_gaps
+from kinemesh.infer.translation import (
     default_focal_px,
     misfit_of_frames,
     project,
@@ -14,7 +14,7 @@ from lib.infer.translation import (
     solve_from_reference,
     solve_translation,
 )
-from lib.structures import VideoCamera
+from kinemesh.structures import VideoCamera
 
 CAMERA = VideoCamera(1000.0, (640.0, 360.0), (1280, 720))
 

@@ -4,8 +4,8 @@ import pytest
 import roma
 import torch
 
-from lib.geometry.rotation import axis_angle_to_matrix, rotation_angle
-from lib.infer.windows import Window, batch_windows, blend_windows, cut_windows, smooth_rotations, window_weights
+from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
+from kinemesh.infer.windows import Window, batch_windows, blend_windows, cut_windows, smooth_rotations, window_weights
 
 
 def slow_rotations(frames: int, seed: int = 0, joints: int = 2) -> torch.Tensor:

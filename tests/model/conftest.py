@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.config import Config
+from kinemesh.config import Config
 
 
 @pytest.fixture

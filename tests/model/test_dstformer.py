@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from lib.errors import UserError
-from lib.geometry.crop import crop_to_box
-from lib.model.dstformer import Attention, DSTformer
+from kinemesh.errors import UserError
+from kinemesh.geometry.keypoints import crop_to_box
+from kinemesh.model.dstformer import Attention, DSTformer
 
 SIZES = {"dim_feat": 32, "dim_rep": 48, "depth": 2, "num_heads": 4, "mlp_ratio": 2, "maxlen": 27}
 

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from lib.geometry.rotation import (
+from kinemesh.geometry.rotation import (
     axis_angle_to_matrix,
     matrix_to_rotation_6d,
     matrix_to_rotation_6d_rows,
     rotation_6d_to_matrix,
     rotation_angle,
 )
-from lib.model.heads import ResidualHead, SMPLHead
-from lib.structures import BodyParams
+from kinemesh.model.heads import ResidualHead, SMPLHead
+from kinemesh.structures import BodyParams
 
 DIM_REP, HIDDEN = 6, 20
 

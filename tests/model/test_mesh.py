@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from lib.losses import compute_losses, weighted_total
-from lib.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
-from lib.model.mesh import MeshRefiner, MeshRegressor, build_refiner, build_regressor
-from lib.structures import BodyParams, MeshInputs, RefineInputs
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.losses import compute_losses, weighted_total
+from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
+from kinemesh.model.mesh import MeshRefiner, MeshRegressor, build_refiner, build_regressor
+from kinemesh.structures import BodyParams, MeshInputs, RefineInputs
 
 # Biases ahead of a BatchNorm have a gradient of 0, of which AdamW makes steps out of rounding; running means follow.
 UNDETERMINED = {"head.fc1.bias", "head.fc2.bias", "head.bn1.running_mean", "head.bn2.running_mean"}

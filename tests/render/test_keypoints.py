@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.render.keypoints import SIDE_COLORS, draw_skeleton
+from kinemesh.render.keypoints import SIDE_COLORS, draw_skeleton
 
 RIGHT_LEG, LEFT_LEG = [1, 2, 3], [4, 5, 6]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.errors import UserError
-from lib.render.keypoints import SIDE_COLORS
-from lib.render.picture import PAGE_COLOR, PANEL_COLOR, draw_clip, save_clip_picture, spread_frames
+from kinemesh.errors import UserError
+from kinemesh.render.keypoints import SIDE_COLORS
+from kinemesh.render.picture import PAGE_COLOR, PANEL_COLOR, draw_clip, save_clip_picture, spread_frames
 
 CELL = 60
 

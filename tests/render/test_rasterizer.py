@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.render.rasterizer import Fragments, Perspective, WeakPerspective, front_triangles, project, rasterize
+from kinemesh.render.rasterizer import Fragments, Perspective, WeakPerspective, front_triangles, project, rasterize
 
 FLAT = WeakPerspective(1.0, (0.0, 0.0))
 # Counter-clockwise seen by a camera at the origin that looks along +z with y down.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.render.rasterizer import Perspective, WeakPerspective
-from lib.render.scene import BACKGROUND_COLOR, render_mesh
+from kinemesh.render.rasterizer import Perspective, WeakPerspective
+from kinemesh.render.scene import BACKGROUND_COLOR, render_mesh
 
 FLAT = WeakPerspective(1.0, (0.0, 0.0))
 # Counter-clockwise seen by a camera at the origin that looks along +z with y down.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.render.shading import shade, vertex_normals
+from kinemesh.render.shading import shade, vertex_normals
 
 
 def test_normals_point_outwards_and_have_unit_length():

@@ -7,8 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from lib.errors import UserError
-from lib.render.video import read_frames, video_info, video_writer
+from kinemesh.errors import UserError
+from kinemesh.render.video import read_frames, video_info, video_writer
 
 
 def numbered_frames(count, width=48, height=32):

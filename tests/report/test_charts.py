@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from lib.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
-from lib.report.charts import histogram, line_chart, sparkline
-from lib.report.joints import joint_bars
-from lib.report.meshes import STOPS, colors_of, worst_clips
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
+from kinemesh.report.charts import histogram, line_chart, sparkline
+from kinemesh.report.joints import joint_bars
+from kinemesh.report.meshes import STOPS, colors_of, worst_clips
 
 
 def curves(svg: str) -> list[np.ndarray]:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.data.clips import cut_clips
-from lib.data.loader import ClipLoader
-from lib.engine.evaluate import ERRORS, evaluate_protocols
-from lib.protocols import PROTOCOLS
-from lib.report.page import read_records, write_report
+from kinemesh.data.clips import cut_clips
+from kinemesh.data.loader import ClipLoader
+from kinemesh.evaluation.evaluate import ERRORS, evaluate_protocols
+from kinemesh.protocols import PROTOCOLS
+from kinemesh.report.page import read_records, write_report
 
 EVIL = "<script>alert('x')</script>&\"walk"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
 from tools.demo_body.landmarks import SMPL_VERTEX
 
 CROWN_VERTICES = 12

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from tools.demo_body.source import FINGERS, SourceBodies
 
 # SMPL vertex numbers that smplx.vertex_ids names, in its VertexJointSelector's use.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.demo.body import load_stand_in
-from lib.files import write_atomically
+from kinemesh.demo.body import load_stand_in
+from kinemesh.files.writing import write_atomically
 
 WEIGHT_STEPS = 65535
 LARGEST_INT16 = 32767
@@ -13,7 +13,7 @@ REGRESSORS = ("J_regressor", "J_regressor_h36m", "J_regressor_extra")
 
 
 def pack(body: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays of `body.npz` from dense ones, named as `lib.demo.body.load_stand_in` names them."""
+    """Arrays of `body.npz` from dense ones, named as `kinemesh.demo.body.load_stand_in` names them."""
     weights = body["skinning_weights"]
     strongest = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     posedirs = body["posedirs"].reshape(-1)

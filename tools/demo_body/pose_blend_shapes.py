@@ -8,7 +8,7 @@ import logging
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from lib.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import scipy.sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from lib.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
 from tools.demo_body.source import SourceBodies
 
 SMOOTHING_STEPS = 12

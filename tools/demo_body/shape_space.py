@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from lib.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS
+from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
 
 logger = logging.getLogger(__name__)
 

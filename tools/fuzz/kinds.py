@@ -17,15 +17,15 @@ import scipy.sparse
 import torch
 import yaml
 
-from lib.body.assets import read_joint_regressor, read_mean_params, read_smpl
-from lib.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS, VERTEX_COUNT
-from lib.config import Config, config_from_values, load_config
-from lib.data.predictions import load_predictions
-from lib.data.sources import CAMERA_IMAGE_SIZES, load_dataset
-from lib.engine.checkpoint import load_checkpoint, load_model, load_pretrained
-from lib.engine.optimize import build_optimizer
-from lib.engine.optimizer_state import restore_optimizer
-from lib.model.mesh import build_regressor
+from kinemesh.body.assets import read_joint_regressor, read_mean_params, read_smpl
+from kinemesh.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS, VERTEX_COUNT
+from kinemesh.config import Config, config_from_values, load_config
+from kinemesh.data.sources import CAMERA_IMAGE_SIZES, load_dataset
+from kinemesh.estimates.predictions import load_predictions
+from kinemesh.model.mesh import build_regressor
+from kinemesh.training.checkpoint import load_checkpoint, load_model, load_pretrained
+from kinemesh.training.optimizer import build_optimizer
+from kinemesh.training.optimizer_state import restore_optimizer
 from tools.fuzz.joblib_layout import write_joblib
 
 _FRAMES = 5

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.errors import UserError
+from kinemesh.errors import UserError
 from tools.fuzz.kinds import Kind
 from tools.fuzz.mutations import mutate
 

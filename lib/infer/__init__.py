@@ -1,5 +1,0 @@
-"""Meshes from a video's keypoints: people found, bodies predicted in overlapping windows, placed before the camera."""
-
-from lib.infer.predictor import Inference, MeshPredictor, Settings
-
-__all__ = ["Inference", "MeshPredictor", "Settings"]

@@ -1,0 +1,1 @@
+"""SMPL body meshes from 2D keypoint video: train, evaluate, refine, infer."""

@@ -1,0 +1,249 @@
+"""What a run is told: one frozen dataclass with the released YAML keys, read and checked once.
+
+A key without a default must be in the file. Keys that this project adds have the released behaviour as default, so
+that a released file runs unchanged (behaviour contract, section 6).
+"""
+
+import dataclasses
+import difflib
+import logging
+import re
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kinemesh.errors import UserError
+from kinemesh.files.yaml import parse_yaml, read_yaml
+
+logger = logging.getLogger(__name__)
+
+# Known to the released code, without effect there too.
+IGNORED_KEYS = frozenset({"dropout_loc"})
+
+LAMBDA_OF_TERM = {
+    "loss_3d_pos": "lambda_3d",
+    "loss_3d_scale": "lambda_scale",
+    "loss_3d_velocity": "lambda_3dv",
+    "loss_lv": "lambda_lv",
+    "loss_lg": "lambda_lg",
+    "loss_a": "lambda_a",
+    "loss_av": "lambda_av",
+    "loss_pose": "lambda_pose",
+    "loss_shape": "lambda_shape",
+    "loss_norm": "lambda_norm",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    # Schedule
+    epochs: int
+    batch_size: int
+    batch_size_img: int = 512
+    train_pw3d: bool = False
+    warmup_h36m: int = 0  # epochs that train on H36M
+    warmup_coco: int = 0  # epochs that train on COCO
+    finetune: bool = False
+    partial_train: tuple[str, ...] | None = None
+    checkpoint_frequency: int = 20
+    checkpoint_minutes: float = 0.0  # also save inside an epoch; 0: off
+
+    # Optimiser
+    opt: Literal["adamw", "sgd", "muon"] = "adamw"
+    lr_backbone: float
+    lr_head: float
+    lr_matrix: float = 0.02  # of weight matrices inside the network, with opt: muon
+    weight_decay: float
+    lr_decay: float
+    lr_schedule: Literal["exponential", "linear", "cosine"] = "exponential"
+    warmup_steps: int = 0
+    ema: float = 0.0  # decay of the averaged weights that are evaluated and stored; 0: off
+    grad_accumulation: int = 1
+    clip_grad_norm: float = 0.0  # 0: off
+    on_nonfinite: Literal["stop", "skip"] = "stop"  # what a loss or gradient that is not finite does
+    nonfinite_limit: int = 10  # steps that a run may skip
+
+    # Model
+    backbone: str = "DSTformer"  # a name of kinemesh.model.mesh.BACKBONES
+    maxlen: int
+    dim_feat: int
+    mlp_ratio: float
+    depth: int
+    dim_rep: int
+    num_heads: int
+    att_fuse: bool = True
+    num_joints: int = 17
+    crop_input: bool = False  # the network reads each clip in the box around its person, and where that is
+    hidden_dim: int
+    dropout: float
+    refine_rotation: Literal["columns", "rows"] = "columns"
+
+    # Data
+    data_root: str = "data/mesh"
+    dt_file_h36m: str | None = None
+    dt_file_coco: str | None = None
+    dt_file_pw3d: str | None = None
+    clip_len: int
+    data_stride: int
+    sample_stride: int = 1
+    eval_clips: Literal["released", "all_frames"] = "released"
+    val_split: float = 0.0  # share of training videos held out to choose best_epoch.bin on; 0: on the test split
+    limit_clips: int = 0  # first N clips of every split; 0: all
+    flip: bool = True
+    fps_h36m: float = 50.0
+    fps_pw3d: float = 30.0
+    mean_pose_baseline: bool = False  # also score a constant mean body
+
+    # Loss
+    lambda_3d: float
+    lambda_scale: float
+    lambda_3dv: float
+    lambda_lv: float
+    lambda_lg: float
+    lambda_a: float
+    lambda_av: float
+    lambda_pose: float
+    lambda_shape: float
+    lambda_norm: float
+    loss_type: Literal["L1", "MSE"] = "L1"
+
+    # Machine
+    data_device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    deterministic: bool = False  # the same numbers each time on CUDA too
+
+    def __post_init__(self):
+        _at_least(self, 1, "batch_size", "batch_size_img", "checkpoint_frequency", "grad_accumulation")
+        _at_least(self, 1, "maxlen", "dim_feat", "depth", "dim_rep", "num_heads", "hidden_dim")
+        _at_least(self, 1, "clip_len", "data_stride", "sample_stride")
+        _at_least(self, 0, "epochs", "warmup_h36m", "warmup_coco", "warmup_steps", "limit_clips", "clip_grad_norm")
+        _at_least(self, 0, "checkpoint_minutes", "nonfinite_limit")
+        _at_least(self, 0, "lr_backbone", "lr_head", "lr_matrix", "weight_decay", *LAMBDA_OF_TERM.values())
+        for name in ("lr_decay", "mlp_ratio", "fps_h36m", "fps_pw3d"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name} is {getattr(self, name)}, expected more than 0.")
+        for name in ("dropout", "ema", "val_split"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1.")
+        if self.num_joints != 17:
+            raise UserError(f"num_joints is {self.num_joints}, expected 17 (the H36M skeleton is the only one).")
+        if self.dim_feat % self.num_heads:
+            raise UserError(f"dim_feat {self.dim_feat} is not divisible by num_heads {self.num_heads}.")
+        if self.clip_len > self.maxlen:
+            raise UserError(
+                f"clip_len {self.clip_len} is longer than maxlen {self.maxlen}, which the backbone can see."
+            )
+        if self.train_pw3d and not self.dt_file_pw3d:
+            raise UserError(
+                "train_pw3d is True but dt_file_pw3d is missing. Name the 3DPW file, or set train_pw3d: False."
+            )
+
+    def to_dict(self) -> dict:
+        """Plain values, as a checkpoint or a YAML file holds them."""
+        values = dataclasses.asdict(self)
+        values["partial_train"] = None if self.partial_train is None else list(self.partial_train)
+        return values
+
+
+def load_config(path: Path | str, overrides: typing.Sequence[str] = ()) -> Config:
+    """Read a YAML file, apply `KEY=VALUE` overrides, check everything.
+
+    Raises `UserError` naming the file and key: missing file, bad YAML, unknown key (with the nearest known one),
+    missing key, wrong type, value out of range.
+    """
+    path = Path(path)
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected lines of 'key: value'.")
+    sources = dict.fromkeys(values, str(path))
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key.strip():
+            raise UserError(f"--set {override}: expected KEY=VALUE, for example --set batch_size=32.")
+        values[key.strip()] = parse_yaml(text, f"--set {override[:80]}: the value")
+        sources[key.strip()] = f"--set {override}"
+    return config_from_values(values, sources, str(path))
+
+
+def config_from_values(values: dict, sources: dict[str, str], where: str) -> Config:
+    """Check plain values and build a `Config`; `sources` says for each key where it came from."""
+    fields = {field.name: field for field in dataclasses.fields(Config)}
+    hints = typing.get_type_hints(Config)
+    checked = {}
+    for key, value in values.items():
+        source = sources.get(key, where)
+        if key in IGNORED_KEYS:
+            logger.info("%s: key '%s' has no effect (nor has it in the released code)", source, key)
+        elif key not in fields:
+            raise UserError(f"{source}: unknown key '{key[:40]}'.{_nearest(key[:40], fields)}")
+        else:
+            checked[key] = _convert(value, hints[key], key, source)
+    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    missing = [name for name in required if name not in checked]
+    if missing:
+        raise UserError(
+            f"{where}: missing {', '.join(repr(name) for name in missing)}. Add it, or copy it from configs/mesh/."
+        )
+    try:
+        return Config(**checked)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# What a float holds exactly, and more than any key needs; NaN is not less either.
+_LARGEST_INT = 1 << 53
+
+
+def _convert(value: object, hint: object, key: str, source: str) -> object:
+    """The value as the field's type, or a UserError."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        if value in options:
+            return value
+        raise UserError(f"{source}: {key} is {_shown(value)}, expected one of {', '.join(map(repr, options))}.")
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        hint = next(option for option in options if option is not type(None))
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is str and isinstance(value, str):
+        return value
+    if hint in (int, float):
+        # PyYAML reads 5e-5 (no dot) as text.
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT:
+            if hint is float:
+                return float(value)
+            if value == int(value):
+                return int(value)
+    if typing.get_origin(hint) is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(
+        hint, "a list of text"
+    )
+    raise UserError(f"{source}: {key} is {_shown(value)}, expected {expected}.")
+
+
+def _shown(value: object) -> str:
+    """The value for an error, of a length that a line holds."""
+    if isinstance(value, int) and abs(value) > _LARGEST_INT:
+        return "a number of many digits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _nearest(key: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else " Remove it, or see docs/configuration.md for the known keys."
+
+
+def _at_least(config: Config, minimum: int, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < minimum:
+            raise UserError(f"{name} is {getattr(config, name)}, expected at least {minimum}.")

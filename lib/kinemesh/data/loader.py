@@ -1,0 +1,223 @@
+"""Clips to batches: whole batches gathered by index from arrays in memory, normalised on the device.
+
+The order of a training epoch follows from seed, epoch and dataset name alone, so that a resumed run needs no stored
+generator. Source: behaviour contract sections 1 and 5.
+"""
+
+import copy
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT
+from kinemesh.data.clips import Clips
+from kinemesh.data.split import Split
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.structures import Batch, BodyParams, MeshInputs, RefineInputs
+
+Share = Callable[[int, int], tuple[int, int]]
+
+
+class ClipLoader:
+    """Batches of one split's clips on one device.
+
+    `data_device`: where the split's arrays lie: "cuda", "cpu", or "auto", the device if they take at most half of
+    its free memory. From the CPU, a batch is gathered into pinned memory by a second thread while the one before it
+    is used.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        clips: Clips,
+        *,
+        batch_size: int,
+        device: torch.device | str = "cpu",
+        data_device: str = "auto",
+        with_estimate: bool = False,
+        training: bool = False,
+    ):
+        """Raises UserError if there are no clips, too few to train on, or no estimate where one is asked for."""
+        where = f"{split.dataset} {split.name}"
+        if with_estimate and split.estimate_pose is None:
+            raise UserError(f"{where}: no estimate to refine. Load the file with pred_smpl_pose and pred_smpl_shape.")
+        if len(clips.frames) == 0:
+            raise UserError(
+                f"{where}: no clips. Expected a video of at least clip_len {clips.frames.shape[1]} frames, or a short "
+                "one that is not the last; lower clip_len or sample_stride."
+            )
+        self.device = torch.device(device)
+        self.with_estimate = with_estimate
+        self.batch_size = batch_size
+        self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
+        self.split = place_split(split, self.device, data_device)
+        home = self.split.keypoints_px.device
+        self.clip_frames = torch.from_numpy(clips.frames).to(home)
+        self.counted = torch.from_numpy(clips.counted).to(home)
+        self.clip_videos = torch.from_numpy(split.video_of(clips.frames[:, 0])).to(home)
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    @property
+    def video_count(self) -> int:
+        """How many videos the clips are from."""
+        return len(self.clip_videos.unique())
+
+    @property
+    def clip_count(self) -> int:
+        return len(self.clip_frames)
+
+    def training_order(self, seed: int, epoch: int) -> Tensor:
+        """The order of an epoch's clips (clip_count,); see the function of this name."""
+        return training_order(self.clip_count, seed, epoch, self.split.dataset)
+
+    def batches(self, order: Tensor | None = None, first: int = 0, share: Share | None = None) -> Iterator[Batch]:
+        """Every clip once, in `order` (clip_count,) or as they lie, from batch number `first` on.
+
+        `share` narrows each batch to a part of it: from its bounds in `order` it makes narrower ones.
+        """
+        if order is None:
+            order = torch.arange(self.clip_count)
+        order = order.to(self.clip_frames.device)  # once, not by batch: a copy makes the host wait for the device
+        bounds = self.bounds[first:] if share is None else [share(*bound) for bound in self.bounds[first:]]
+        parts = [order[start:stop] for start, stop in bounds]
+        if not self._needs_transfer:
+            yield from map(self.gather, parts)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="gather") as executor:
+            upcoming = None
+            for part in [*parts, None]:
+                current = upcoming
+                upcoming = None if part is None else executor.submit(self._rows, part)
+                if current is not None:
+                    yield self._to_batch(current.result())
+
+    def of_videos(self, share: Share) -> "ClipLoader":
+        """A loader of the clips of some of the videos: of those from 0 up to their number, `share` says which."""
+        _, place = torch.unique_consecutive(self.clip_videos, return_inverse=True)
+        first, last = share(0, self.video_count)
+        chosen = ((place >= first) & (place < last)).nonzero().squeeze(1)
+        part = copy.copy(self)
+        part.clip_frames, part.counted = self.clip_frames[chosen], self.counted[chosen]
+        part.clip_videos = self.clip_videos[chosen]
+        part.bounds = batch_bounds(len(chosen), self.batch_size, training=False)
+        return part
+
+    def gather(self, clip_ids: Tensor) -> Batch:
+        """The clips with these numbers (B,) as one batch."""
+        return self._to_batch(self._rows(clip_ids))
+
+    @property
+    def _needs_transfer(self) -> bool:
+        return self.clip_frames.device.type != self.device.type
+
+    def _rows(self, clip_ids: Tensor) -> dict[str, Tensor]:
+        """The batch's rows of each array, where the arrays lie."""
+        pin = self._needs_transfer and self.device.type == "cuda"
+        clip_ids = clip_ids.to(self.clip_frames.device)
+        frames = _take_rows(self.clip_frames, clip_ids, pin=pin)
+        rows = {
+            "frames": frames,
+            "videos": _take_rows(self.clip_videos, clip_ids, pin=pin),
+            "counted": _take_rows(self.counted, clip_ids, pin=pin),
+        }
+        for name, values in _arrays(self.split).items():
+            if name.startswith("estimate_") and not self.with_estimate:
+                continue
+            if name == "image_size" and values.ndim == 1:
+                rows[name] = values
+                continue
+            rows[name] = _take_rows(values, frames.flatten(), pin=pin).unflatten(0, frames.shape)
+        return rows
+
+    def _to_batch(self, rows: dict[str, Tensor]) -> Batch:
+        rows = {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
+        keypoints = network_keypoints(rows["keypoints_px"], rows["image_size"], rows.get("confidence"))
+        inputs: MeshInputs | RefineInputs = MeshInputs(keypoints)
+        if self.with_estimate:
+            inputs = RefineInputs(keypoints, _body(rows["estimate_pose"], rows["estimate_betas"]))
+        places = {name: rows[name] for name in ("frames", "videos", "counted")}
+        return Batch(inputs, _body(rows["smpl_pose"], rows["smpl_shape"]), **places)
+
+
+def network_keypoints(keypoints_px: Tensor, image_size: Tensor, confidence: Tensor | None) -> Tensor:
+    """(B, T, K, 2) pixels and (B, T, K) confidences -> (B, T, K, 3) x, y in [-1, 1] by image width, confidence.
+
+    `image_size` is (2,) or (B, T, 2) width and height. Pixels outside the image lie outside [-1, 1]; no confidence
+    means full confidence.
+    """
+    width = image_size[..., None, :1]
+    half_extent = image_size[..., None, :] / width  # 1 and h / w
+    xy = keypoints_px / width * 2 - half_extent
+    score = torch.ones_like(xy[..., 0]) if confidence is None else confidence.clamp(0, 1)
+    return torch.cat((xy, score[..., None]), dim=-1)
+
+
+def place_split(split: Split, device: torch.device, data_device: str = "auto") -> Split:
+    """The split with its arrays where `data_device` says; a split that is there already is returned as it is.
+
+    Raises UserError for data_device "cuda" in a run on the CPU.
+    """
+    arrays = _arrays(split)
+    home = torch.device("cpu")
+    if data_device == "cuda":
+        if device.type != "cuda":
+            raise UserError(f"data_device is cuda, but the run is on {device}. Set data_device: auto, or run on cuda.")
+        home = device
+    elif data_device == "auto" and device.type == "cuda":
+        needed = sum(values.nbytes for values in arrays.values() if values.device != device)
+        if needed <= torch.cuda.mem_get_info(device)[0] / 2:
+            home = device
+    if split.keypoints_px.device.type == home.type:
+        return split
+    return replace(split, **{name: values.to(home) for name, values in arrays.items()})
+
+
+def training_order(clip_count: int, seed: int, epoch: int, dataset: str) -> Tensor:
+    """(clip_count,) int64 permutation on the CPU; the same for the same arguments on every machine and process."""
+    digest = hashlib.blake2b(f"{dataset} {seed} {epoch}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.randperm(clip_count, generator=generator)
+
+
+def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str = "data") -> list[tuple[int, int]]:
+    """First and one-past-last place of each batch; the last batch may be partial.
+
+    In training a last batch of one clip joins the batch before it, since batch norm cannot normalise one sample.
+    Raises UserError if training would have to see one clip alone all the same.
+    """
+    if training and (clip_count == 1 or batch_size == 1):
+        what = "one clip" if clip_count == 1 else "batch_size 1"
+        raise UserError(
+            f"{where}: {what} to train on, and batch norm needs two in a batch. "
+            "Expected at least 2; add videos or lower data_stride, or raise batch_size."
+        )
+    starts = list(range(0, clip_count, batch_size))
+    if training and clip_count - starts[-1] == 1:
+        starts.pop()
+    return list(itertools.pairwise([*starts, clip_count]))
+
+
+def _arrays(split: Split) -> dict[str, Tensor]:
+    values = {field.name: getattr(split, field.name) for field in fields(split)}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _take_rows(values: Tensor, rows: Tensor, *, pin: bool) -> Tensor:
+    """values[rows], written straight into pinned memory if asked: a copy from there does not hold up the host."""
+    if not pin:
+        return values.index_select(0, rows)
+    gathered = torch.empty((len(rows), *values.shape[1:]), dtype=values.dtype, pin_memory=True)
+    return torch.index_select(values, 0, rows, out=gathered)
+
+
+def _body(pose: Tensor, betas: Tensor) -> BodyParams:
+    """(B, T, 72) axis-angle -> rotations (B, T, J, 3, 3)."""
+    return BodyParams(axis_angle_to_matrix(pose.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)

@@ -1,0 +1,21 @@
+"""The mean body of a split: what a model that ignores its input could say."""
+
+import roma
+import torch
+
+from kinemesh.data.split import Split
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.structures import BodyParams
+
+_MOST_FRAMES = 65_536
+
+
+def mean_body(split: Split, device: torch.device | str = "cpu") -> BodyParams:
+    """Chordal mean of each joint's rotation (24, 3, 3) and mean betas (10,) over evenly spaced frames of a split.
+
+    The chordal mean is the rotation nearest to the mean matrix (Hartley et al., Rotation Averaging, 2013).
+    """
+    step = -(-split.frame_count // _MOST_FRAMES)
+    pose = split.smpl_pose[::step].to(device).unflatten(-1, (-1, 3))
+    matrices = axis_angle_to_matrix(pose).mean(dim=0)
+    return BodyParams(roma.special_procrustes(matrices), split.smpl_shape[::step].mean(dim=0).to(device))

@@ -1,0 +1,1 @@
+"""Other systems' bodies: their files, and which frame each row belongs to."""

@@ -1,0 +1,166 @@
+"""A per-frame estimator's bodies, from one file or a folder of files: what `--predictions` gives.
+
+Source: behaviour contract section 8.
+"""
+
+import dataclasses
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemesh.data.sources import Dataset
+from kinemesh.errors import UserError
+from kinemesh.estimates.readers import LAYOUTS, NotRecognisedError, Table, count_images_from_zero, read_estimator_file
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".npz", ".pkl", ".pk")
+# Above any frame number, so that track and frame make one number that sorts by both.
+TRACK_STEP = 1 << 40
+
+
+class Track(NamedTuple):
+    """One person in one video."""
+
+    dataset: str  # "": not said
+    video: str
+    person: str  # "": not said
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """An estimator's bodies; F rows, sorted by track, frame and `repeat`, no three of them twice."""
+
+    path: Path
+    tracks: list[Track]
+    track: np.ndarray  # (F,) int64 into `tracks`
+    frame: np.ndarray  # (F,) int64 from 0
+    poses: np.ndarray  # (F, 72) float32 axis-angle, camera coordinates
+    betas: np.ndarray  # (F, 10) float32
+    fps: np.ndarray  # (F,) float64, nan where the file does not say
+    files: list[Path]
+    file: np.ndarray  # (F,) int64 into `files`
+    file_row: np.ndarray  # (F,) int64 the row there, for errors
+    repeat: np.ndarray  # (F,) int64, 0 but where a file has a frame more than once and numbers its rows
+    mirrored: tuple[np.ndarray, np.ndarray] | None = None  # (F, 72), (F, 10) the flip test's other half, if all have it
+
+    def place(self, index: int) -> str:
+        """File, row, video, frame and person of a row, for errors."""
+        track = self.tracks[self.track[index]]
+        person = f", person {track.person!r}" if track.person else ""
+        within = f"video {track.video!r}, frame {self.frame[index]}{person}"
+        return f"{self.files[self.file[index]]}: row {self.file_row[index]} ({within})"
+
+    def tracks_of(self, dataset: str) -> list[int]:
+        """Numbers of the tracks that may belong to a dataset."""
+        return [number for number, track in enumerate(self.tracks) if track.dataset in ("", dataset)]
+
+
+def load_predictions(path: str | Path) -> Predictions:
+    """Read a file of any layout of kinemesh.estimates.readers, or all such files in a folder and the folders in it.
+
+    Raises UserError, one line, for what cannot be read, is not recognised, or holds rows that cannot be right.
+    """
+    path = Path(path)
+    if path.is_dir():
+        tables = _read_folder(path)
+    elif path.exists():
+        tables = [read_estimator_file(path)]
+    else:
+        raise UserError(f"--predictions {path} not found. Expected a file or a folder of files: {LAYOUTS}.")
+    predictions = _merge(path, count_images_from_zero(tables))
+    videos = len({track.video for track in predictions.tracks})
+    people, rows = len(predictions.tracks), len(predictions.frame)
+    logger.info("%s: %d predictions, %d people in %d videos", path, rows, people, videos)
+    return predictions
+
+
+def check_videos(predictions: Predictions, datasets: Iterable[Dataset]) -> None:
+    """Raise UserError if predictions are of a video that none of the loaded datasets has, in either split.
+
+    Rows that name a dataset are held against that one alone, and ignored if it is not loaded.
+    """
+    known = {
+        dataset.source.name: {*dataset.train.video_names, *dataset.test.video_names}
+        for dataset in datasets
+        if dataset.source.is_video
+    }
+    is_known: dict[tuple[str, str], bool] = defaultdict(bool)
+    for track in predictions.tracks:
+        names = {track.video, f"{track.video}_{track.person}"}
+        held_against = [track.dataset] if track.dataset else list(known)
+        is_known[track.dataset, track.video] |= any(name not in known or names & known[name] for name in held_against)
+    for number, track in enumerate(predictions.tracks):
+        if not is_known[track.dataset, track.video]:
+            some = next((name for names in known.values() for name in sorted(names)), "")
+            raise UserError(
+                f"{predictions.place(int(np.searchsorted(predictions.track, number)))}: no dataset of the config has "
+                f"this video. Expected names as in the dataset files, such as {some!r}; rename or leave out its rows."
+            )
+
+
+def _read_folder(folder: Path) -> list[Table]:
+    tables = []
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+        try:
+            tables.append(read_estimator_file(path))
+        except NotRecognisedError as error:
+            logger.warning("skipped: %s", error)
+    if not tables:
+        raise UserError(f"--predictions {folder}: no file in this folder is recognised. Expected {LAYOUTS}.")
+    return tables
+
+
+def _merge(path: Path, tables: list[Table]) -> Predictions:
+    sizes = [len(table.frame) for table in tables]
+    dataset, video, person, frame, poses, betas, fps = (
+        np.concatenate([getattr(table, name) for table in tables])
+        for name in ("dataset", "video", "person", "frame", "poses", "betas", "fps")
+    )
+    # Text is compared row with row before, and named once a run: much faster than sorting it.
+    is_new = (video[1:] != video[:-1]) | (person[1:] != person[:-1]) | (dataset[1:] != dataset[:-1])
+    bounds = np.concatenate([[0], np.flatnonzero(is_new) + 1, [len(video)]])
+    numbers: dict[tuple[str, str, str], int] = {}
+    heads = zip(*(column[bounds[:-1]].tolist() for column in (dataset, video, person)), strict=True)
+    track = np.repeat([numbers.setdefault(head, len(numbers)) for head in heads], np.diff(bounds))
+    repeat = np.concatenate(
+        [np.zeros(len(table.frame), np.int64) if table.repeat is None else table.repeat for table in tables]
+    )
+    order = np.lexsort((repeat, frame, track))
+    mirrored = None
+    if all(table.mirrored is not None for table in tables):
+        mirrored = tuple(
+            np.concatenate(parts)[order] for parts in zip(*(table.mirrored for table in tables), strict=True)
+        )
+    predictions = Predictions(
+        path=path,
+        tracks=[Track(*head) for head in numbers],
+        track=track[order],
+        frame=frame[order],
+        poses=poses[order],
+        betas=betas[order],
+        fps=fps[order],
+        files=[table.path for table in tables],
+        file=np.repeat(np.arange(len(tables)), sizes)[order],
+        file_row=np.concatenate([np.arange(size) for size in sizes])[order],
+        repeat=repeat[order],
+        mirrored=mirrored,
+    )
+    is_repeated = (np.diff(row_keys(predictions)) == 0) & (np.diff(predictions.repeat) == 0)
+    if is_repeated.any():
+        row = int(is_repeated.argmax()) + 1
+        earlier = f"row {predictions.file_row[row - 1]} of {predictions.files[predictions.file[row - 1]]}"
+        raise UserError(
+            f"{predictions.place(row)} repeats {earlier}. Expected one row a video, frame and person; "
+            "remove one, or tell people apart by 'person'."
+        )
+    return predictions
+
+
+def row_keys(predictions: Predictions) -> np.ndarray:
+    """(F,) int64, rising, one for each pair of track and frame."""
+    return predictions.track * TRACK_STEP + predictions.frame

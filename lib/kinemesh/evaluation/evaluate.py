@@ -1,0 +1,235 @@
+"""Scores a model on a test split in one pass, without keeping a vertex."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinemesh.body.mirror import average_params, mirror_inputs, mirror_params
+from kinemesh.body.smpl import PosedBody
+from kinemesh.config import Config
+from kinemesh.evaluation.scoring import Prediction, Scored, Scoring
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.losses import LOSSES, compute_losses, weighted_total
+from kinemesh.machine.log import progress
+from kinemesh.machine.processes import Processes
+from kinemesh.machine.stopping import StopRequest
+from kinemesh.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
+from kinemesh.structures import Batch, BodyParams, RefineInputs
+
+# What `keep_rows` may ask for.
+ERRORS, BODIES = "errors", "bodies"
+_ALONE = Processes()
+VideoSums = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: sums and numbers of frames, (videos,)
+
+
+@dataclass
+class Side:
+    """One side's errors under one protocol: means over counted frames, and the sums by video they come from."""
+
+    metrics: dict[str, float]  # mm unless named otherwise; `frames` is their number
+    by_video: VideoSums
+
+
+@dataclass
+class Evaluation:
+    """What one pass over a test split found under one protocol."""
+
+    protocol: Protocol
+    clips: ClipRule  # as used; a config may ask for all frames where the protocol has the released clips
+    flip: Flip  # as used: `none` without a flip test
+    fps: float  # frames a second of what was scored
+    coverage: float  # share of the split's frames that were scored
+    video_names: list[str]
+    video_actions: list[str] | None
+    sides: dict[str, Side]  # "model", and where there are any: "estimate" (what it refines), "mean_pose", files
+    losses: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, np.ndarray] = field(default_factory=dict)  # one row a counted frame, when asked for
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The model's."""
+        return self.sides["model"].metrics
+
+    def to_plain(self) -> dict:
+        """All but `rows` as a checkpoint may hold it: tensors, numbers and text."""
+        sides = {
+            name: {
+                "metrics": side.metrics,
+                "by_video": {metric: [*map(torch.from_numpy, pair)] for metric, pair in side.by_video.items()},
+            }
+            for name, side in self.sides.items()
+        }
+        names = ("clips", "flip", "fps", "coverage", "video_names", "video_actions", "losses")
+        return {"protocol": self.protocol.name, "sides": sides} | {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_plain(cls, content: dict) -> "Evaluation":
+        """The inverse of `to_plain`; raises KeyError, TypeError or AttributeError if it is none."""
+        sides = {
+            name: Side(
+                side["metrics"],
+                {metric: (total.numpy(), number.numpy()) for metric, (total, number) in side["by_video"].items()},
+            )
+            for name, side in content["sides"].items()
+        }
+        return cls(**content | {"protocol": PROTOCOLS[content["protocol"]], "sides": sides})
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    loader,
+    body: PosedBody,
+    config: Config,
+    *,
+    label: str,
+    protocols: Sequence[Protocol] = (PROTOCOLS[DEFAULT],),
+    constant: BodyParams | None = None,
+    detailed: bool = False,
+    keep_rows: str = "",
+    stop: StopRequest | None = None,
+    processes: Processes = _ALONE,
+) -> dict[str, Evaluation]:
+    """Run `model` over the loader's clips, once for all `protocols`, which must have those clips.
+
+    With `config.flip` the model also sees mirrored input, where a protocol averages: the released flip test averages
+    vertices and joints of two bodies, and their axis-angle numbers for the logged losses (behaviour contract,
+    section 4). Losses and rows are the first protocol's. `constant` is a body (24, 3, 3), (10,) to score beside the
+    model; `keep_rows` keeps `ERRORS` or `BODIES` of every frame. Of several `processes` each sees some of the videos,
+    and all return the whole result. Raises `Stopped` between two batches once `stop` is made.
+    """
+    model.eval()
+    sees_mirrored = config.flip and any(protocol.flip != "none" for protocol in protocols)
+    sides = ["model", *(["estimate"] if loader.with_estimate else [])]
+    lengths = loader.split.video_lengths
+    scoring = Scoring(
+        protocols, sides, lengths, body, device=loader.device, detailed=detailed, constant=constant
+    )  # fmt: skip
+    # Sums over clips of the loss and its terms, and the number of clips.
+    losses = ("loss", *LOSSES)
+    sums = torch.zeros(len(losses) + 1, dtype=torch.float64, device=loader.device)
+    rows: list[dict[str, Tensor]] = []
+    own = loader.of_videos(processes.share) if processes.count > 1 else loader
+    for batch in progress(own.batches(), len(own), label, every=100):
+        if stop is not None:
+            stop.raise_if_made()
+        mirrored = mirror_params(model(*mirror_inputs(batch.inputs))) if sees_mirrored else None
+        predictions = {"model": Prediction(model(*batch.inputs), mirrored)}
+        if isinstance(batch.inputs, RefineInputs):
+            predictions["estimate"] = Prediction(batch.inputs.estimate)
+        scored = scoring.add(batch, predictions)
+        seen = _averaged(predictions["model"], protocols[0].flip)
+        joints = scored.joints_mm["model"], scored.joints_mm["target"]
+        terms = compute_losses(seen, joints[0], batch.target, joints[1], config.loss_type)
+        terms["loss"] = weighted_total(terms, config)
+        clips = batch.frames.shape[0]
+        sums += torch.stack([*(terms[name] for name in losses), terms["loss"].new_ones(())]).double() * clips
+        if keep_rows:
+            rows.append(_rows(batch, predictions["model"], scored, keep_rows))
+    if stop is not None:
+        # All processes ask equally often.
+        for _ in range(processes.largest(len(own)) - len(own)):
+            stop.raise_if_made()
+    for totals in (sums, *(accumulator.sums for accumulator in scoring.accumulators.values())):
+        processes.add_up(totals)
+    results = collect(scoring, loader, config, sees_mirrored)
+    first = results[protocols[0].name]
+    *totals, clip_count = sums.tolist()
+    first.losses = {name: total / clip_count for name, total in zip(losses, totals, strict=True)}
+    first.rows = _joined_rows([part for parts in processes.gather(rows) for part in parts]) if keep_rows else {}
+    return results
+
+
+def evaluate_protocols(
+    model: nn.Module, loaders: dict[ClipRule, object], body: PosedBody, config: Config, protocols: Sequence[Protocol],
+    **options,
+) -> dict[str, Evaluation]:  # fmt: skip
+    """`evaluate` under protocols of any clip rules: one pass over the data for each rule. In the order asked for."""
+    results: dict[str, Evaluation] = {}
+    for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
+        chosen = [protocol for protocol in protocols if clip_rule(protocol, config) == rule]
+        results |= evaluate(model, loaders[rule], body, config, protocols=chosen, **options)
+        options |= {"keep_rows": ""}  # the first protocol's only
+    return {protocol.name: results[protocol.name] for protocol in protocols}
+
+
+def clip_rule(protocol: Protocol, config: Config) -> ClipRule:
+    """Which clips a protocol is scored on; `eval_clips: all_frames` in the config overrules the released clips."""
+    return "all_frames" if config.eval_clips == "all_frames" else protocol.clips
+
+
+def collect(scoring: Scoring, loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:
+    """Everything that was scored, by protocol. Raises UserError where no frame counted."""
+    split = loader.split
+    fps = split.fps / split.sample_stride
+    coverage = len(loader.clip_frames[loader.counted].unique()) / split.frame_count
+    sides: dict[str, dict[str, Side]] = {}
+    for (protocol, side), accumulator in scoring.accumulators.items():
+        by_video = {
+            name: tuple(part.numpy() for part in pair)
+            for name, pair in _in_seconds(accumulator.by_video(), fps).items()
+        }
+        means = {name: float(total.sum() / number.sum()) for name, (total, number) in by_video.items() if number.sum()}
+        sides.setdefault(protocol, {})[side] = Side(means | accumulator.result(), by_video)
+    return {
+        protocol.name: Evaluation(
+            protocol=protocol,
+            clips=clip_rule(protocol, config),
+            flip=protocol.flip if sees_mirrored else "none",
+            fps=fps,
+            coverage=coverage,
+            video_names=split.video_names,
+            video_actions=split.video_actions,
+            sides=sides[protocol.name],
+        )
+        for protocol in scoring.protocols
+    }
+
+
+def _in_seconds(by_video: dict[str, tuple[Tensor, Tensor]], fps: float) -> dict[str, tuple[Tensor, Tensor]]:
+    """The same, and what is per frame squared or cubed also in m/s^2 and m/s^3."""
+    powers = {
+        "accel_error": ("accel_error_m_s2", 2),
+        "jitter": ("jitter_m_s3", 3),
+        "jitter_target": ("jitter_target_m_s3", 3),
+    }
+    found = dict(by_video)
+    for name, (other, power) in powers.items():
+        if name in by_video:
+            total, number = by_video[name]
+            found[other] = total * fps**power / 1000, number
+    return found
+
+
+def _averaged(prediction: Prediction, flip: Flip) -> BodyParams:
+    """The body that the losses see."""
+    params, mirrored = prediction
+    if mirrored is None or flip == "none":
+        return params
+    if flip == "rotations":
+        return average_params(params, mirrored)
+    mean = (matrix_to_axis_angle(params.rotations) + matrix_to_axis_angle(mirrored.rotations)) / 2
+    return BodyParams(axis_angle_to_matrix(mean), (params.betas + mirrored.betas) / 2)
+
+
+def _joined_rows(parts: list[dict[str, Tensor]]) -> dict[str, np.ndarray]:
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]} if parts else {}
+
+
+def _rows(batch: Batch, prediction: Prediction, scored: Scored, kept: str) -> dict[str, Tensor]:
+    """The counted frames of a batch as the predictions file holds them (behaviour contract, section 8)."""
+    errors = scored.errors["model"]
+    table = {"row": batch.frames, **{f"{name}_mm": errors[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}}
+    if kept == BODIES:
+        table |= {
+            "poses": matrix_to_axis_angle(prediction.params.rotations).flatten(-2),
+            "betas": prediction.params.betas,
+            "joints_mm": scored.joints_mm["model"],
+        }
+        if prediction.mirrored is not None:
+            table["poses_mirrored"] = matrix_to_axis_angle(prediction.mirrored.rotations).flatten(-2)
+            table["betas_mirrored"] = prediction.mirrored.betas
+    return {name: value[batch.counted].cpu() for name, value in table.items()}

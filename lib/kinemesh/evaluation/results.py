@@ -1,0 +1,94 @@
+"""Test results as files: the metrics JSON and the predictions npz (behaviour contract, section 8)."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from kinemesh.data.clips import repeats
+from kinemesh.data.split import Split
+from kinemesh.evaluation.evaluate import Evaluation, Side
+from kinemesh.evaluation.tables import intervals, plain_metrics, refinement_record
+from kinemesh.files.writing import write_atomically, write_text_atomically
+
+Evaluations = dict[str, dict[str, Evaluation]]  # by dataset, then by protocol in the order asked for
+
+
+def write_metrics(path: Path, meta: dict, evaluations: Evaluations, selected_on: str) -> None:
+    """The metrics JSON, every figure at full precision.
+
+    A dataset's own figures are those of the first protocol; further ones stand under `protocols`. `selected_on` is
+    the split that the checkpoint was chosen on, which each set of figures carries.
+    """
+    content: dict = {"meta": meta}
+    for name, by_protocol in evaluations.items():
+        first, *others = [record(evaluation, selected_on) for evaluation in by_protocol.values()]
+        content[name] = first | ({"protocols": {other["protocol"]: other for other in others}} if others else {})
+    write_text_atomically(path, json.dumps(content, indent=2) + "\n")
+
+
+def record(evaluation: Evaluation, selected_on: str, side: str = "model") -> dict:
+    """One side's figures on a dataset under one protocol, with what they were computed from."""
+    model = evaluation.sides[side]
+    found = {
+        "protocol": evaluation.protocol.name,
+        "clips": evaluation.clips,
+        "flip": evaluation.flip,
+        "fps": evaluation.fps,
+        "coverage": evaluation.coverage,
+        "selected_on": selected_on,
+        "videos": int((model.by_video["mpjpe"][1] > 0).sum()),
+    }
+    found |= plain_metrics(model) | evaluation.losses | refinement_record(evaluation)
+    if "mean_pose" in evaluation.sides:
+        found["mean_pose"] = plain_metrics(evaluation.sides["mean_pose"])
+    return found | tables(model, evaluation.video_names, evaluation.video_actions)
+
+
+def tables(side: Side, video_names: list[str], video_actions: list[str] | None) -> dict:
+    """Intervals, errors by joint, by action (where the file says which) and by video."""
+    found: dict = {"intervals": {name: list(interval[1:]) for name, interval in intervals(side).items()}}
+    by_joint: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, value in side.metrics.items():
+        metric, _, joint = name.partition("/")
+        if joint:
+            by_joint[metric][joint] = value
+    if by_joint:
+        found["by_joint"] = dict(by_joint)
+    if video_actions is not None:
+        actions = np.array(video_actions)
+        found["by_action"] = {
+            action: means for action in sorted(set(video_actions)) if (means := _means(side, actions == action))
+        }
+    rows = ((name, _means(side, slice(place, place + 1))) for place, name in enumerate(video_names))
+    found["by_video"] = [{"video": name, **means} for name, means in rows if means]
+    return found
+
+
+def _means(side: Side, chosen: np.ndarray | slice) -> dict[str, float]:
+    """Means over some videos; empty where none of their frames was scored."""
+    means = {
+        name: float(sums[chosen].sum() / counts[chosen].sum())
+        for name, (sums, counts) in side.by_video.items()
+        if "/" not in name and counts[chosen].sum()
+    }
+    return {"frames": int(side.by_video["mpjpe"][1][chosen].sum()), **means} if means else {}
+
+
+def write_predictions(path: Path, evaluations: dict[str, Evaluation], splits: dict[str, Split]) -> None:
+    """One row a scored frame of all datasets, `dataset`, `video` and `frame` saying which.
+
+    A frame that was scored more than once, as in a short video stretched over a clip, has a row each time, numbered
+    by `repeat` from 0.
+    """
+    tables = []
+    for name, evaluation in evaluations.items():
+        rows = dict(evaluation.rows)
+        row = rows.pop("row")
+        video, frame = splits[name].locate(row)
+        count = len(row)
+        named = {"dataset": np.full(count, name), "video": video, "frame": frame, "repeat": repeats(row)}
+        tables.append(named | {"fps": np.full(count, splits[name].fps), **rows})
+    merged = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
+    write_atomically(path, lambda file: np.savez(file, **merged))

@@ -1,0 +1,147 @@
+"""Evaluation results in words and as plain values: console tables, an epoch's line, TensorBoard names, warnings."""
+
+from collections.abc import Iterable
+
+from kinemesh.evaluation.evaluate import Evaluation, Side
+from kinemesh.evaluation.intervals import Interval, ratio_interval
+
+TITLES = {
+    "mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "mpve": "MPVE", "pa_mpve": "PA-MPVE", "accel_error": "accel",
+    "accel_error_m_s2": "accel m/s^2", "jitter_m_s3": "jitter m/s^3", "joint_angle_error": "joint angle deg",
+}  # fmt: skip
+_SHOWN = ("mpjpe", "pa_mpjpe", "mpve")
+# Scored beside the model: name of the side, and what the table calls it.
+_SIDES = {"estimate": "input estimator", "model": "", "mean_pose": "constant mean body"}
+
+Results = Iterable[tuple[str, Evaluation]]  # dataset and evaluation
+
+
+def results_table(results: Results) -> str:
+    """Mean errors, a table a protocol, a line a dataset and side.
+
+    Beside the model: what one constant mean body would score, where that was asked for; for a refiner the estimator's
+    own error, and the difference with its 95 % interval over videos. A detailed evaluation shows intervals of all.
+    """
+    by_protocol: dict[str, list[tuple[str, Evaluation]]] = {}
+    for dataset, evaluation in results:
+        by_protocol.setdefault(evaluation.protocol.name, []).append((dataset, evaluation))
+    return "\n".join(_protocol_table(part) for part in by_protocol.values())
+
+
+def _protocol_table(results: list[tuple[str, Evaluation]]) -> str:
+    is_detailed = any("pa_mpve" in evaluation.metrics for _, evaluation in results)
+    first = results[0][1]
+    shown = (*_SHOWN, *("pa_mpve",) * is_detailed, first.protocol.acceleration)
+    rows = [("test split", "frames", *(TITLES[metric] for metric in shown), "coverage")]
+    for name, evaluation in results:
+        is_refiner = "estimate" in evaluation.sides
+        coverage = f"{evaluation.coverage:.1%}"
+        for side, title in _SIDES.items():
+            if side not in evaluation.sides:
+                continue
+            title = "refined" if side == "model" and is_refiner else title
+            label = f"{name}, {title}" if title else name
+            metrics = evaluation.sides[side].metrics
+            rows.append((label, str(metrics["frames"]), *(_cell(metrics.get(metric)) for metric in shown), coverage))
+            if is_detailed and side == "model":
+                found = intervals(evaluation.sides[side], shown)
+                cells = (_interval_cell(found.get(metric), "[{1:.2f}, {2:.2f}]") for metric in shown)
+                rows.append(("  95 % interval", "", *cells, ""))
+        if is_refiner:
+            found = differences(evaluation.sides["model"], evaluation.sides["estimate"], shown)
+            cells = (_interval_cell(found.get(metric), "{0:+.2f} [{1:+.2f}, {2:+.2f}]") for metric in shown)
+            rows.append((f"{name}, difference", "", *cells, ""))
+    rates = ", ".join(f"{evaluation.fps:g} ({name})" for name, evaluation in results)
+    head = f"protocol {first.protocol.name}: {first.clips.replace('_', ' ')}"
+    head += " clips" * (first.clips == "released") + f", flip averaging {first.flip}; errors in mm, accel in "
+    head += "mm per frame squared" if first.protocol.acceleration == "accel_error" else f"m/s^2 at {rates} frames/s"
+    return head + "\n" + "\n".join(aligned(rows))
+
+
+def aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of a table as lines, the first column to the left."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        f"{row[0]:<{widths[0]}}  "
+        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+
+
+def intervals(side: Side, metrics: Iterable[str] | None = None) -> dict[str, Interval]:
+    """Mean, low and high of each metric, over videos; those by joint are left out unless named."""
+    names = [name for name in side.by_video if "/" not in name] if metrics is None else metrics
+    return {name: ratio_interval(*side.by_video[name]) for name in names if name in side.by_video}
+
+
+def differences(side: Side, other: Side, metrics: Iterable[str] | None = None) -> dict[str, Interval]:
+    """Of `side` minus `other`, scored on the same frames: mean, low and high of each metric, paired by video."""
+    names = [name for name in side.by_video if "/" not in name] if metrics is None else metrics
+    return {
+        name: ratio_interval(side.by_video[name][0] - other.by_video[name][0], side.by_video[name][1])
+        for name in names
+        if name in side.by_video and name in other.by_video
+    }
+
+
+def refinement_warnings(results: Results) -> list[str]:
+    """One sentence for each dataset where the refined error is higher than the estimator's own."""
+    warnings = []
+    for name, evaluation in results:
+        if "estimate" not in evaluation.sides:
+            continue
+        refined, estimate = evaluation.metrics, evaluation.sides["estimate"].metrics
+        worse = [
+            f"{TITLES[metric]} {refined[metric]:.2f} instead of {estimate[metric]:.2f}"
+            for metric in (*_SHOWN, "accel_error")
+            if metric in refined and refined[metric] > estimate[metric]
+        ]
+        if worse:
+            warnings.append(f"{name}: refining makes the estimate worse: {', '.join(worse)}")
+    return warnings
+
+
+def refinement_record(evaluation: Evaluation) -> dict:
+    """The three rows of a refiner's test result, as stored in JSON; empty for a regressor."""
+    if "estimate" not in evaluation.sides:
+        return {}
+    model, estimate = evaluation.sides["model"], evaluation.sides["estimate"]
+    difference = {name: list(interval) for name, interval in differences(model, estimate).items()}
+    return {"input": plain_metrics(estimate), "refined": plain_metrics(model), "difference": difference}
+
+
+def plain_metrics(side: Side) -> dict[str, float]:
+    """The metrics without those of single joints."""
+    return {name: value for name, value in side.metrics.items() if "/" not in name}
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _interval_cell(interval: Interval | None, form: str) -> str:
+    return "-" if interval is None else form.format(*interval)
+
+
+def test_scalars(evaluation: Evaluation, suffix: str, split: str = "test") -> dict[str, float]:
+    """TensorBoard names of a result: `test_mpjpe` for H36M, `test_mpjpe_pw3d` for 3DPW; `val_...` for held-out videos."""
+    named = {f"{split}_loss{suffix}": evaluation.losses["loss"]}
+    named |= {f"{split}_loss{suffix}/{name}": value for name, value in evaluation.losses.items() if name != "loss"}
+    named |= {f"{split}_{name}{suffix}": evaluation.metrics[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}
+    return named
+
+
+def epoch_line(
+    epoch: int, epochs: int, record: dict[str, float], evaluations: dict[str, Evaluation], scored: dict[str, str]
+) -> str:
+    """What an epoch came to, on one line; `scored` says for each dataset which split was scored, and when."""
+    parts = [f"epoch {epoch}/{epochs}"]
+    if "train_loss" in record:
+        parts.append(f"train loss {record['train_loss']:.2f} mpjpe(17) {record['train_mpjpe']:.1f}")
+    for name, evaluation in evaluations.items():
+        metrics = evaluation.metrics
+        parts.append(
+            f"{name} {scored[name]} mpjpe {metrics['mpjpe']:.1f} pa_mpjpe {metrics['pa_mpjpe']:.1f} "
+            f"mpve {metrics['mpve']:.1f}"
+        )
+    return " | ".join(parts) + " mm"

@@ -1,0 +1,72 @@
+"""A track as BVH motion: SMPL's 24 joints, y up, metres, degrees; row n is frame n of the video.
+
+Laid out for Blender's importer at its default scale and axes: the root's position channels hold its place itself (its
+OFFSET is 0), and a joint's channels Zrotation Xrotation Yrotation mean R = Rz Rx Ry. Source: Meredith and Maddock,
+Motion Capture File Formats Explained, 2001.
+"""
+
+import numpy as np
+import roma
+import torch
+
+from kinemesh.body.assets import BodyAssets
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
+from kinemesh.export.rig import (
+    Y_UP_QUATERNION,
+    Y_UP_SIGNS,
+    RestBody,
+    held_rows,
+    rest_body,
+    root_positions,
+    unit_quaternions,
+)
+from kinemesh.structures import Track
+
+_ROTATION_CHANNELS = "Zrotation Xrotation Yrotation"
+
+
+def bvh_text(track: Track, assets: BodyAssets, fps: float, frame_count: int) -> str:
+    """The file's content; the same for the same arguments. Frames without the person repeat the last pose."""
+    rest = rest_body(assets, track.betas)
+    order: list[int] = []
+    hierarchy = ["HIERARCHY", *_joint_lines(0, rest, assets, order)]
+    values = _channel_values(track, rest)
+    # Joints' values stand in the order in which the hierarchy names them, depth first.
+    rows = np.concatenate([values[:, :1], values[:, [joint + 1 for joint in order]]], axis=1).reshape(len(values), -1)
+    lines = [" ".join(f"{value:.5f}" for value in row) for row in rows]
+    motion = ["MOTION", f"Frames: {frame_count}", f"Frame Time: {1 / fps:.8f}"]
+    return "\n".join([*hierarchy, *motion, *(lines[row] for row in held_rows(track.frame_ids, frame_count)), ""])
+
+
+def _channel_values(track: Track, rest: RestBody) -> np.ndarray:
+    """(F, 1 + J, 3): the root's position, then each joint's angles about z, x, y in degrees, without jumps by 360."""
+    quaternions = torch.from_numpy(unit_quaternions(track.poses))
+    y_up = torch.tensor(Y_UP_QUATERNION, dtype=torch.float64)
+    quaternions[:, 0] = roma.quat_product(y_up.expand_as(quaternions[:, 0]), quaternions[:, 0])
+    angles = roma.unitquat_to_euler("ZXY", quaternions, degrees=True).numpy()
+    angles = np.unwrap(angles, axis=0, period=360)
+    return np.concatenate([(root_positions(track, rest) * Y_UP_SIGNS)[:, None], angles], axis=1)
+
+
+def _joint_lines(joint: int, rest: RestBody, assets: BodyAssets, order: list[int]) -> list[str]:
+    """The block of a joint and everything below it; joints are added to `order` as they are met."""
+    order.append(joint)
+    parent = assets.parents[joint]
+    offset = rest.joints[joint] - rest.joints[parent] if joint else np.zeros(3)
+    lines = [f"JOINT {SMPL_JOINT_NAMES[joint]}" if joint else f"ROOT {SMPL_JOINT_NAMES[0]}", "{", _offset(offset)]
+    if joint:
+        lines.append(f"\tCHANNELS 3 {_ROTATION_CHANNELS}")
+    else:
+        lines.append(f"\tCHANNELS 6 Xposition Yposition Zposition {_ROTATION_CHANNELS}")
+    below = [child for child in range(1, SMPL_JOINT_COUNT) if assets.parents[child] == joint]
+    for child in below:
+        lines += ["\t" + line for line in _joint_lines(child, rest, assets, order)]
+    if not below:
+        # A bone needs an end: the middle of what the joint moves.
+        tip = np.average(rest.vertices, axis=0, weights=assets.skinning_weights[:, joint]) - rest.joints[joint]
+        lines += ["\tEnd Site", "\t{", "\t" + _offset(tip), "\t}"]
+    return [*lines, "}"]
+
+
+def _offset(offset_m: np.ndarray) -> str:
+    return "\tOFFSET " + " ".join(f"{value:.6f}" for value in offset_m)

@@ -1,0 +1,145 @@
+"""A track as binary glTF 2.0: one skinned, animated mesh, y up, metres.
+
+The container is twelve bytes, a JSON text and a block of arrays, which Python writes in few lines; the glTF packages
+of PyPI would only name the JSON's keys. Source: Khronos, glTF 2.0 specification, sections 3.7 (geometry, skins),
+3.11 (animations) and 4 (GLB).
+"""
+
+import json
+import math
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemesh.body.assets import BodyAssets
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
+from kinemesh.export.rig import (
+    Y_UP_QUATERNION,
+    RestBody,
+    keyed_rows,
+    rest_body,
+    root_positions,
+    strongest_weights,
+    unit_quaternions,
+)
+from kinemesh.render.shading import vertex_normals
+from kinemesh.structures import Track, VideoCamera
+
+_COMPONENT_TYPES = {np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<f4"): 5126}
+_VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
+_JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
+# Where things stand in the list of nodes; the joints follow `_FIRST_JOINT` in SMPL's order.
+_MESH_NODE, _CAMERA_NODE, _AXES_NODE, _FIRST_JOINT = 0, 1, 2, 3
+
+
+class _Arrays(NamedTuple):
+    """The binary block under construction, and what the JSON says of it."""
+
+    data: bytearray
+    views: list[dict]
+    accessors: list[dict]
+
+    def add(self, array: np.ndarray, kind: str, target: int | None = None, *, with_bounds: bool = False) -> int:
+        """Append an array, one row an element, and return its accessor's number."""
+        view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes}
+        accessor = {"bufferView": len(self.views), "componentType": _COMPONENT_TYPES[array.dtype]}
+        accessor |= {"count": len(array), "type": kind}
+        if target is not None:
+            view["target"] = target
+        if with_bounds:
+            rows = array.reshape(len(array), -1)
+            accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
+        self.data.extend(array.tobytes())
+        self.data.extend(bytes(-len(self.data) % 4))
+        self.views.append(view)
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+
+def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, fps: float) -> bytes:
+    """The file's content; the same for the same arguments. The video's camera stands at the origin."""
+    rest = rest_body(assets, track.betas)
+    arrays = _Arrays(bytearray(), [], [])
+    mesh = {"name": track.name, "primitives": [_primitive(arrays, rest, assets)]}
+    inverse_bind = np.tile(np.eye(4, dtype="<f4"), (SMPL_JOINT_COUNT, 1, 1))
+    inverse_bind[:, 3, :3] = -rest.joints  # column by column, hence transposed
+    skin = {
+        "inverseBindMatrices": arrays.add(inverse_bind, "MAT4"),
+        "skeleton": _FIRST_JOINT,
+        "joints": list(range(_FIRST_JOINT, _FIRST_JOINT + SMPL_JOINT_COUNT)),
+    }
+    document = {
+        "asset": {"version": "2.0", "generator": "mesh-recovery"},
+        "scene": 0,
+        "scenes": [{"name": track.name, "nodes": [_MESH_NODE, _CAMERA_NODE, _AXES_NODE]}],
+        "nodes": _nodes(track, rest, assets.parents),
+        "meshes": [mesh],
+        "skins": [skin],
+        "cameras": [_camera(camera)],
+        "materials": [
+            {"name": "skin", "pbrMetallicRoughness": {"baseColorFactor": [0.35, 0.46, 0.7, 1.0], "metallicFactor": 0.0}}
+        ],
+        "animations": [_animation(arrays, track, rest, fps)],
+        "bufferViews": arrays.views,
+        "accessors": arrays.accessors,
+        "buffers": [{"byteLength": len(arrays.data)}],
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<II", len(text), _JSON_CHUNK) + text
+    chunks += struct.pack("<II", len(arrays.data), _BINARY_CHUNK) + bytes(arrays.data)
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def _primitive(arrays: _Arrays, rest: RestBody, assets: BodyAssets) -> dict:
+    skinning = strongest_weights(assets.skinning_weights)
+    normals = vertex_normals(rest.vertices, assets.faces)
+    attributes = {
+        "POSITION": arrays.add(rest.vertices.astype("<f4"), "VEC3", _VERTEX_BUFFER, with_bounds=True),
+        "NORMAL": arrays.add(normals.astype("<f4"), "VEC3", _VERTEX_BUFFER),
+        "JOINTS_0": arrays.add(skinning.joints, "VEC4", _VERTEX_BUFFER),
+        "WEIGHTS_0": arrays.add(skinning.weights.astype("<f4"), "VEC4", _VERTEX_BUFFER),
+    }
+    indices = arrays.add(assets.faces.reshape(-1).astype("<u2"), "SCALAR", _INDEX_BUFFER)
+    return {"attributes": attributes, "indices": indices, "material": 0}
+
+
+def _nodes(track: Track, rest: RestBody, parents: tuple[int, ...]) -> list[dict]:
+    nodes = [
+        {"name": track.name, "mesh": 0, "skin": 0},
+        {"name": "video_camera", "camera": 0},
+        {"name": "camera_axes_to_y_up", "rotation": list(Y_UP_QUATERNION), "children": [_FIRST_JOINT]},
+    ]
+    offsets = rest.joints.copy()
+    offsets[1:] -= rest.joints[list(parents[1:])]
+    for joint, name in enumerate(SMPL_JOINT_NAMES):
+        node = {"name": name, "translation": offsets[joint].tolist()}
+        children = [_FIRST_JOINT + child for child, parent in enumerate(parents) if parent == joint]
+        nodes.append(node | ({"children": children} if children else {}))
+    return nodes
+
+
+def _camera(camera: VideoCamera) -> dict:
+    """The video's, but for its principal point: glTF cameras look through the middle of the picture."""
+    width, height = camera.image_size
+    lens = {"yfov": 2 * math.atan(height / (2 * camera.focal_px)), "aspectRatio": float(width / height), "znear": 0.05}
+    return {"name": "video_camera", "type": "perspective", "perspective": lens}
+
+
+def _animation(arrays: _Arrays, track: Track, rest: RestBody, fps: float) -> dict:
+    rows, frames = keyed_rows(track.frame_ids)
+    times = arrays.add((frames / fps).astype("<f4"), "SCALAR", with_bounds=True)
+    quaternions = unit_quaternions(track.poses)[rows].astype("<f4")
+    outputs = [(0, "translation", arrays.add(root_positions(track, rest)[rows].astype("<f4"), "VEC3"))]
+    for joint in range(SMPL_JOINT_COUNT):
+        values = np.ascontiguousarray(quaternions[:, joint])
+        outputs.append((joint, "rotation", arrays.add(values, "VEC4")))
+    return {
+        "name": track.name,
+        "samplers": [{"input": times, "output": output, "interpolation": "LINEAR"} for _, _, output in outputs],
+        "channels": [
+            {"sampler": number, "target": {"node": _FIRST_JOINT + joint, "path": path}}
+            for number, (joint, path, _) in enumerate(outputs)
+        ],
+    }

@@ -1,0 +1,118 @@
+"""A page that plays tracks in a browser without network or server: the mesh is skinned on the graphics card.
+
+Arrays are quantised and stand in the page as base64: rest vertices, normals and quaternions as 16-bit shares of their
+range (a vertex is exact to 0.03 mm, a rotation to 0.004 degrees), weights as bytes. As in the other skeleton formats
+pose blend shapes are left out.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kinemesh.body.assets import BodyAssets
+from kinemesh.export.rig import (
+    Y_UP_SIGNS,
+    joint_positions,
+    rest_body,
+    root_positions,
+    strongest_weights,
+    unit_quaternions,
+)
+from kinemesh.render.scene import PERSON_COLORS
+from kinemesh.render.shading import vertex_normals
+from kinemesh.structures import Track, VideoCamera
+
+_PAGE_FOLDER = Path(__file__).with_name("page")
+_LARGEST_INT16 = 32767
+_SOLE_M = 0.03  # below the lowest joint, the ball of the foot
+
+
+class _Packed:
+    """Arrays end to end, each at a multiple of four bytes, and where each lies."""
+
+    def __init__(self):
+        self.data = bytearray()
+
+    def add(self, array: np.ndarray) -> dict:
+        place = {"type": array.dtype.name, "offset": len(self.data), "length": array.size}
+        self.data.extend(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        self.data.extend(bytes(-len(self.data) % 4))
+        return place
+
+
+def viewer_html(
+    tracks: Sequence[Track], camera: VideoCamera, assets: BodyAssets, *, fps: float, frame_count: int
+) -> str:
+    """The page's text; the same for the same arguments."""
+    packed = _Packed()
+    skinning = strongest_weights(assets.skinning_weights)
+    content = {
+        "fps": float(fps),
+        "frameCount": frame_count,
+        "camera": {
+            "focal": float(camera.focal_px),
+            "centre": [float(value) for value in camera.centre_px],
+            "size": [int(value) for value in camera.image_size],
+        },
+        "parents": assets.parents,
+        "faces": packed.add(assets.faces.astype(np.uint16)),
+        "joints": packed.add(skinning.joints),
+        "weights": packed.add(_bytes_of_sum_255(skinning.weights)),
+        "people": [_person(packed, track, number, assets) for number, track in enumerate(tracks)],
+    }
+    content["floor"] = _floor_height_m(tracks, assets)
+    content["data"] = base64.b64encode(packed.data).decode()
+    # A name may hold "</script>".
+    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    parts = {name: (_PAGE_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("scene", "controls")}
+    page = (_PAGE_FOLDER / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"{{(\w+)}}", lambda match: (parts | {"content": text})[match[1]], page)
+
+
+def _person(packed: _Packed, track: Track, number: int, assets: BodyAssets) -> dict:
+    rest = rest_body(assets, track.betas)
+    extent = np.abs(rest.vertices).max()
+    # Fourth values keep each vertex at a multiple of four bytes, as graphics cards want it.
+    padded = np.zeros((2, len(rest.vertices), 4))
+    padded[0, :, :3] = rest.vertices / extent
+    padded[1, :, :3] = vertex_normals(rest.vertices, assets.faces)
+    offsets = rest.joints.copy()
+    offsets[1:] -= rest.joints[list(assets.parents[1:])]
+    return {
+        "name": track.name,
+        "color": PERSON_COLORS[number % len(PERSON_COLORS)],
+        "extent": extent,
+        "vertices": packed.add(_shares(padded[0])),
+        "normals": packed.add(_shares(padded[1])),
+        "restJoints": packed.add(rest.joints.astype(np.float32)),
+        "offsets": packed.add(offsets.astype(np.float32)),
+        "frames": packed.add(track.frame_ids.astype(np.int32)),
+        "interpolated": packed.add(track.interpolated.astype(np.uint8)),
+        "quaternions": packed.add(_shares(unit_quaternions(track.poses))),
+        "roots": packed.add(root_positions(track, rest).astype(np.float32)),
+    }
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Numbers in [-1, 1] as 16-bit integers."""
+    return np.rint(values * _LARGEST_INT16).astype(np.int16)
+
+
+def _bytes_of_sum_255(weights: np.ndarray) -> np.ndarray:
+    """Weights (V, n) that sum to 1, the largest first, as bytes; what rounding loses goes to the largest."""
+    rounded = np.rint(weights * 255).astype(np.int64)
+    rounded[:, 0] += 255 - rounded.sum(axis=1)
+    return rounded.astype(np.uint8)
+
+
+def _floor_height_m(tracks: Sequence[Track], assets: BodyAssets) -> float:
+    """Where the grid lies on the y-up axis: at the soles of most frames. It is level with the camera, not measured."""
+    heights = [
+        joint_positions(track, rest_body(assets, track.betas), assets.parents)[..., 1].max(axis=1) * Y_UP_SIGNS[1]
+        for track in tracks
+    ]
+    return float(np.percentile(np.concatenate(heights), 5)) - _SOLE_M if heights else 0.0

@@ -1,0 +1,69 @@
+"""Writing files so that a reader finds the old content or the new, never half of either."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from kinemesh.errors import UserError
+
+
+def write_atomically(path: Path | str, write: Callable[[BinaryIO], None]) -> None:
+    """Call `write` with a temporary file in the same folder, flush it to disk, and rename it to `path`.
+
+    Raises `UserError` if the folder cannot be made or written, or the disk is full; what stood at `path` is then
+    untouched.
+    """
+    with replacement(path) as temporary, temporary.open("wb") as file:
+        write(file)
+
+
+@contextlib.contextmanager
+def replacement(path: Path | str) -> Iterator[Path]:
+    """An empty temporary file in the same folder, for the block to fill, that then takes the place of `path`.
+
+    If the block raises, the temporary file is removed and `path` untouched; an OSError becomes a `UserError`.
+    """
+    path = Path(path)
+    with faults_of_writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            os.close(descriptor)
+            yield Path(temporary)
+            _flush_to_disk(temporary)
+            # mkstemp makes files private; give what an ordinary open would.
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _flush_to_disk(path.parent)
+
+
+@contextlib.contextmanager
+def faults_of_writing(path: Path) -> Iterator[None]:
+    """Raises `UserError` naming `path` for whatever the operating system refuses meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be written ({reason}). Free space or choose another folder.") from error
+
+
+def _flush_to_disk(path: Path | str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text_atomically(path: Path | str, text: str) -> None:
+    """`write_atomically` for UTF-8 text."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8")))

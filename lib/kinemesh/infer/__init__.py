@@ -1,0 +1,5 @@
+"""Meshes from a video's keypoints: people found, bodies predicted in overlapping windows, placed before the camera."""
+
+from kinemesh.infer.predictor import Inference, MeshPredictor, Settings
+
+__all__ = ["Inference", "MeshPredictor", "Settings"]

@@ -1,0 +1,147 @@
+"""One person's bodies -> a track: smoothed, placed before the camera, and what there is to say of it."""
+
+import numpy as np
+import torch
+
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.infer.people import Segment
+from kinemesh.infer.translation import reprojection_errors_px, solve_from_reference, solve_translation
+from kinemesh.infer.windows import smooth_rotations
+from kinemesh.structures import BodyParams, Track, VideoCamera
+
+# Frames whose rotation matrices exist at once.
+_FRAMES_AT_ONCE = 4096
+
+
+def place_person(
+    name: str,
+    segments: list[Segment],
+    poses: list[np.ndarray],
+    betas: np.ndarray,
+    kinematics: JointKinematics,
+    camera: VideoCamera,
+    fps: float,
+    *,
+    smoothing_radius: int = 0,
+    reference: np.ndarray | None = None,
+) -> tuple[Track, dict]:
+    """A track, and what `summary.json` says of it.
+
+    Args:
+        poses: (F, 72) axis-angle of each segment.
+        betas: (10,) of the whole track.
+        smoothing_radius: frames on both sides that the filter of rotations sees; 0: off.
+        reference: (frames of the track, K, 3), or only of those that are not interpolated; see `solve_from_reference`.
+    """
+    joints_before = [regress_joints_m(kinematics, pose, betas) for pose in poses]
+    joints = joints_before
+    if smoothing_radius:
+        poses = [smooth_poses(pose, smoothing_radius) for pose in poses]
+        joints = [regress_joints_m(kinematics, pose, betas) for pose in poses]
+    trans_m, facts = place_joints(joints, segments, camera, fps, joints_before=joints_before, reference=reference)
+    track = Track(
+        name=name,
+        frame_ids=np.concatenate([segment.frame_ids for segment in segments]),
+        poses=np.concatenate(poses),
+        betas=betas,
+        trans_m=trans_m,
+        confidence=np.concatenate([segment.keypoints_px[..., 2].mean(axis=1) for segment in segments]),
+        interpolated=np.concatenate([segment.is_interpolated for segment in segments]),
+    )
+    return track, facts
+
+
+def place_joints(
+    joints: list[np.ndarray],
+    segments: list[Segment],
+    camera: VideoCamera,
+    fps: float,
+    *,
+    joints_before: list[np.ndarray] | None = None,
+    reference: np.ndarray | None = None,
+) -> tuple[np.ndarray, dict]:
+    """Translations (frames of the track, 3) m float32, and what `summary.json` says of the track.
+
+    Args:
+        joints: (F, K, 3) m of each segment, relative to the body model's origin.
+        joints_before: the same before smoothing, if they were smoothed.
+        reference: as for `place_person`.
+    """
+    joints_before = joints if joints_before is None else joints_before
+    given = [(points, segment.keypoints_px, camera) for points, segment in zip(joints, segments, strict=True)]
+    alone, together = zip(*(solve_translation(*columns, fps) for columns in given), strict=True)
+    keypoints = np.concatenate([segment.keypoints_px for segment in segments])
+    is_interpolated = np.concatenate([segment.is_interpolated for segment in segments])
+    facts = {}
+    if reference is not None:
+        rows = _reference_rows(reference, is_interpolated)
+        path, facts["reference_scale_m"] = solve_from_reference(np.concatenate(joints), keypoints, camera, rows)
+        together = np.split(path, np.cumsum([len(points) for points in joints])[:-1])
+    confidence = keypoints[..., 2].mean(axis=1)
+    placed = [points + trans[:, None] for points, trans in zip(joints, together, strict=True)]
+    placed_before = [points + trans[:, None] for points, trans in zip(joints_before, alone, strict=True)]
+    error = reprojection_errors_px(np.concatenate(placed), keypoints, camera)
+    facts |= {
+        "frames": len(confidence),
+        "first_frame": int(segments[0].frame_ids[0]),
+        "last_frame": int(segments[-1].frame_ids[-1]),
+        "frames_interpolated": int(is_interpolated.sum()),
+        "gaps_interpolated": sum(int((np.diff(segment.is_interpolated.astype(int)) > 0).sum()) for segment in segments),
+        "gaps_left_open": len(segments) - 1,
+        "mean_confidence": float(confidence[~is_interpolated].mean()),
+        "reprojection_error_px": float(np.average(error, weights=keypoints[..., 2])),
+        "jitter_before_m_per_s3": _jitter(placed_before, fps),
+        "jitter_after_m_per_s3": _jitter(placed, fps),
+    }
+    return np.concatenate(together).astype(np.float32), facts
+
+
+@torch.inference_mode()
+def regress_joints_m(kinematics: JointKinematics, poses: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """(F, K, 3) float64 joints of poses (F, 72) and betas (10,), relative to the body model's origin."""
+    device = kinematics.matrix.device
+    shape = torch.from_numpy(betas).to(device)
+    joints = []
+    for part in torch.from_numpy(poses).split(_FRAMES_AT_ONCE):
+        rotations = axis_angle_to_matrix(part.to(device).unflatten(1, (-1, 3)))
+        joints.append(kinematics(BodyParams(rotations, shape.expand(len(part), -1))).cpu())
+    return torch.cat(joints).double().numpy() / MM_PER_M
+
+
+@torch.inference_mode()
+def smooth_poses(poses: np.ndarray, radius: int) -> np.ndarray:
+    """(F, 72) of one segment, by `smooth_rotations`, part by part."""
+    smoothed = np.empty_like(poses)
+    for first in range(0, len(poses), _FRAMES_AT_ONCE):
+        # Beyond the part by more than the filter sees, so that the part's own ends do not show.
+        start, stop = max(0, first - 2 * radius), min(len(poses), first + _FRAMES_AT_ONCE + 2 * radius)
+        rotations = axis_angle_to_matrix(torch.from_numpy(poses[start:stop]).unflatten(1, (-1, 3)))
+        found = matrix_to_axis_angle(smooth_rotations(rotations, radius)).flatten(1).numpy()
+        smoothed[first : first + _FRAMES_AT_ONCE] = found[first - start :][:_FRAMES_AT_ONCE]
+    return smoothed
+
+
+def _jitter(segments_m: list[np.ndarray], fps: float) -> float | None:
+    """Mean jerk of joints (F, K, 3), m/s^3, what is seen as jitter; None where no segment has four frames."""
+    jerks = [np.linalg.norm(np.diff(joints, n=3, axis=0), axis=-1).mean(axis=1) for joints in segments_m]
+    jerks = np.concatenate(jerks) * fps**3
+    return float(jerks.mean()) if len(jerks) else None
+
+
+def _reference_rows(reference: np.ndarray, is_interpolated: np.ndarray) -> np.ndarray:
+    """The reference for every frame of a track, by lines where it leaves out those without keypoints.
+
+    Raises UserError if it has another number of frames.
+    """
+    frames, seen = len(is_interpolated), int((~is_interpolated).sum())
+    if len(reference) == frames:
+        return reference.astype(np.float64)
+    if len(reference) != seen:
+        counts = f"{frames} frames" if frames == seen else f"{frames} frames, or {seen} without the interpolated"
+        raise UserError(f"--ref_3d_motion_path: {len(reference)} frames. Expected the person's {counts}.")
+    places = np.arange(frames)
+    filled = [np.interp(places, places[~is_interpolated], column) for column in reference.reshape(seen, -1).T]
+    return np.stack(filled, axis=1).reshape(frames, *reference.shape[1:])

@@ -1,0 +1,283 @@
+"""Keypoints of a video -> tracks of bodies before its camera; what `infer_wild_mesh.py` does, as a library.
+
+predictor = MeshPredictor.load("checkpoint/mesh/MB_ft_pw3d/best_epoch.bin", "configs/mesh/MB_ft_pw3d.yaml")
+tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fps=30)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kinemesh.body.assets import BodyAssets, load_body_assets
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.mirror import mirror_inputs, mirror_params
+from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
+from kinemesh.config import Config, config_from_values, load_config
+from kinemesh.errors import UserError
+from kinemesh.estimates.predictions import Predictions
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.infer import released
+from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
+from kinemesh.infer.keypoint_files import Detections, detections_of_array, read_keypoints
+from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
+from kinemesh.infer.placing import place_person, regress_joints_m
+from kinemesh.infer.translation import misfit_of_frames, video_camera
+from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
+from kinemesh.machine.device import choose_device
+from kinemesh.machine.log import StageClock, progress
+from kinemesh.program.setup import as_trained, build_model, model_values
+from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera
+from kinemesh.training.checkpoint import kind_of, load_checkpoint, load_model
+
+_LARGEST_FPS = 1000
+_DEFAULT_GAP_S = 0.5
+_DEFAULT_REACH_S = 1.0
+# Frames that go through the network at once.
+_FRAMES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a video is gone through; the defaults are the released script's where it has the choice."""
+
+    is_pixel: bool = False  # keypoints by image width, as in training; else by the box around the person
+    is_flip_tested: bool = True
+    clip_len: int | None = None  # frames of a window; None: `default_clip_len`
+    smooth_s: float = 0.0  # time that the filter of rotations sees; 0: off
+    longest_gap: int | None = None  # frames that are filled; None: half a second's
+    windows: str = "overlap"  # or "released": as the released script does, see `kinemesh.infer.released`
+    focal_px: float | None = None  # None: the image's diagonal
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What was found in a video."""
+
+    tracks: list[Track] | list[MeshTrack]  # the latter with windows "released"
+    camera: VideoCamera
+    people: dict[str, dict]  # by the track's name, what summary.json says of each
+    seconds: dict[str, float]  # by stage
+    clip_len: int  # frames of a window
+
+
+class MeshPredictor:
+    """A trained model and its body, ready for any number of videos."""
+
+    def __init__(self, model: nn.Module, assets: BodyAssets, config: Config, device: torch.device, kind: str):
+        self.model = model.to(device).eval()
+        self.assets = assets
+        self.config = config
+        self.device = device
+        self.kind = kind  # "regressor" or "refiner"
+        self.kinematics = JointKinematics(assets).to(device)
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Path | str,
+        config: Config | Path | str | None = None,
+        device: str = "auto",
+        assets: BodyAssets | None = None,
+    ) -> "MeshPredictor":
+        """Read a checkpoint, ours or a released one, and the body model of the config's `data_root`.
+
+        `config` may be left out where the checkpoint holds its own, as ours do; `assets` is another body than the
+        config's. Raises UserError for whatever is missing or does not fit.
+        """
+        content = load_checkpoint(checkpoint)
+        if config is None:
+            if not isinstance(content.get("config"), dict):
+                raise UserError(f"{checkpoint}: holds no config. Expected one beside it: give the YAML file.")
+            config = config_from_values(content["config"], {}, str(checkpoint))
+        elif not isinstance(config, Config):
+            config = load_config(config)
+        kind = kind_of(content, checkpoint)
+        if kind == "refiner":
+            config = as_trained(config, content, Path(checkpoint))
+        assets = load_body_assets(config.data_root) if assets is None else assets
+        model = build_model(kind, config, assets)
+        load_model(model, content, checkpoint, kind, model_values(config))
+        return cls(model, assets, config, choose_device(device), kind)
+
+    @property
+    def default_clip_len(self) -> int:
+        """243 frames, as released; but a backbone trained from scratch knows no place after its own clips' last."""
+        return min(released.CLIP_LEN if self.config.finetune else self.config.clip_len, self.config.maxlen)
+
+    def predict(
+        self, keypoints: Path | str | np.ndarray, *, image_size: tuple[int, int], fps: float = 30.0, **settings
+    ) -> list[Track] | list[MeshTrack]:
+        """Tracks of everybody in a keypoint file, or in an array (F, 17, 2 or 3) or (people, F, 17, 2 or 3), H36M-17.
+
+        `settings` are those of `Settings`. Raises UserError for files and values that cannot be used.
+        """
+        is_array = isinstance(keypoints, np.ndarray)
+        detections = detections_of_array(keypoints) if is_array else read_keypoints(keypoints)
+        return self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings)).tracks
+
+    def infer(
+        self,
+        detections: Detections,
+        *,
+        image_size: tuple[int, int],
+        fps: float,
+        settings: Settings | None = None,
+        focus: str | None = None,
+        predictions: Predictions | None = None,
+        video_names: tuple[str, ...] = (),
+        reference: np.ndarray | None = None,
+    ) -> Inference:
+        """Everything: people, bodies, places, and what there is to say of them.
+
+        Args:
+            focus: name of the only person wanted.
+            predictions: the bodies that a refiner refines, of the video called one of `video_names`.
+            reference: (F, 17, 3) 3D motion of one person, whose root's path is taken (`solve_from_reference`).
+        """
+        settings = settings or Settings()
+        is_released = settings.windows == "released"
+        if is_released:
+            given = {"smooth_s": settings.smooth_s or None, "longest_gap": settings.longest_gap}
+            released.refuse_others(self.kind, **given, predictions=predictions, reference=reference)
+        elif settings.windows != "overlap":
+            raise UserError(f"windows {settings.windows!r}: expected 'overlap' or 'released'.")
+        if (predictions is not None) != (self.kind == "refiner"):
+            wanted = "a refiner, which needs --predictions" if predictions is None else "a regressor, no --predictions"
+            raise UserError(
+                f"the checkpoint holds {wanted}. Expected both or neither; give the other, or leave it out."
+            )
+        if not 0 < fps <= _LARGEST_FPS:
+            raise UserError(f"--fps {fps:g}: expected frames a second, above 0 and at most {_LARGEST_FPS}.")
+        camera = video_camera(image_size, settings.focal_px)
+        clock = StageClock()
+        with clock("people"):
+            people = find_people(detections, round(_DEFAULT_REACH_S * fps), focus)
+        if is_released:
+            return self._infer_released(people, camera, fps, settings, clock)
+        with clock("people"):
+            if reference is not None and len(people) > 1:
+                raise UserError(
+                    f"--ref_3d_motion_path is of one person, but there are {len(people)}. Give --focus, whose it is."
+                )
+            matched = {}
+            if predictions is not None:
+                chosen = choose_video(predictions, video_names)
+                matched = match_people(predictions, chosen, people, self._misfit(camera))
+                people = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
+            gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
+            segments = fill_gaps(people, gap)
+            lengths = [len(segment.keypoints_px) for segment in segments]
+            clip_len = fit_clip_len(settings.clip_len, self.default_clip_len, self.config.maxlen, max(lengths))
+            # A model that crops for itself reads the box's place in the picture, too.
+            inputs = network_inputs(segments, image_size, settings.is_pixel or self.config.crop_input)
+        with clock("network"):
+            estimate = None if predictions is None else estimate_arrays(predictions, list(matched.values()), segments)
+            poses, betas = self.predict_arrays(
+                inputs,
+                lengths,
+                [segment.person for segment in segments],
+                estimate,
+                clip_len=clip_len,
+                is_flip_tested=settings.is_flip_tested,
+            )
+        tracks, facts = [], {}
+        with clock("placing"):
+            poses_of = np.split(poses, np.cumsum(lengths)[:-1])
+            for number, person in enumerate(people):
+                own = [place for place, segment in enumerate(segments) if segment.person == number]
+                track, facts[person.name] = place_person(
+                    person.name,
+                    [segments[place] for place in own],
+                    [poses_of[place] for place in own],
+                    betas[number],
+                    self.kinematics,
+                    camera,
+                    fps,
+                    smoothing_radius=_smoothing_radius(settings, fps),
+                    reference=reference,
+                )
+                tracks.append(track)
+        return Inference(tracks, camera, facts, clock.seconds, clip_len)
+
+    @torch.inference_mode()
+    def predict_arrays(
+        self,
+        keypoints: np.ndarray,
+        segment_lengths: list[int],
+        owners: list[int],
+        estimate: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        clip_len: int,
+        is_flip_tested: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Poses (R, 72) and betas (people, 10) of network keypoints (R, K, 3): segments laid one after another.
+
+        Args:
+            segment_lengths: frames of each segment, R together.
+            owners: the number of each segment's person.
+            estimate: a refiner's poses (R, 72) and betas (R, 10).
+
+        Memory beyond arguments and results does not grow with R.
+        """
+        batches = batch_windows(cut_windows(segment_lengths, clip_len), _FRAMES_AT_ONCE)
+        owner_of_row = torch.from_numpy(np.repeat(owners, segment_lengths))
+        columns = [torch.from_numpy(array) for array in (keypoints, *(estimate or ()))]
+        # A window's shape counts by the confidence of what it was seen in.
+        shapes = torch.zeros(max(owners) + 1, BETA_COUNT + 1, dtype=torch.float64)
+
+        def predict(batch) -> Tensor:
+            length = batch[0].length
+            firsts = torch.tensor([window.first for window in batch])
+            rows = firsts[:, None] + torch.arange(length)
+            given = [column[rows].to(self.device) for column in columns]
+            inputs = RefineInputs(given[0], _body(*given[1:])) if estimate else MeshInputs(given[0])
+            body = self.model(*inputs)
+            if is_flip_tested:
+                mirrored = mirror_params(self.model(*mirror_inputs(inputs)))
+                body = BodyParams(body.rotations + mirrored.rotations, (body.betas + mirrored.betas) / 2)
+            weights = (given[0][..., 2].mean(dim=-1) + 1e-6) * window_weights(length, self.device)
+            weighted = torch.cat((body.betas, torch.ones_like(body.betas[..., :1])), dim=-1) * weights[..., None]
+            shapes.index_add_(0, owner_of_row[firsts], weighted.sum(dim=1).double().cpu())
+            return body.rotations
+
+        poses = np.empty((len(keypoints), SMPL_JOINT_COUNT * 3), dtype=np.float32)
+        for first, rotations in progress(
+            blend_windows(batches, predict), len(batches), "network, batches of windows", every=50
+        ):
+            poses[first : first + len(rotations)] = matrix_to_axis_angle(rotations).flatten(1).cpu().numpy()
+        return poses, (shapes[:, :BETA_COUNT] / shapes[:, BETA_COUNT:]).float().numpy()
+
+    def _infer_released(
+        self, people: list[Person], camera: VideoCamera, fps: float, settings: Settings, clock: StageClock
+    ) -> Inference:
+        longest = max(len(person.frames) for person in people)
+        clip_len = fit_clip_len(settings.clip_len, released.CLIP_LEN, self.config.maxlen, longest)
+        with clock("network"):
+            given = camera.image_size, settings.is_pixel, self.config.crop_input
+            inputs = [released.network_inputs(person, *given) for person in people]
+            options = {"is_flip_tested": settings.is_flip_tested, "device": self.device}
+            bodies = released.predict_side_by_side(self.model, inputs, clip_len=clip_len, **options)
+        with clock("placing"):
+            pairs = zip(people, bodies, strict=True)
+            placed = [released.place_bodies(person, own, self.kinematics, camera, fps) for person, own in pairs]
+        tracks = [track for track, _ in placed]
+        return Inference(tracks, camera, {track.name: facts for track, facts in placed}, clock.seconds, clip_len)
+
+    def _misfit(self, camera: VideoCamera) -> Callable[[np.ndarray, np.ndarray, np.ndarray], float]:
+        def misfit(poses: np.ndarray, betas: np.ndarray, keypoints_px: np.ndarray) -> float:
+            return misfit_of_frames(regress_joints_m(self.kinematics, poses, betas.mean(axis=0)), keypoints_px, camera)
+
+        return misfit
+
+
+def _smoothing_radius(settings: Settings, fps: float) -> int:
+    # A parabola through three frames or fewer would change nothing.
+    return max(2, round(settings.smooth_s * fps / 2)) if settings.smooth_s else 0
+
+
+def _body(poses: Tensor, betas: Tensor) -> BodyParams:
+    return BodyParams(axis_angle_to_matrix(poses.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)

@@ -1,0 +1,1 @@
+"""Device, processes, signals, log: what a run has to do with the machine it runs on."""

@@ -1,0 +1,83 @@
+"""Chooses the device and makes runs repeatable on it."""
+
+import ctypes
+import os
+import sys
+
+import torch
+
+from kinemesh.errors import UserError
+
+# Of glibc's mallopt(3), which takes no larger threshold for single blocks than this one.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_BLOCK, _MOST_KEPT = 1 << 25, 1 << 30
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a torch device; of several processes on a machine each gets its own GPU.
+
+    Raises `UserError` if the name is another or the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    local_rank = os.environ.get("LOCAL_RANK", "0")  # set by torchrun
+    if name == "cuda" and local_rank.isdecimal():
+        name = f"cuda:{local_rank}"
+    elif name.startswith("cuda:") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(f"--device {name}: one GPU for several processes. Give --device cuda, and each takes its own.")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name}: expected auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError(f"--device {name}: no CUDA device is available to PyTorch. Use --device cpu or auto.")
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, numbered from 0.")
+    return device
+
+
+def keep_freed_memory(device: torch.device) -> None:
+    """Let a process that works on the CPU keep the memory that tensors free, up to 1 GiB, for those that come next.
+
+    A step frees and asks for the same few megabytes hundreds of times; handed back in between, each of their pages
+    has to be cleared anew. Without effect on a GPU, and where the C library is not glibc.
+    """
+    is_meant = device.type == "cpu" and sys.platform == "linux"
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if is_meant else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
+        mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
+
+
+def make_deterministic() -> None:
+    """Only operations that give the same numbers each time, on CUDA too; call it before anything runs there.
+
+    On a CPU they do so anyway. cuBLAS reads its workspace setting when it starts, hence the environment variable.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def set_step_seed(seed: int, *place: int) -> None:
+    """Seed PyTorch for one place of the run: dropout and flips then depend on (seed, place) alone.
+
+    Nothing random is carried from step to step, so a resumed run draws what the unbroken one would have drawn.
+    """
+    torch.manual_seed(mix_seed(seed, *place))
+
+
+def mix_seed(*numbers: int) -> int:
+    """One 63-bit seed from several numbers (SplitMix64's mixing steps; Steele et al., OOPSLA 2014)."""
+    mask = (1 << 64) - 1
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & mask
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
+        state ^= state >> 31
+    return state >> 1

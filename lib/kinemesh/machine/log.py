@@ -1,0 +1,131 @@
+"""What a run says: the console, the log file, `metrics.jsonl`, TensorBoard, and progress of long loops."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from kinemesh.files.writing import faults_of_writing, write_text_atomically
+
+logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
+
+
+class _ConsoleHandler(logging.Handler):
+    """Writes through tqdm, so that a line does not cut a progress bar in two."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+class _ConsoleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return f"{record.levelname.lower()}: {message}" if record.levelno >= logging.WARNING else message
+
+
+def set_up_console(is_quiet: bool = False) -> None:
+    """Send the project's messages to standard output; if quiet, nothing but errors."""
+    root = logging.getLogger("kinemesh")
+    root.setLevel(logging.ERROR if is_quiet else logging.INFO)
+    root.propagate = False
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+    handler = _ConsoleHandler()
+    handler.setFormatter(_ConsoleFormatter("%(message)s"))
+    root.addHandler(handler)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, as on a full disk, is no reason to stop or to fill the console."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+def add_log_file(path: Path) -> None:
+    """Also append the project's messages, with the time, to a file."""
+    with faults_of_writing(path):
+        handler = _LogFile(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
+    logging.getLogger("kinemesh").addHandler(handler)
+
+
+def progress(items: Iterable[Item], total: int, label: str, every: int, done: int = 0) -> Iterator[Item]:
+    """Pass items on: with a bar on a terminal, else with a plain line each `every` items; `done` were before these."""
+    if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
+        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, initial=done)
+        return
+    for number, item in enumerate(items, start=done + 1):
+        yield item
+        if number % every == 0 and number < total:
+            logger.info("%s: %d of %d", label, number, total)
+
+
+class StageClock:
+    """Seconds of each stage, a stage that comes again added up."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+def append_record(path: Path, record: dict) -> None:
+    """One more line of JSON, on the disk when this returns.
+
+    Raises `UserError` if it cannot be written.
+    """
+    with faults_of_writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def drop_metrics_from(path: Path, epoch: int) -> None:
+    """Remove the lines of epochs that are about to run again after a resume."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            is_kept = json.loads(line)["epoch"] <= epoch
+        except (ValueError, KeyError, TypeError):  # a line that a kill cut short
+            is_kept = False
+        if is_kept:
+            kept.append(line + "\n")
+    write_text_atomically(path, "".join(kept))
+
+
+class ScalarLog:
+    """TensorBoard scalars under `folder`; after a resume, later points of the killed run are hidden."""
+
+    def __init__(self, folder: Path, first_step: int):
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
+
+        self._folder = folder
+        with faults_of_writing(folder):
+            self._writer = SummaryWriter(str(folder), purge_step=first_step)
+
+    def add(self, scalars: dict[str, float], step: int) -> None:
+        with faults_of_writing(self._folder):
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk, which was said when the last points were added
+            self._writer.close()

@@ -1,0 +1,1 @@
+"""The procedural generator of human motion."""

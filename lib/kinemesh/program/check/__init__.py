@@ -1,0 +1,1 @@
+"""`--check`: what can be known about a run before it is one."""

@@ -1,0 +1,57 @@
+"""One thing that was checked, and the table of all of them."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from kinemesh.errors import UserError
+
+_HEADINGS = ("state", "what", "where", "found")
+_WIDTHS = (7, 21, 40, 46)  # with two blanks between them 120
+
+
+class Finding(NamedTuple):
+    """One line of the table; with `missing` and `wrong` no run would start."""
+
+    state: Literal["ok", "note", "warning", "missing", "wrong"]
+    what: str
+    where: str
+    found: str
+
+    @property
+    def is_fatal(self) -> bool:
+        return self.state in ("missing", "wrong")
+
+    def message(self) -> str:
+        """A fatal finding as the text of an error."""
+        return f"{self.where} not found. {self.found}" if self.state == "missing" else f"{self.where}: {self.found}"
+
+
+def from_error(error: UserError, what: str, where: str) -> Finding:
+    """The finding that a part of the run would stop with."""
+    return Finding("wrong", what, where, str(error).removeprefix(f"{where}: "))
+
+
+def require_all(findings: Iterable[Finding]) -> None:
+    """Raises `UserError` for the first finding with which no run would start."""
+    for finding in findings:
+        if finding.is_fatal:
+            raise UserError(finding.message())
+
+
+def table(findings: Iterable[Finding]) -> str:
+    """Findings as text of at most 120 columns, long cells broken over several lines."""
+    lines = [_line(_HEADINGS), _line(["-" * width for width in _WIDTHS])]
+    for finding in findings:
+        lines.extend(_rows(finding))
+    return "\n".join(lines)
+
+
+def _rows(finding: Finding) -> Iterator[str]:
+    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(finding, _WIDTHS, strict=True)]
+    for row in range(max(map(len, cells))):
+        yield _line([cell[row] if row < len(cell) else "" for cell in cells])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()

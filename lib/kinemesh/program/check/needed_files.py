@@ -1,0 +1,108 @@
+"""The files that a run reads: are they there, and are they the kind of file they should be?"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM
+from kinemesh.config import Config
+from kinemesh.demo.datasets import is_made_here
+from kinemesh.program.check.findings import Finding
+from kinemesh.program.setup import used_datasets
+
+# What takes the place of a large file when a download went wrong, by its first bytes.
+_NO_FILES = {
+    b"<": "is a web page, not the file itself",
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself",
+    b"Rar!": "is an archive; unpack it",
+    b"\x1f\x8b": "is a gzip archive; unpack it",
+}
+
+
+class NeededFile(NamedTuple):
+    """A file that a run reads."""
+
+    path: Path
+    what: str
+    where_from: str  # a sentence
+
+
+def needed_files(
+    config: Config,
+    *,
+    is_training: bool,
+    checkpoint: Path | None = None,
+    pretrained: Path | None = None,
+    predictions: Path | None = None,
+) -> list[NeededFile]:
+    """Every file that a run reads besides its config, in the order in which it does.
+
+    Raises `UserError` if the config names no dataset.
+    """
+    root = Path(config.data_root)
+    smpl = root / SMPL_FILE
+    if not smpl.exists() and smpl.with_suffix(".npz").exists():
+        smpl = smpl.with_suffix(".npz")
+    bodies = (
+        (smpl, "SMPL body model"),
+        (root / REGRESSOR_FILE, "H36M joint regressor"),
+        (root / MEAN_PARAMS_FILE, "mean body"),
+    )
+    files = [
+        NeededFile(
+            path,
+            what,
+            f"{WHERE_FROM[SMPL_FILE if path == smpl else path.name]}; put it there, or set data_root in the config. "
+            "data/README.md lists all files; configs/mesh/MB_demo.yaml runs without any.",
+        )
+        for path, what in bodies
+    ]
+    if checkpoint is not None:
+        files.append(
+            NeededFile(
+                checkpoint, "checkpoint", "Give a checkpoint file such as checkpoint/mesh/MB_demo/best_epoch.bin."
+            )
+        )
+    if pretrained is not None:
+        where_from = (
+            "Download MotionBERT's pretrained backbone (MB_release; see checkpoint/README.md) and give its folder to "
+            "--pretrained, or set finetune: False."
+        )
+        files.append(NeededFile(pretrained, "pretrained backbone", where_from))
+    if predictions is not None:
+        where_from = "Give the estimator's file, or a folder of them, to --predictions; README.md lists the layouts."
+        files.append(NeededFile(predictions, "estimator's bodies", where_from))
+    for used in used_datasets(config, is_training=is_training):
+        where_from = f"data/README.md says where it is from; or name another as {used.source.file_key} in the config."
+        files.append(NeededFile(used.path, f"{used.source.title} dataset", where_from))
+    return files
+
+
+def file_findings(files: list[NeededFile]) -> Iterator[Finding]:
+    """One finding a file, by a look at its first bytes."""
+    for path, what, where_from in files:
+        if path.is_dir() and what == "estimator's bodies":
+            yield Finding("ok", what, str(path), f"a folder of {sum(1 for _ in path.iterdir())} files")
+        elif path.is_file():
+            fault = _fault_of_kind(path)
+            size = f"{path.stat().st_size / 1e6:,.1f} MB"
+            yield (
+                Finding("wrong", what, str(path), f"{fault}. {where_from}")
+                if fault
+                else Finding("ok", what, str(path), size)
+            )
+        elif is_made_here(path):
+            yield Finding("note", what, str(path), "made by the program on first use")
+        else:
+            yield Finding("missing", what, str(path), where_from)
+
+
+def _fault_of_kind(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not start:
+        return "is empty"
+    return next((fault for first, fault in _NO_FILES.items() if start.lstrip().startswith(first)), "")

@@ -1,0 +1,172 @@
+"""The flags of both training scripts, and what happens to errors; light to import, so that --help is instant."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from kinemesh.config import load_config
+from kinemesh.errors import UserError
+from kinemesh.machine.log import set_up_console
+from kinemesh.machine.stopping import Stopped, handled_by, stop_at_once
+
+
+@dataclass(frozen=True)
+class Task:
+    """What tells one training script from the other."""
+
+    kind: str  # "regressor" or "refiner"
+    script: str
+    summary: str
+    default_config: str
+    examples: str
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are UserErrors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}. See python {self.prog} --help.")
+
+
+def main(task: Task, argv: Sequence[str] | None = None) -> int:
+    """Parse and run; the exit status, see `run_reporting_errors`."""
+
+    def parse_and_run() -> None:
+        arguments = parse_arguments(task, argv)
+        set_up_console(is_quiet=os.environ.get("RANK", "0") != "0")
+        config = load_config(arguments.config, arguments.overrides)
+        from kinemesh.program.app import (
+            run,  # imports PyTorch, which --help and a mistyped flag or key need not wait for
+        )
+
+        run(task, arguments, config)
+
+    return run_reporting_errors(parse_and_run)
+
+
+def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") -> int:
+    """Run and turn what went wrong into an exit status.
+
+    2 for the user's errors, 130 for Ctrl-C, 143 for SIGTERM, 0 otherwise. `when_stopped` is said where a signal ended
+    it, instead of what training says.
+    """
+    try:
+        with handled_by(stop_at_once):
+            program()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks for all
+            print(when_stopped or stopped, file=sys.stderr)
+        return stopped.exit_status
+    return 0
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that every script has."""
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a config key; repeatable",
+    )
+
+
+def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The released flags with their released meaning, and this project's.
+
+    Raises `UserError` for a flag that is unknown, incomplete or not usable with another.
+    """
+    parser = OneLineParser(
+        prog=task.script,
+        description=task.summary,
+        epilog=f"examples:\n{task.examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--config",
+        default=task.default_config,
+        metavar="FILE",
+        help="YAML file (default: %(default)s, which needs no other file)",
+    )
+    add(
+        "-c",
+        "--checkpoint",
+        metavar="DIR",
+        help="folder to write to and resume from (default: checkpoint/mesh/<config name>)",
+    )
+    add(
+        "-p",
+        "--pretrained",
+        default="checkpoint",
+        metavar="DIR",
+        help="folder of the pretrained backbone, for finetune: True",
+    )
+    add(
+        "-ms",
+        "--selection",
+        default="latest_epoch.bin",
+        metavar="FILE",
+        help="file in that folder (default: %(default)s)",
+    )
+    add(
+        "-r",
+        "--resume",
+        default="",
+        metavar="FILE",
+        help="checkpoint to go on from, unless --checkpoint already holds one",
+    )
+    add("-e", "--evaluate", default="", metavar="FILE", help="score this checkpoint on the test splits and stop")
+    add(
+        "--check",
+        action="store_true",
+        help="check files, config and machine, print what was found as a table, and stop",
+    )
+    add(
+        "-freq",
+        "--print_freq",
+        type=int,
+        default=100,
+        metavar="N",
+        help="steps between progress lines and train_mpve samples",
+    )
+    add("-sd", "--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
+    add_common_flags(parser)
+    if task.kind == "refiner":
+        add("--predictions", metavar="FILE", help="the estimator's bodies, instead of those in the dataset files")
+    add(
+        "--protocol",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="protocols",
+        help="how to score, see docs/protocols.md; repeatable (default: motionbert)",
+    )
+    add("--report", metavar="DIR", help="with --evaluate: write report.html with charts and the worst clips")
+    add("--metrics_out", metavar="FILE", help="write the test metrics as JSON")
+    add("--predictions_out", metavar="FILE.npz", help="with --evaluate: write the predicted bodies and their errors")
+    arguments = parser.parse_args(argv)
+    if arguments.print_freq < 1:
+        raise UserError(f"--print_freq {arguments.print_freq}: expected 1 or more.")
+    if not 0 <= arguments.seed < 2**32:
+        raise UserError(f"--seed {arguments.seed}: expected 0 to {2**32 - 1}.")
+    for flag in ("predictions_out", "report"):
+        if getattr(arguments, flag) and not arguments.evaluate:
+            raise UserError(f"--{flag} works with --evaluate only. Train first, then evaluate best_epoch.bin.")
+    if arguments.predictions_out and not arguments.predictions_out.endswith(".npz"):
+        raise UserError(f"--predictions_out {arguments.predictions_out}: expected a name ending in .npz.")
+    if arguments.checkpoint is None:
+        arguments.checkpoint = str(Path("checkpoint/mesh") / Path(arguments.config).stem)
+    return arguments

@@ -1,0 +1,207 @@
+"""The flags of `infer_wild_mesh.py`; light to import, so that --help is instant."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from kinemesh.errors import UserError
+from kinemesh.program.cli import OneLineParser, add_common_flags, run_reporting_errors
+
+FORMATS = ("npz", "mp4", "html", "glb", "bvh")
+WINDOWS = ("overlap", "released")
+# With --windows released, whose mean of two bodies is no body.
+MESH_FORMATS = ("npy", "mp4")
+JOINT_ORDERS = ("auto", "halpe26", "coco17", "body25", "h36m17")
+# In seconds: long enough to take out a detector's tremble, short enough to keep a step.
+_SMOOTHED_S = 0.3
+_LARGEST_SIDE = 1 << 16
+# What the demo has of its own.
+_NOT_IN_DEMO = {
+    name: f"--{name}"
+    for name in (
+        "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "keypoint_format",
+        "image_size", "fps",
+    )
+} | {"overrides": "--set"}  # fmt: skip
+# What the released script has not, or does otherwise.
+_NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path")}
+_EXAMPLES = """examples:
+  python infer_wild_mesh.py --demo
+      two made-up people, by the checkpoint that comes with the program: every output, no file needed
+  python infer_wild_mesh.py --vid_path walk.mp4 --json_path alphapose-results.json --out_path out/walk
+      everybody in the video
+  python infer_wild_mesh.py --json_path openpose_folder --image_size 1920x1080 --fps 25 --focus 1 --out_path out/walk
+      one person, without the video
+  python infer_wild_mesh.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml --evaluate checkpoint/mesh/refiner/best_epoch.bin \\
+      --predictions wham_output.pkl --json_path alphapose-results.json --vid_path walk.mp4 --out_path out/walk
+      refine another estimator's bodies"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse and run; the exit status, see `run_reporting_errors`."""
+
+    def parse_and_run() -> None:
+        arguments = parse_arguments(argv)
+        from kinemesh.program.infer import run  # imports PyTorch, which --help and a mistyped flag need not wait for
+
+        run(arguments)
+
+    return run_reporting_errors(parse_and_run, when_stopped="stopped; the files written so far are complete")
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The released flags with their released meaning, and this project's.
+
+    Raises `UserError` for a flag that is unknown, incomplete, out of range or not usable with another.
+    """
+    parser = OneLineParser(
+        prog="infer_wild_mesh.py",
+        description="Meshes of the people in a video, from its 2D keypoints.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_flags(parser)
+    arguments = parser.parse_args(argv)
+    given = [name for name, value in vars(arguments).items() if value != parser.get_default(name)]
+    if arguments.windows == "released":
+        _refuse(given, _NOT_IN_RELEASED, "--windows released, which does as the released script")
+    arguments.formats = _formats_for(arguments.windows, arguments.formats)
+    if arguments.demo:
+        _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
+        arguments.out_path = arguments.out_path or "out/demo"
+        return arguments
+    for flag, what in (("json_path", "the keypoints' file or folder"), ("out_path", "a folder to write to")):
+        if not getattr(arguments, flag):
+            raise UserError(f"--{flag} is missing: {what}. Give it, or try --demo, which needs no file.")
+    if not arguments.vid_path and not arguments.image_size:
+        raise UserError("the picture's size is not known. Give the video as --vid_path, or --image_size WIDTHxHEIGHT.")
+    return arguments
+
+
+def _refuse(given: Sequence[str], flags: dict[str, str], other: str) -> None:
+    for name in given:
+        if name in flags:
+            raise UserError(f"{flags[name]} does not go with {other}. Leave out one of them.")
+
+
+def _formats_for(windows: str, formats: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Those asked for, or all that there are."""
+    known = MESH_FORMATS if windows == "released" else FORMATS
+    for name in formats or ():
+        if name not in known:
+            why = ", whose mean of two bodies is no body" if windows == "released" else ""
+            raise UserError(f"--formats {name} does not go with --windows {windows}{why}. Expected {','.join(known)}.")
+    return formats or known
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--config",
+        default="configs/mesh/MB_ft_pw3d.yaml",
+        metavar="FILE",
+        help="YAML file of the model (default: %(default)s)",
+    )
+    add(
+        "-e",
+        "--evaluate",
+        default="checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin",
+        metavar="FILE",
+        help="checkpoint of a regressor, or with --predictions of a refiner (default: %(default)s)",
+    )
+    add(
+        "-j",
+        "--json_path",
+        metavar="PATH",
+        help="keypoints: AlphaPose, MMPose or COCO JSON, OpenPose folder, H36M-17 npz",
+    )
+    add("-v", "--vid_path", metavar="FILE", help="the video; may be left out if --image_size is given")
+    add("-o", "--out_path", metavar="DIR", help="folder to write to")
+    add(
+        "--ref_3d_motion_path",
+        metavar="FILE.npy",
+        help="(F, 17, 3) 3D motion of one person, whose root's path is taken",
+    )
+    add(
+        "--pixel", action="store_true", help="keypoints by the picture's width, as in training, not by the person's box"
+    )
+    add("--focus", metavar="ID", help="only this person")
+    add(
+        "--clip_len",
+        type=_whole(1),
+        metavar="N",
+        help="frames of a window (default: 243; the config's if trained from scratch)",
+    )
+    add(
+        "--windows",
+        choices=WINDOWS,
+        default="overlap",
+        help="released: side by side and vertices averaged, as the released script; writes npy and mp4 (default: %(default)s)",
+    )
+    add(
+        "--keypoint_format",
+        choices=JOINT_ORDERS,
+        default="auto",
+        help="joint order, where the number of joints misleads",
+    )
+    add("--image_size", type=_size, metavar="WxH", help="the picture's size in pixels, without a video")
+    add("--fps", type=_positive, metavar="RATE", help="frames a second (default: the video's, or 30)")
+    add("--max_gap", type=_whole(0), metavar="N", help="fill gaps of up to N frames (default: half a second)")
+    add("--tta", choices=("flip", "none"), default="flip", help="also predict the mirror image (default: %(default)s)")
+    add(
+        "--smooth",
+        type=_positive,
+        nargs="?",
+        const=_SMOOTHED_S,
+        default=0.0,
+        metavar="SECONDS",
+        help=f"smooth rotations without delay over this time (alone: {_SMOOTHED_S:g}; default: off)",
+    )
+    add("--focal", type=_positive, metavar="PX", help="focal length in pixels (default: the picture's diagonal)")
+    add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner")
+    add(
+        "--formats",
+        type=_formats,
+        metavar="LIST",
+        help=f"of {','.join(FORMATS)}; with --windows released of {','.join(MESH_FORMATS)} (default: all)",
+    )
+    add("--no_render", action="store_true", help="no mesh.mp4")
+    add("--side_view", action="store_true", help="also from the side, in mesh.mp4")
+    add_common_flags(parser)
+    add("--demo", action="store_true", help="a made-up video and the checkpoint that comes with the program")
+
+
+def _whole(least: int):
+    def convert(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {least} on")
+        return int(text)
+
+    return convert
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(0 < side <= _LARGEST_SIDE for side in size):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxHEIGHT in pixels, for example 1920x1080")
+    return size
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name for name in text.split(",") if name))
+    known = tuple(dict.fromkeys(FORMATS + MESH_FORMATS))
+    if not names or not set(names) <= set(known):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected some of {','.join(known)}")
+    return names

@@ -1,0 +1,51 @@
+"""Where a result comes from: code, versions and data, as plain text and numbers that a checkpoint can hold."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = ("torch", "numpy", "scipy", "roma")
+_PROJECT = Path(__file__).resolve().parents[3]
+_BLOCKS, _BLOCK_BYTES = 64, 1 << 16
+_GIT_SECONDS = 5
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that numbers depend on."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def git_revision(folder: Path = _PROJECT) -> str | None:
+    """The commit that `folder` is at, with `-dirty` behind it if files differ from it; None if that cannot be had."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def fingerprint(path: Path | str) -> str:
+    """`bytes:hash` of a file by a look at parts of it, in milliseconds whatever its size.
+
+    The hash is BLAKE2b over the size and up to 64 blocks of 64 KiB, evenly spaced from the first byte to the last: files
+    of up to 4 MiB are read whole. It tells other files and re-made ones apart, not an edit between two blocks.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    last = max(0, size - _BLOCK_BYTES)
+    count = min(_BLOCKS, -(-size // _BLOCK_BYTES))
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        for block in range(count):
+            file.seek(last * block // max(1, count - 1))
+            digest.update(file.read(_BLOCK_BYTES))
+    return f"{size}:{digest.hexdigest()}"
+
+
+def fingerprints(paths: Iterable[Path]) -> dict[str, str]:
+    """Name -> fingerprint of those paths that are files."""
+    return {path.name: fingerprint(path) for path in paths if path.is_file()}

@@ -1,0 +1,128 @@
+"""Numbers gone wrong: finds losses and gradients that are not finite, says where they come from, stops or skips.
+
+On a CPU, and with `on_nonfinite: skip`, each optimizer step is looked at before it is taken. On a GPU looking makes the
+host wait, so with `stop` that is done on logged steps and before anything is saved, for all steps since the last time:
+weights that went wrong in between are never saved.
+"""
+
+import logging
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kinemesh.errors import UserError
+from kinemesh.machine.log import append_record
+from kinemesh.training.checkpoint import LATEST
+from kinemesh.training.meter import columns
+from kinemesh.training.state import Run, TrainedDataset, TrainState
+
+logger = logging.getLogger(__name__)
+
+RECORD_FILE = "nonfinite_steps.jsonl"
+_CLIPS_NAMED = 4
+
+
+class StepValues(NamedTuple):
+    """What is looked at of one optimizer step."""
+
+    first_batch: int
+    losses: list[Tensor]  # (columns,) of each batch, as `columns()` names them
+    gradient_norm: Tensor  # scalar
+
+    def are_finite(self) -> Tensor:
+        """(batches + 1,) bool, the gradient last."""
+        return torch.stack([*(values.isfinite().all() for values in self.losses), self.gradient_norm.isfinite()])
+
+
+class FiniteCheck:
+    """Looks at the steps of one pass over a dataset, whose clips come in `order`."""
+
+    def __init__(self, state: TrainState, dataset: TrainedDataset, order: Tensor, run: Run):
+        self._state, self._dataset, self._order, self._run = state, dataset, order, run
+        self._pending: list[StepValues] = []
+        self._may_wait = run.device.type != "cpu" and run.config.on_nonfinite == "stop"
+
+    def allows(self, step: StepValues) -> bool:
+        """Whether to take the step; with `stop` it raises instead of saying no.
+
+        Raises `UserError` for a step that is not finite with `stop`, and for one more than `nonfinite_limit` with `skip`.
+        """
+        self._pending.append(step)
+        return self._may_wait or self.look()
+
+    def look(self) -> bool:
+        """Look at all steps since the last time; raises as `allows` does."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return True
+        finite = torch.stack([step.are_finite().all() for step in pending]).tolist()
+        if all(finite):
+            return True
+        self._report(pending[finite.index(False)])
+        return False
+
+    def _report(self, step: StepValues) -> None:
+        state, run, config = self._state, self._run, self._run.config
+        *finite, _ = step.are_finite().tolist()
+        # Where all losses are finite it is the gradient, and any batch of the step may be why.
+        wrong = [number for number, is_finite in enumerate(finite) if not is_finite] or list(range(len(finite)))
+        shown = step.losses[wrong[0]].tolist()
+        terms = dict(zip(columns(), shown, strict=True)) | {"gradient norm": step.gradient_norm.item()}
+        clips = [
+            clip
+            for number in wrong
+            for clip in describe_clips(self._dataset.train, self._order, step.first_batch + number)
+        ]
+        what = "gradient" if all(finite) else "loss"
+        batch = step.first_batch + wrong[0] + 1
+        record = {"epoch": state.epoch + 1, "dataset": self._dataset.name, "step": batch, "what": what}
+        record |= {"terms": {name: str(value) for name, value in terms.items()}, "clips": clips}
+        if run.processes.is_main:
+            append_record(run.folder / RECORD_FILE, record)
+        message = (
+            f"the {what} is not finite at step {batch} of epoch {state.epoch + 1} on {self._dataset.name} "
+            f"({', '.join(f'{name} {value:.4g}' for name, value in terms.items())}), {_named(clips)} "
+            f"(all in {run.folder / RECORD_FILE})"
+        )
+        latest = run.folder / LATEST
+        kept = (
+            f"{latest} is the last good checkpoint and is kept" if latest.exists() else "No checkpoint was written yet"
+        )
+        advice = f"{kept}; check those clips, lower the learning rates or set clip_grad_norm"
+        if config.on_nonfinite == "stop":
+            raise UserError(f"{message}. {advice}, or skip such steps with on_nonfinite: skip.")
+        state.skipped += 1
+        if state.skipped > config.nonfinite_limit:
+            raise UserError(f"{message}, one more than nonfinite_limit {config.nonfinite_limit} allows. {advice}.")
+        logger.warning("%s; step skipped, %d of at most %d", message, state.skipped, config.nonfinite_limit)
+
+
+def describe_clips(loader, order: Tensor, batch: int) -> list[dict]:
+    """The clips of a training batch: number, video, and first and last frame in it as the file counts them."""
+    start, stop = loader.bounds[batch]
+    ids = order[start:stop].cpu()
+    rows = loader.clip_frames.cpu()[ids].numpy()
+    split = loader.split
+    if not split.video_names:
+        return [
+            {"clip": int(number), "image": int(row[0]) * split.sample_stride}
+            for number, row in zip(ids, rows, strict=True)
+        ]
+    videos, frames = split.locate(rows)
+    return [
+        {"clip": int(number), "video": str(video[0]), "frames": [int(frame[0]), int(frame[-1])]}
+        for number, video, frame in zip(ids, videos, frames, strict=True)
+    ]
+
+
+def _named(clips: list[dict]) -> str:
+    parts = []
+    for clip in clips[:_CLIPS_NAMED]:
+        if "video" in clip:
+            first, last = clip["frames"]
+            parts.append(f"{clip['clip']} ({clip['video']}, frames {first} to {last})")
+        else:
+            parts.append(f"{clip['clip']} (image {clip['image']})")
+    more = f" and {len(clips) - _CLIPS_NAMED} more" if len(clips) > _CLIPS_NAMED else ""
+    return f"clips {', '.join(parts)}{more}"

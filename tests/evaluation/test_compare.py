@@ -1,0 +1,188 @@
+"""Files of predictions scored without a network: the numbers of the evaluation that wrote them, and comparisons."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from kinemesh.data.clips import cut_clips
+from kinemesh.data.loader import ClipLoader
+from kinemesh.estimates.predictions import load_predictions
+from kinemesh.evaluation.compare import score_files, verdict
+from kinemesh.evaluation.evaluate import BODIES, evaluate_protocols
+from kinemesh.evaluation.results import write_predictions
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.protocols import PROTOCOLS
+from tools.evaluate_predictions import main
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def write(small_dataset, tmp_path):
+    """Writes a predictions file of the test split: the truth, turned by random angles."""
+
+    def _write(name: str, noise: float, kept=slice(None), seed: int = 0, **more) -> str:
+        test = small_dataset.test
+        video, frame = test.locate(np.arange(test.frame_count))
+        poses = test.smpl_pose.numpy() + noise * np.random.default_rng(seed).normal(size=test.smpl_pose.shape)
+        columns = {"video": video, "frame": frame, "poses": poses, "betas": test.smpl_shape.numpy(), **more}
+        np.savez(tmp_path / name, **{key: values[kept] for key, values in columns.items()})
+        return str(tmp_path / name)
+
+    return _write
+
+
+@pytest.fixture
+def score(small_dataset, posed_body, small_config):
+    def _score(files: dict[str, str], *names: str, **changes):
+        config = small_config(dt_file_pw3d="x", **changes)
+        loaded = {label: load_predictions(path) for label, path in files.items()}
+        protocols = [PROTOCOLS[name] for name in names or ("motionbert",)]
+        return score_files(small_dataset, loaded, posed_body, config, protocols, CPU)
+
+    return _score
+
+
+@pytest.mark.parametrize("clip_len", [8, 120])  # 120: longer than the videos, which are stretched: frames come twice
+def test_own_predictions_score_as_the_evaluation_did(
+    small_dataset, small_model, small_config, posed_body, score, tmp_path, clip_len
+):
+    protocols = [PROTOCOLS[name] for name in ("motionbert", "wham", "vibe_tcmr")]
+    changes = {"clip_len": clip_len, "maxlen": 120, "flip": True}
+    lengths = small_dataset.train.video_lengths, small_dataset.test.video_lengths
+    for first in protocols[:2]:  # a file holds the frames of the first protocol asked for
+        loaders = {
+            rule: ClipLoader(small_dataset.test, cut_clips(*lengths, clip_len, 4, eval_clips=rule)[1], batch_size=1)
+            for rule in ("released", "all_frames")
+        }
+        chosen = [first] if first.clips == "released" else protocols[1:]
+        expected = evaluate_protocols(
+            small_model(**changes), loaders, posed_body, small_config(**changes), chosen,
+            label="test", detailed=True, keep_rows=BODIES,
+        )  # fmt: skip
+        path = tmp_path / f"{first.name}.npz"
+        write_predictions(path, {"pw3d": expected[first.name]}, {"pw3d": small_dataset.test})
+        found = score({"ours": str(path)}, *(protocol.name for protocol in chosen), **changes)
+        for name, evaluation in expected.items():
+            metrics = found[name].sides["ours"].metrics
+            assert metrics == pytest.approx(evaluation.metrics, abs=0.02, rel=1e-3), name
+            assert metrics["mpjpe"] == pytest.approx(evaluation.metrics["mpjpe"], abs=2e-3), name
+            assert found[name].coverage == evaluation.coverage
+            assert found[name].flip == name.replace("motionbert", "released").replace("wham", "rotations").replace(
+                "vibe_tcmr", "none"
+            )
+
+
+def test_the_truth_scores_nothing(write, score):
+    for evaluation in score({"truth": write("truth.npz", 0.0)}, *PROTOCOLS).values():
+        metrics = evaluation.sides["truth"].metrics
+        assert max(metrics[name] for name in ("mpjpe", "pa_mpjpe", "mpve", "pa_mpve", "accel_error")) < 0.05
+        assert metrics["jitter"] == pytest.approx(metrics["jitter_target"], abs=1e-6)
+        assert evaluation.flip == "none"
+
+
+def test_two_files_are_scored_on_the_frames_of_both(write, score, caplog):
+    whole, half = write("whole.npz", 0.1), write("half.npz", 0.1, kept=slice(0, None, 2))
+    evaluation = score({"whole": whole, "half": half}, "pmce")["pmce"]
+    assert evaluation.sides["whole"].metrics == evaluation.sides["half"].metrics
+    assert evaluation.coverage == pytest.approx(0.5, abs=0.02)
+    assert "accel_error" not in evaluation.sides["half"].metrics  # no three frames in a row
+    assert "48 frames of whole are not scored, since another file lacks them" in caplog.text
+
+
+def test_both_halves_of_the_flip_test_are_averaged(write, score, small_dataset):
+    # Errors that are each other's opposite: half-way between them is the truth.
+    test = small_dataset.test
+    noise = 0.1 * np.random.default_rng(1).normal(size=test.smpl_pose.shape).astype(np.float32)
+    path = write(
+        "halves.npz", 0.0, poses=test.smpl_pose.numpy() + noise,
+        poses_mirrored=test.smpl_pose.numpy() - noise, betas_mirrored=test.smpl_shape.numpy(),
+    )  # fmt: skip
+    alone = score({"x": path}, "smpl24", flip=False)["smpl24"].sides["x"].metrics
+    averaged = score({"x": path}, "smpl24")["smpl24"].sides["x"].metrics
+    assert averaged["joint_angle_error"] < 0.1 * alone["joint_angle_error"]
+    assert averaged["mpjpe"] < 0.1 * alone["mpjpe"]
+
+
+INTERVALS = {"mpjpe": (-5.0, -6.1, -4.2), "pa_mpjpe": (2.0, 1.0, 3.0), "mpve": (0.1, -0.4, 0.6)}
+
+
+class TestVerdict:
+    def test_words(self):
+        words = verdict(("A", "B"), INTERVALS, PROTOCOLS["motionbert"], 5)
+        assert words == (
+            "B is better than A: MPJPE 5.0 mm lower [4.2, 6.1]; B is worse than A: PA-MPJPE 2.0 mm higher [1.0, 3.0]; "
+            "no difference between B and A can be told: MPVE +0.1 mm [-0.4, +0.6]"
+        )
+
+    def test_units(self):
+        found = {"accel_error_m_s2": (-1.0, -2.0, -0.5)}
+        words = verdict(("A", "B"), found, PROTOCOLS["wham"], 5)
+        assert words == "B is better than A: accel 1.0 m/s^2 lower [0.5, 2.0]"
+
+    def test_one_video_tells_nothing(self):
+        assert "no difference can be told" in verdict(("A", "B"), INTERVALS, PROTOCOLS["motionbert"], 1)
+
+
+class TestTool:
+    @pytest.fixture
+    def call(self, demo_folder, tmp_path, monkeypatch, capsys):
+        def _call(*arguments: str):
+            flags = ("--set", f"data_root={demo_folder}", "--set", "dt_file_h36m=null")
+            monkeypatch.setattr(sys, "argv", ["evaluate_predictions", *arguments, *flags])
+            status = run_reporting_errors(main)
+            captured = capsys.readouterr()
+            return status, captured.out, captured.err
+
+        return _call
+
+    def test_side_by_side(self, call, write, tmp_path):
+        worse, better, out = write("worse.npz", 0.3), write("better.npz", 0.05), tmp_path / "out.json"
+        protocols = ("--protocol", "motionbert", "--protocol", "wham")
+        status, output, error = call("--predictions", worse, better, *protocols, "--metrics_out", str(out))
+        assert status == 0, error
+        assert output.count("better.npz is better than worse.npz: MPJPE") == 2
+        found = json.loads(out.read_text())["pw3d"]
+        assert list(found) == ["motionbert", "wham"]
+        scored = found["wham"]["files"]["better.npz"]
+        assert scored["protocol"] == "wham"
+        assert scored["selected_on"] == "unknown (a file of predictions does not say)"
+        assert scored["coverage"] == 1
+        assert scored["mpjpe"] < found["wham"]["files"]["worse.npz"]["mpjpe"]
+        mean, low, high = found["wham"]["differences"][0]["mpjpe"]
+        assert low <= mean <= high < 0
+        assert mean == pytest.approx(scored["mpjpe"] - found["wham"]["files"]["worse.npz"]["mpjpe"])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("none.npz",), "none.npz not found"),
+            (("a.npz", "a.npz"), "the same file twice"),
+            (("a.npz", "--protocol", "spin"), "expected one of motionbert"),
+        ],
+    )
+    def test_mistakes(self, call, write, tmp_path, arguments, message):
+        write("a.npz", 0.0)
+        paths = [str(tmp_path / name) if name == "a.npz" else name for name in arguments]
+        status, _, error = call("--predictions", *paths)
+        assert status == 2
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        assert message in error
+
+    def test_videos_of_the_training_split_only(self, call, small_dataset, tmp_path):
+        train = small_dataset.train
+        video, frame = train.locate(np.arange(train.frame_count))
+        np.savez(
+            tmp_path / "train.npz",
+            video=video,
+            frame=frame,
+            poses=train.smpl_pose.numpy(),
+            betas=train.smpl_shape.numpy(),
+        )
+        status, _, error = call("--predictions", str(tmp_path / "train.npz"))
+        assert status == 2
+        assert "no dataset has a test video that every file predicts" in error

@@ -1,0 +1,89 @@
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from kinemesh.errors import UserError
+from kinemesh.machine.device import choose_device, make_deterministic, mix_seed, set_step_seed
+
+
+def test_names():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "mps", ""])
+def test_unknown_name_is_an_error(name):
+    with pytest.raises(UserError, match="expected auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_missing_device_is_an_error():
+    with pytest.raises(UserError, match="no CUDA device is available"):
+        choose_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_device_number_beyond_the_last_is_an_error():
+    with pytest.raises(UserError, match="numbered from 0"):
+        choose_device("cuda:99")
+
+
+def test_step_seed_depends_on_seed_and_place():
+    drawn = set()
+    for place in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]:
+        for seed in (0, 1):
+            set_step_seed(seed, *place)
+            drawn.add(torch.rand(1).item())
+    assert len(drawn) == 8
+    set_step_seed(1, 1, 0, 0)
+    assert torch.rand(1).item() in drawn
+
+
+def test_mixed_seeds_do_not_collide():
+    assert len({mix_seed(a, b, c) for a in range(10) for b in range(20) for c in range(50)}) == 10_000
+    assert all(0 <= mix_seed(a) < 2**63 for a in range(100))
+
+
+MAPPED_BLOCKS = """
+import ctypes, torch
+from kinemesh.machine.device import keep_freed_memory
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in "abcdefghij"]
+libc = ctypes.CDLL(None)
+libc.mallinfo.restype, libc.malloc.restype = Mallinfo, ctypes.c_void_p
+{call}
+before = libc.mallinfo().d
+libc.malloc(ctypes.c_size_t(20 << 20))
+print(libc.mallinfo().d - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_a_tensors_block_is_no_mapping_of_its_own_once_memory_is_kept():
+    """A mapping goes back to the system when it is freed; mallinfo(3) counts them."""
+    root, found = Path(__file__).parent.parent.parent, []
+    for call in ("", "keep_freed_memory(torch.device('cpu'))"):
+        command = [sys.executable, "-c", MAPPED_BLOCKS.format(call=call)]
+        found.append(int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout))
+    assert found == [1, 0]
+
+
+def test_deterministic(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    try:
+        make_deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)

@@ -1,0 +1,54 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from kinemesh.machine.stopping import Stopped, StoppedAtOnce, StopRequest, handled_by, stop_at_once
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_a_request_the_second_ends_at_once(number, status):
+    before = signal.getsignal(number)
+    signal.signal(number, signal.SIG_DFL)  # whatever started the tests may have it ignored
+    stop = StopRequest()
+    with stop.listening():
+        assert not stop.is_made()
+        os.kill(os.getpid(), number)
+        assert stop.is_made()
+        with pytest.raises(Stopped) as raised:
+            stop.raise_if_made()
+        assert raised.value.exit_status == status
+        with pytest.raises(
+            StoppedAtOnce, match="stopped at once; the checkpoints written so far are complete"
+        ) as raised:
+            os.kill(os.getpid(), number)
+        assert raised.value.exit_status == status
+    assert signal.getsignal(number) is signal.SIG_DFL
+    signal.signal(number, before)
+
+
+def test_a_signal_ignored_from_the_start_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with handled_by(stop_at_once):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_have_no_signals():
+    entered = []
+
+    def work():
+        with StopRequest().listening():
+            entered.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered
+
+
+def test_nothing_on_the_way_takes_it_for_a_fault():
+    assert not issubclass(Stopped, Exception)

@@ -1,0 +1,30 @@
+import pytest
+
+from kinemesh.errors import UserError
+from kinemesh.program.check.findings import Finding, from_error, require_all, table
+
+OK = Finding("ok", "device", "cpu", "2 threads")
+MISSING = Finding("missing", "H36M dataset", "data/mesh/mesh_det_h36m.pkl", "data/README.md says where it is from.")
+WRONG = Finding("wrong", "precision", "precision: bf16", "not on this device. Set precision: fp32.")
+
+
+def test_table_fits_120_columns_and_loses_nothing():
+    long = Finding("warning", "a name longer than its column is", "folder/" * 20 + "file.pkl", "word " * 60)
+    text = table([OK, long, MISSING])
+    assert max(map(len, text.splitlines())) <= 120
+    assert text.count("word") == 60
+    assert text.count("folder/") + text.count("folder\n") >= 15
+    assert text.splitlines()[2].split() == ["ok", "device", "cpu", "2", "threads"]
+
+
+def test_the_first_fatal_finding_is_the_error():
+    require_all([OK, Finding("note", "x", "y", "z"), Finding("warning", "x", "y", "z")])
+    with pytest.raises(UserError, match=r"^data/mesh/mesh_det_h36m.pkl not found. data/README.md says"):
+        require_all([OK, MISSING, WRONG])
+    with pytest.raises(UserError, match=r"^precision: bf16: not on this device. Set precision: fp32.$"):
+        require_all([WRONG])
+
+
+def test_an_error_as_a_finding_does_not_name_its_place_twice():
+    found = from_error(UserError("x.bin: does not fit."), "model", "x.bin")
+    assert (found.state, found.where, found.found) == ("wrong", "x.bin", "does not fit.")

@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from kinemesh.data.clips import cut_clips
+from kinemesh.data.loader import ClipLoader
+from kinemesh.machine.stopping import StopRequest
+from kinemesh.training.checkpoint import LATEST, load_checkpoint
+from kinemesh.training.optimizer import AveragedModel, build_optimizer
+from kinemesh.training.state import Posing, Run, TrainedDataset, TrainState, restore, restore_progress
+from kinemesh.training.train import train
+
+
+@pytest.fixture
+def posing(kinematics, posed_body) -> Posing:
+    return Posing(kinematics, posed_body)
+
+
+@pytest.fixture
+def dataset(small_dataset):
+    lengths = small_dataset.train.video_lengths, small_dataset.test.video_lengths
+    train_clips, test_clips = cut_clips(*lengths, 8, 4, limit_clips=12)
+    return TrainedDataset(
+        name="pw3d",
+        train=ClipLoader(small_dataset.train, train_clips, batch_size=4, training=True),
+        test=ClipLoader(small_dataset.test, test_clips, batch_size=4),
+        train_epochs=100,
+        is_selecting=True,
+        scalar_suffix="_pw3d",
+    )
+
+
+@pytest.fixture
+def run(dataset, small_model, small_config, posing, tmp_path):
+    """Trains into a folder of this name, from `state` or anew; keyword arguments change config keys."""
+
+    def _run(folder="run", state=None, stop=None, **changes):
+        config = small_config(**changes)
+        if state is None:
+            model = small_model(**changes)
+            state = TrainState(
+                model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None
+            )
+        folder = tmp_path / folder
+        folder.mkdir(exist_ok=True)
+        run = Run(config, posing, "regressor", folder, 0, 100, torch.device("cpu"), stop or StopRequest())
+        if (folder / LATEST).exists() and state.epoch == 0:
+            content = load_checkpoint(folder / LATEST)
+            state.model.load_state_dict(content["model"])
+            restore(state, content, folder / LATEST)
+            restore_progress(state, content, folder / LATEST, [dataset], run)
+        train(state, [dataset], run)
+        return state
+
+    return _run

@@ -1,0 +1,322 @@
+"""Checkpoint files of all kinds: released, pretrained, ours; damaged, hostile, of another size."""
+
+import os
+import pickle
+import resource
+
+import numpy as np
+import pytest
+import torch
+
+from kinemesh.errors import UserError
+from kinemesh.model.mesh import build_refiner
+from kinemesh.training.checkpoint import (
+    load_checkpoint,
+    load_model,
+    load_pretrained,
+    remove_stale_temporaries,
+    save_checkpoint,
+)
+from kinemesh.training.optimizer import build_optimizer
+from kinemesh.training.optimizer_state import restore_optimizer
+
+BODY_TENSORS = {
+    "betas": (64, 10), "global_orient": (64, 3), "body_pose": (64, 69), "shapedirs": (60, 3, 10), "v_template": (60, 3),
+    "J_regressor": (24, 60), "vertex_joint_selector.extra_joints_idxs": (21,),
+}  # fmt: skip
+SIZE = {"dim_feat": 16, "depth": 1}
+
+
+def read_model(model, path, size):
+    content = load_checkpoint(path)
+    load_model(model, content, path, "regressor", size)
+    return content
+
+
+@pytest.fixture
+def released(small_model, tmp_path):
+    """A checkpoint as the released code writes it: `module.` prefixes, body tensors, a numpy scalar."""
+    model = small_model()
+    state = {f"module.{name}": value for name, value in model.state_dict().items()}
+    state |= {f"module.head.smpl.{name}": torch.zeros(shape) for name, shape in BODY_TENSORS.items()}
+    path = tmp_path / "best_epoch.bin"
+    torch.save({"epoch": 7, "lr": [1e-4, 1e-4], "optimizer": {}, "model": state, "best_jpe": np.float32(61.5)}, path)
+    return path, model
+
+
+class TestReleasedMeshCheckpoint:
+    def test_loads_as_it_is(self, released, small_model):
+        path, original = released
+        model = small_model()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        content = read_model(model, path, SIZE)
+        assert content["best_jpe"] == 61.5
+        assert isinstance(content["best_jpe"], float)
+        for name, value in original.state_dict().items():
+            assert torch.equal(model.state_dict()[name], value), name
+
+    @pytest.mark.parametrize("scalar", [np.float64(61.5), np.float32(61.5), 61.5, 9999.0])
+    def test_any_form_of_best_jpe(self, tmp_path, scalar):
+        torch.save({"best_jpe": scalar}, tmp_path / "x.bin")
+        assert load_checkpoint(tmp_path / "x.bin")["best_jpe"] == float(scalar)
+
+    def test_optimizer_state_with_body_parameters(self, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        count = sum(len(group["params"]) for group in state["param_groups"])
+        state["param_groups"][1]["params"] += [count, count + 1, count + 2]
+        fresh = build_optimizer(model, small_config())
+        restore_optimizer(fresh, state, "x.bin")
+        weight = model.head.fc1.weight
+        assert torch.equal(fresh.state[weight]["exp_avg"], optimizer.state[weight]["exp_avg"])
+
+    def test_optimizer_state_of_an_old_pytorch(self, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        for values in state["state"].values():
+            values["step"] = int(values["step"])
+        state["param_groups"] = [
+            {
+                "params": group["params"],
+                "lr": 0.5,
+                "betas": [0.8, 0.9],
+                "eps": 1e-7,
+                "weight_decay": 0.1,
+                "amsgrad": False,
+            }
+            for group in state["param_groups"]
+        ]
+        fresh = build_optimizer(model, small_config())
+        restore_optimizer(fresh, state, "x.bin")
+        for group in fresh.param_groups:
+            assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (0.5, (0.8, 0.9), 1e-7, 0.1)
+            assert group["fused"] is True
+        assert fresh.state[model.head.fc1.weight]["step"].item() == 1
+        fresh.step()
+
+    def test_optimizer_state_of_other_parameters(self, small_model, small_config):
+        state = build_optimizer(small_model(depth=2), small_config()).state_dict()
+        with pytest.raises(UserError, match="optimizer state does not fit"):
+            restore_optimizer(build_optimizer(small_model(), small_config()), state, "x.bin")
+
+
+class TestPretrainedBackbone:
+    def write(self, model, tmp_path, **changes):
+        state = {f"module.{name}": value for name, value in model.backbone.state_dict().items()} | changes
+        torch.save({"epoch": 3, "model_pos": state}, tmp_path / "latest_epoch.bin")
+        return tmp_path / "latest_epoch.bin"
+
+    def test_loads_and_reports(self, small_model, tmp_path, caplog, monkeypatch):
+        monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
+        caplog.set_level("INFO")
+        source, model = small_model(), small_model()
+        with torch.no_grad():
+            source.backbone.joints_embed.weight += 1.0
+        path = self.write(
+            source, tmp_path, **{"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)}
+        )
+        load_pretrained(model.backbone, path)
+        assert torch.equal(model.backbone.joints_embed.weight, source.backbone.joints_embed.weight)
+        count = len(model.backbone.state_dict())
+        assert f"{count - 1} of {count} backbone tensors loaded; not loaded: other, pos_embed" in caplog.text
+
+    def test_nothing_fits(self, small_model, tmp_path):
+        torch.save({"model_pos": {"a": torch.zeros(1)}}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match="none of its 1 tensors fits"):
+            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+
+    def test_another_kind_of_file(self, small_model, tmp_path):
+        torch.save({"model": {}}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match="no 'model_pos' in it"):
+            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+
+    def test_missing_file_says_where_from(self, small_model, tmp_path):
+        with pytest.raises(UserError, match="x.bin not found. Download MotionBERT's pretrained backbone"):
+            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+
+
+def tensors(count=1, **changes):
+    return {f"w{number}": torch.ones(2) for number in range(count)} | changes
+
+
+class TestWrongKinds:
+    """A checkpoint that can be read, of values that are not what its keys say."""
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ({"model": [torch.ones(1)]}, "'model' is not a dict of tensors"),
+            ({"model": {"a": "text"}}, "'model' is not a dict of tensors"),
+            ({"model": {1: torch.ones(1)}}, "'model' is not a dict of tensors"),
+            ({"model_pos": {"a": 1.0}}, "'model_pos' is not a dict of tensors"),
+            ({"model_in_training": None}, "'model_in_training' is not a dict of tensors"),
+            ({"model": tensors(1), "model_in_training": tensors(2)}, "are of two models"),
+            ({"model": tensors(1), "model_in_training": tensors(w0=torch.ones(3))}, "are of two models"),
+            ({"epoch": "3"}, "'epoch' is not a whole number"),
+            ({"epoch": -1}, "'epoch' is not a whole number"),
+            ({"epoch": 1 << 80}, "'epoch' is not a whole number"),
+            ({"step": torch.ones(1)}, "'step' is not a whole number"),
+            ({"best_jpe": "low"}, "'best_jpe' is not a number"),
+            ({"best_jpe": float("nan")}, "'best_jpe' is not a number"),
+            ({"best_jpe": 10**400}, "'best_jpe' is not a number"),
+            ({"best_jpe": [1.0]}, "'best_jpe' is not a number"),
+            ({"optimizer": []}, "'optimizer' is not an optimizer's state"),
+            ({"config": "text"}, "'config' is not a dict of a config's keys and values"),
+            ({"config": {"depth": torch.ones(2)}}, "'config' is not a dict of a config's keys and values"),
+            ({"config": {"depth": 1 << 70}}, "'config' is not a dict of a config's keys and values"),
+            ({"config": {"refine_rotation": "diagonals"}}, "'config' is not a dict of a config's keys and values"),
+            ({3: torch.ones(1)}, "holds a key of type int, expected text"),
+        ],
+    )
+    def test_values(self, content, message, tmp_path):
+        torch.save(content, tmp_path / "x.bin")
+        with pytest.raises(UserError, match=f"x.bin: .*{message}"):
+            load_checkpoint(tmp_path / "x.bin")
+
+    def test_a_model_of_whole_numbers(self, small_model, tmp_path):
+        state = {name: value.to(torch.int64) for name, value in small_model().state_dict().items()}
+        torch.save({"model": state}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match="does not fit the model of the config: .* holds torch.int64, expected"):
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda state: state.pop("state"), "'state'"),
+            (lambda state: state.update(state=[]), "list"),
+            (lambda state: state.update(param_groups=None), "NoneType"),
+            (lambda state: state["param_groups"][0].update(lr="high"), "lr is not a number"),
+            (lambda state: state["param_groups"][0].update(lr=float("nan")), "lr is not a number"),
+            (lambda state: state["param_groups"][0].update(betas=0.9), "not iterable"),
+            (lambda state: state["param_groups"][0].update(betas=(0.9, "x")), "betas is not a number"),
+            (lambda state: state["param_groups"][0].update(betas=(0.9, 1.0)), "betas is not a number"),
+            (lambda state: state["param_groups"][0].update(weight_decay=10**400), "weight_decay is not a number"),
+            (lambda state: state["param_groups"][0].pop("betas"), "no betas in it, so another optimizer wrote it"),
+            (lambda state: state["param_groups"][0]["params"].__setitem__(0, []), "unhashable"),
+            (lambda state: state["state"][0].update(exp_avg=torch.ones(())), r"a state of shape \(\)"),
+            (lambda state: state["state"][0].update(exp_avg="text"), "a state of str"),
+            (lambda state: state["state"][0].update(step=-1), "step -1.0"),
+            (lambda state: state["state"][0].update(step="one"), "could not convert"),
+            (lambda state: state["state"][0].pop("exp_avg_sq"), "exp_avg_sq"),
+        ],
+    )
+    def test_optimizer(self, change, message, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        change(state)
+        with pytest.raises(UserError, match=rf"x.bin: its optimizer state does not fit \(.*{message}"):
+            restore_optimizer(build_optimizer(model, small_config()), state, "x.bin")
+
+
+class TestWrongCheckpoints:
+    def test_another_size_names_tensor_and_key(self, small_model, tmp_path):
+        content = {"model": small_model(dim_feat=32).state_dict(), "config": {"dim_feat": 32, "depth": 1}}
+        save_checkpoint(tmp_path / "x.bin", content)
+        with pytest.raises(UserError, match=r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
+
+    def test_other_values_that_no_shape_shows(self, small_model, tmp_path):
+        content = {"model": small_model().state_dict(), "config": {"num_heads": 4}}
+        save_checkpoint(tmp_path / "x.bin", content)
+        with pytest.raises(UserError, match=r"x.bin: was trained with num_heads: 4 \(config: 2\). Expected the same"):
+            read_model(small_model(), tmp_path / "x.bin", {"num_heads": 2, "crop_input": False})
+        # Written before there was a choice: without.
+        with pytest.raises(UserError, match=r"trained with .*crop_input: False \(config: True\)"):
+            read_model(small_model(), tmp_path / "x.bin", {"crop_input": True})
+
+    def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path):
+        save_checkpoint(tmp_path / "x.bin", {"model": build_refiner(small_config()).state_dict()})
+        with pytest.raises(UserError, match="holds a refiner, expected a regressor. Use train_mesh_refine.py"):
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
+
+    def test_backbone_for_a_mesh_model(self, small_model, tmp_path):
+        save_checkpoint(tmp_path / "x.bin", {"model_pos": {}})
+        with pytest.raises(UserError, match="It is a pretrained backbone: give its folder to --pretrained"):
+            read_model(small_model(), tmp_path / "x.bin", SIZE)
+
+    @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02garbage", b"PK\x03\x04short", pickle.dumps({"a": 1})])
+    def test_damaged_files(self, tmp_path, content):
+        (tmp_path / "x.bin").write_bytes(content)
+        with pytest.raises(UserError, match="x.bin"):
+            read_model(torch.nn.Linear(1, 1), tmp_path / "x.bin", {})
+
+    def test_cut_short(self, small_model, tmp_path):
+        save_checkpoint(tmp_path / "x.bin", {"model": small_model().state_dict()})
+        whole = (tmp_path / "x.bin").read_bytes()
+        for part in (0.1, 0.5, 0.99):
+            (tmp_path / "x.bin").write_bytes(whole[: int(len(whole) * part)])
+            with pytest.raises(UserError, match=r"x\.bin ends early \(it has \d+ bytes and no directory"):
+                load_checkpoint(tmp_path / "x.bin")
+
+    def test_code_in_a_checkpoint_is_not_run(self, tmp_path):
+        marker = tmp_path / "ran"
+
+        class Hostile:
+            def __reduce__(self):
+                return os.mkdir, (str(marker),)
+
+        torch.save({"model": Hostile()}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match=r"x.bin: refused, nothing in it was run: it names posix.mkdir"):
+            load_checkpoint(tmp_path / "x.bin")
+        assert not marker.exists()
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(UserError, match="none.bin not found"):
+            load_checkpoint(tmp_path / "none.bin")
+
+    def test_not_a_dict(self, tmp_path):
+        torch.save([1, 2], tmp_path / "x.bin")
+        with pytest.raises(UserError, match="holds list, expected a checkpoint"):
+            load_checkpoint(tmp_path / "x.bin")
+
+
+def test_leftovers_of_a_killed_write_are_removed(tmp_path):
+    (tmp_path / ".latest_epoch.bin.abc123").write_bytes(b"half")
+    (tmp_path / "latest_epoch.bin").write_bytes(b"whole")
+    remove_stale_temporaries(tmp_path)
+    assert os.listdir(tmp_path) == ["latest_epoch.bin"]
+
+
+@pytest.fixture
+def small_disk():
+    """No file may grow beyond 200 kB: the system's own refusal, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class TestWriting:
+    @pytest.mark.parametrize("sizes", [[300_000], [1000] * 300, [49_990]])
+    def test_a_full_disk_is_an_error_and_leaves_the_last_checkpoint(self, tmp_path, small_disk, sizes):
+        path = tmp_path / "latest_epoch.bin"
+        save_checkpoint(path, {"epoch": 1})
+        before = path.read_bytes()
+        with pytest.raises(UserError, match=r"latest_epoch.bin: cannot be written \(File too large\). Free space"):
+            save_checkpoint(path, {str(number): torch.zeros(size) for number, size in enumerate(sizes)})
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == ["latest_epoch.bin"]
+
+    def test_a_run_on_a_full_disk_goes_on_once_there_is_room(self, run, tmp_path, small_disk):
+        # The first checkpoint of this size does not fit.
+        with pytest.raises(UserError, match=r"best_epoch.bin: cannot be written \(File too large\)"):
+            run(epochs=1)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        run(epochs=1)
+        assert load_checkpoint(tmp_path / "run" / "latest_epoch.bin")["epoch"] == 1
+
+    def test_a_fault_that_is_no_disk_keeps_its_name(self, tmp_path):
+        with pytest.raises(Exception, match="pickle|lambda"):
+            save_checkpoint(tmp_path / "x.bin", {"a": lambda: 0})
+        assert os.listdir(tmp_path) == []

@@ -1,0 +1,6 @@
+"""Programs beside the three scripts: `python -m tools.NAME`, in a bare clone too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "lib"))
