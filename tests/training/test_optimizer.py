@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 
 from kinemesh.errors import UserError
 from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable, learning_rates
+from kinemesh.training.optimizer_state import restore_optimizer
 
 
 class TestLearningRates:
@@ -54,7 +57,38 @@ class TestBuildOptimizer:
         assert [group["lr"] for group in optimizer.param_groups] == [1e-4, 5e-4]
 
     def test_sgd(self, small_model, small_config):
-        assert isinstance(build_optimizer(small_model(), small_config(opt="sgd")), torch.optim.SGD)
+        """The released refiner's: plain, with weight decay."""
+        model = small_model()
+        optimizer = build_optimizer(model, small_config(opt="sgd", lr_head=0.5, weight_decay=0.1))
+        assert isinstance(optimizer, torch.optim.SGD)
+        weight = model.head.fc1.weight
+        expected = weight.detach().clone()
+        for _ in range(3):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+            expected -= 0.5 * (1 + 0.1 * expected)
+        torch.testing.assert_close(weight.detach(), expected)
+        assert not optimizer.state_dict()["state"]
+
+    def test_sgd_of_a_checkpoint_with_momentum_goes_on_as_it_was(self, small_model, small_config):
+        """Ours had momentum 0.9 once."""
+        config = small_config(opt="sgd")
+        models = small_model(), small_model()
+        before, after = (build_optimizer(model, config) for model in models)
+        for group in before.param_groups:
+            group["momentum"] = 0.9
+
+        def step(model, optimizer):
+            for parameter in model.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step()
+
+        step(models[0], before)
+        models[1].load_state_dict(models[0].state_dict())
+        restore_optimizer(after, copy.deepcopy(before.state_dict()), "x.bin")
+        for model, optimizer in zip(models, (before, after), strict=True):
+            step(model, optimizer)
+        assert torch.equal(models[0].head.fc1.weight, models[1].head.fc1.weight)
 
 
 def test_averaged_model_follows_the_weights():

@@ -42,7 +42,7 @@ def build_optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
         {"params": list(model.head.parameters()), "lr": config.lr_head},
     ]
     if config.opt == "sgd":
-        return torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
+        return torch.optim.SGD(groups, weight_decay=config.weight_decay)
     if config.opt == "muon":
         return _build_muon(model, groups, config)
     # Fused: one pass over each parameter, which for a small model is a tenth of a step.

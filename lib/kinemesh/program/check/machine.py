@@ -88,8 +88,8 @@ def _nearest_existing(folder: Path) -> Path:
 
 
 def _checkpoint_bytes(model: nn.Module, config: Config) -> int:
-    """Weights, the optimizer's one (SGD) or two (AdamW) numbers for each trained one, and the average's second set."""
+    """Weights, the optimizer's two numbers for each trained one (SGD: none), and the average's second set."""
     weights = sum(value.numel() for value in model.state_dict().values())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    sets = weights * (2 if config.ema else 1) + trained * (1 if config.opt == "sgd" else 2)
+    sets = weights * (2 if config.ema else 1) + trained * (0 if config.opt == "sgd" else 2)
     return sets * _BYTES_OF_NUMBER
