@@ -92,6 +92,23 @@ def test_a_released_run_goes_on_as_ours_does(config_file, run, tmp_path, monkeyp
     assert not torch.equal(contents[0]["model"]["head.fc1.weight"], before["head.fc1.weight"])
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_the_released_code_goes_on_at_the_next_epochs_rates(is_old, config_file, run, tmp_path):
+    config, latest = config_file(lr_backbone=1e-3, lr_head=2e-3, lr_decay=0.5), tmp_path / "run/latest_epoch.bin"
+    run("regressor", "--config", config, "-c", latest.parent, "--set", "lr_head=4e-3")
+    content = torch.load(latest, weights_only=True)
+    assert content["lr"] == [5e-4, 2e-3]
+    if is_old:  # checkpoints of ours held the rates of the epoch before
+        content["lr"] = [1e-3, 4e-3]
+        for group, rate in zip(content["optimizer"]["param_groups"], content["lr"], strict=True):
+            group["lr"] = rate
+        torch.save(content, latest)
+    export(config, latest, "released", tmp_path / "x.bin")
+    released = torch.load(tmp_path / "x.bin", weights_only=False)
+    assert released["lr"] == [5e-4, 2e-3]
+    assert [group["lr"] for group in released["optimizer"]["param_groups"]] == [5e-4, 2e-3]
+
+
 class TestRefused:
     @pytest.fixture
     def latest(self, tmp_path):

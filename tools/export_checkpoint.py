@@ -4,8 +4,8 @@
         --to released --out released/best_epoch.bin
 
 The config is the one that it was trained with; body-model tensors come from the files under its data_root. Model and
-optimizer state are carried over bit for bit. A released file need not be converted to be used here: --resume and
---evaluate read it as it is.
+optimizer state are carried over bit for bit; rates are those of the next epoch. A released file need not be converted
+to be used here: --resume and --evaluate read it as it is.
 """
 
 import argparse
@@ -13,14 +13,16 @@ import logging
 import sys
 from pathlib import Path
 
+import torch
+
 from kinemesh.body.assets import load_body_assets
-from kinemesh.config import load_config
+from kinemesh.config import config_from_values, load_config
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.setup import as_trained, build_model, model_values
 from kinemesh.training.checkpoint import kind_of, load_checkpoint, load_model, save_checkpoint
-from kinemesh.training.optimizer import build_optimizer, choose_trainable
+from kinemesh.training.optimizer import build_optimizer, choose_trainable, learning_rates, set_learning_rates
 from kinemesh.training.optimizer_state import restore_optimizer
 from kinemesh.training.released_layout import (
     body_tensors,
@@ -88,10 +90,23 @@ def export(config_path: str, path: Path, to: str, out: Path) -> None:
     if "model_in_training" in content:
         logger.warning("%s: the averaged weights are exported; those in training are left out", path)
     if to == "released":
+        if "config" in content:
+            _set_rates(optimizer, content, path)
         body = body_tensors(assets, data_root, smplx_landmark_vertices())
         save_released(out, released_content(content, model, optimizer, body))
     else:
         save_checkpoint(out, our_content(content, model, optimizer, kind, config.to_dict()))
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, content: dict, path: Path) -> None:
+    """Give the optimizer the rates of the epoch that comes next, which the released code goes on with.
+
+    Checkpoints of ours held those of the epoch before, once.
+    """
+    config = config_from_values(content["config"], {}, str(path))
+    if config.lr_schedule == "exponential":  # others depend on the datasets' sizes
+        step = content.get("step", config.warmup_steps)
+        set_learning_rates(optimizer, learning_rates(config, content["epoch"], step, total_steps=0))
 
 
 if __name__ == "__main__":

@@ -92,6 +92,25 @@ def test_a_reader_that_knows_no_place_trains_the_epoch_again(run, tmp_path):
     assert {"lr", "optimizer", "model", "best_jpe"} <= content.keys()
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_stored_rates_are_not_asked(run, unbroken, tmp_path, epochs):
+    """Whatever `lr` meant when the file was written: between epochs, and inside one."""
+    if epochs == 1:
+        run("run", **CHANGES | {"lr_schedule": "exponential", "epochs": 1})
+    else:
+        with pytest.raises(Stopped):
+            run("run", stop=StopAtLook(7), **CHANGES | {"lr_schedule": "exponential"})
+    run("unbroken_too", **CHANGES | {"lr_schedule": "exponential"})
+    content = torch.load(tmp_path / "run" / LATEST, weights_only=True)
+    assert content["lr"] == [1e-3 * 0.9] * 2
+    content["lr"] = [1e-3, 5.0]
+    for group in content["optimizer"]["param_groups"]:
+        group["lr"] = 1e-3
+    torch.save(content, tmp_path / "run" / LATEST)
+    run("run", **CHANGES | {"lr_schedule": "exponential"})
+    assert_same_end(tmp_path / "run", tmp_path / "unbroken_too")
+
+
 def test_other_batches_than_those_of_the_place_are_an_error(run, tmp_path):
     with pytest.raises(Stopped):
         run("run", stop=StopAtLook(2), epochs=2)

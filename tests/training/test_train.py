@@ -1,3 +1,5 @@
+import json
+
 import torch
 
 from kinemesh.data.clips import cut_clips
@@ -48,7 +50,11 @@ def test_files_of_a_run(run, tmp_path):
     assert names == {"latest_epoch.bin", "best_epoch.bin", "epoch_1.bin", "metrics.jsonl", "logs"}
     content = load_checkpoint(tmp_path / "run" / "latest_epoch.bin")
     assert content["epoch"] == 2
-    assert content["lr"] == [1e-3 * 0.9, 1e-3 * 0.9]
+    # The rates of the epoch that comes next, as the released code stores them after its scheduler's step.
+    assert content["lr"] == [1e-3 * 0.9**2, 1e-3 * 0.9**2]
+    assert [group["lr"] for group in content["optimizer"]["param_groups"]] == content["lr"]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["lr"] for line in lines] == [[1e-3, 1e-3], [1e-3 * 0.9, 1e-3 * 0.9]]
     assert isinstance(content["best_jpe"], float)
     # Plain tensors and numbers: the strictest reader takes it without a word.
     torch.load(tmp_path / "run" / "latest_epoch.bin", weights_only=True)

@@ -77,6 +77,12 @@ def learning_rates(config: Config, epoch: int, step: int, total_steps: int) -> t
     return tuple(rate * factor for rate in rates)
 
 
+def set_learning_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
+    """Give each of the optimizer's groups its rate."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
 class AveragedModel:
     """An exponential moving average of a model's weights and batch-norm statistics (Polyak and Juditsky, 1992).
 

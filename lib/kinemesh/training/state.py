@@ -133,8 +133,8 @@ class TrainState:
 def checkpoint_content(state: TrainState, datasets: list[TrainedDataset], run: Run) -> dict:
     """A checkpoint: plain tensors, numbers and text under the released keys, and this project's.
 
-    `epoch` is the next to run. Inside an epoch it is that epoch, so that a reader who knows no `progress` trains the
-    whole of it again.
+    `epoch` is the next to run, `lr` its rates. Inside an epoch it is that epoch, so that a reader who knows no
+    `progress` trains the whole of it again.
     """
     content = {
         "epoch": state.epoch,

@@ -16,7 +16,7 @@ from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
 from kinemesh.structures import Batch, BodyParams
 from kinemesh.training.finite import FiniteCheck, StepValues
 from kinemesh.training.meter import columns
-from kinemesh.training.optimizer import learning_rates
+from kinemesh.training.optimizer import learning_rates, set_learning_rates
 from kinemesh.training.saver import Saver
 from kinemesh.training.state import Run, TrainedDataset, TrainState
 
@@ -146,9 +146,7 @@ def _clip_gradients(model: nn.Module, config: Config) -> Tensor:
 
 
 def _optimizer_step(state: TrainState, config: Config, total_steps: int) -> None:
-    rates = learning_rates(config, state.epoch, state.step, total_steps)
-    for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
+    set_learning_rates(state.optimizer, learning_rates(config, state.epoch, state.step, total_steps))
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1

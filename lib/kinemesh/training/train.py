@@ -9,6 +9,7 @@ from kinemesh.machine.log import ScalarLog, append_record
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce
 from kinemesh.protocols import DEFAULT
 from kinemesh.training.meter import TrainMeter
+from kinemesh.training.optimizer import learning_rates, set_learning_rates
 from kinemesh.training.saver import Saver
 from kinemesh.training.state import EpochProgress, Run, TrainedDataset, TrainState, selecting_dataset
 from kinemesh.training.step import train_on
@@ -39,7 +40,7 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
                 if dataset.is_tested_in(state.epoch):
                     state.progress.evaluations[dataset.name] = _test(state, dataset, run, saver)
                 state.progress.go_to_next_dataset()
-            _finish_epoch(state, datasets, run, saver, scalars)
+            _finish_epoch(state, datasets, run, saver, scalars, total_steps)
             run.stop.raise_if_made()
     finally:
         if scalars is not None:
@@ -61,8 +62,9 @@ def _test(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver) ->
 
 
 def _finish_epoch(
-    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, scalars: ScalarLog | None
-) -> None:
+    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, scalars: ScalarLog | None,
+    total_steps: int,
+) -> None:  # fmt: skip
     """Make the next epoch the state's; the main process, whose `scalars` are, logs what this one has found and saves."""
     evaluations, seconds = state.progress.evaluations, state.progress.seconds
     record = state.progress.meter.scalars()
@@ -71,12 +73,14 @@ def _finish_epoch(
         if dataset.name in evaluations:
             record |= test_scalars(evaluations[dataset.name], dataset.scalar_suffix, dataset.validated_split)
     is_best = _update_best(state, evaluations, datasets)
+    rates = [group["lr"] for group in state.optimizer.param_groups]
     state.epoch += 1
     state.progress = None
+    # As released checkpoints, ours hold the rates of the epoch that comes next.
+    set_learning_rates(state.optimizer, learning_rates(run.config, state.epoch, state.step, total_steps))
     if scalars is None:
         return
     scalars.add(record, state.epoch)
-    rates = [group["lr"] for group in state.optimizer.param_groups]
     line = {"epoch": state.epoch, "seconds": round(seconds, 2), "lr": rates, **record}
     if state.skipped:
         line["skipped_steps"] = state.skipped
