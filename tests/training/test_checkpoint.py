@@ -62,6 +62,20 @@ class TestReleasedMeshCheckpoint:
         torch.save({"best_jpe": scalar}, tmp_path / "x.bin")
         assert load_checkpoint(tmp_path / "x.bin")["best_jpe"] == float(scalar)
 
+    def test_keys_that_hold_none_are_absent(self, tmp_path):
+        keys = ("epoch", "step", "lr", "optimizer", "best_jpe", "config", "selected_on", "model_in_training")
+        torch.save({"model": {"a": torch.ones(1)}, **dict.fromkeys(keys)}, tmp_path / "x.bin")
+        assert list(load_checkpoint(tmp_path / "x.bin")) == ["model"]
+
+    def test_a_backbone_without_its_optimizer_state(self, small_model, tmp_path):
+        state = {f"module.{name}": value + 1 for name, value in small_model().backbone.state_dict().items()}
+        torch.save(
+            {"epoch": 3, "lr": 1e-4, "optimizer": None, "min_loss": None, "model_pos": state}, tmp_path / "x.bin"
+        )
+        model = small_model()
+        load_pretrained(model.backbone, tmp_path / "x.bin")
+        assert torch.equal(model.backbone.pos_embed, state["module.pos_embed"])
+
     def test_optimizer_state_with_body_parameters(self, small_model, small_config):
         model = small_model()
         optimizer = build_optimizer(model, small_config())
@@ -157,7 +171,7 @@ class TestWrongKinds:
             ({"model": {"a": "text"}}, "'model' is not a dict of tensors"),
             ({"model": {1: torch.ones(1)}}, "'model' is not a dict of tensors"),
             ({"model_pos": {"a": 1.0}}, "'model_pos' is not a dict of tensors"),
-            ({"model_in_training": None}, "'model_in_training' is not a dict of tensors"),
+            ({"model_in_training": []}, "'model_in_training' is not a dict of tensors"),
             ({"model": tensors(1), "model_in_training": tensors(2)}, "are of two models"),
             ({"model": tensors(1), "model_in_training": tensors(w0=torch.ones(3))}, "are of two models"),
             ({"epoch": "3"}, "'epoch' is not a whole number"),

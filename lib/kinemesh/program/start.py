@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import shlex
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kinemesh.machine.device import set_step_seed
 from kinemesh.program.cli import Task
 from kinemesh.program.setup import as_trained, build_model, model_values
 from kinemesh.training.checkpoint import BEST, LATEST, load_checkpoint, load_model, load_pretrained
-from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable
+from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable, learning_rates
 from kinemesh.training.state import TrainState, restore
 
 logger = logging.getLogger(__name__)
@@ -87,4 +88,19 @@ def start_training(
             f"--checkpoint folder, or evaluate it: python {task.script} --config {shlex.quote(arguments.config)} "
             f"--evaluate {shlex.quote(str(best))}"
         )
+    if path and "optimizer" not in content:
+        logger.warning("%s: %s", path, _words_of_fresh_optimizer(content, config, state))
     return state
+
+
+def _words_of_fresh_optimizer(content: dict, config: Config, state: TrainState) -> str:
+    said = f"no optimizer state in it; a fresh optimizer goes on after epoch {state.epoch}"
+    if config.lr_schedule != "exponential":
+        return f"{said}, at the config's learning rates of there"
+    own = learning_rates(config, state.epoch, state.step, total_steps=0)
+    said += f", at learning rates {', '.join(f'{rate:.3g}' for rate in own)}"
+    stored = content.get("lr")
+    is_known = isinstance(stored, list) and all(isinstance(rate, float) for rate in stored)
+    if not is_known or (len(stored) == len(own) and all(map(math.isclose, stored, own))):
+        return said
+    return f"{said} by the config, where the file has {', '.join(f'{rate:.3g}' for rate in stored)[:80]}"

@@ -31,7 +31,7 @@ _BEFORE_CHOICE = {"crop_input": False}
 
 
 def load_checkpoint(path: Path | str) -> dict:
-    """A checkpoint's dict, on the CPU, `best_jpe` as a float.
+    """A checkpoint's dict, on the CPU, `best_jpe` as a float, without keys that hold None (contract, section 9).
 
     Raises `UserError` if the file is missing, damaged, or holds anything but tensors, numbers and text, or under the
     keys of section 5 something else than belongs there.
@@ -42,6 +42,8 @@ def load_checkpoint(path: Path | str) -> dict:
     content = load_torch_file(path, what="a PyTorch checkpoint")
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds {type(content).__name__}, expected a checkpoint (a dict with 'model').")
+    # Published files had what training goes on from taken out so.
+    content = {key: value for key, value in content.items() if value is not None}
     for key, value in content.items():
         is_right, expected = _KINDS.get(key, (lambda _: True, ""))
         if not isinstance(key, str):

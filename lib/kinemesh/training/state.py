@@ -169,17 +169,17 @@ def checkpoint_content(state: TrainState, datasets: list[TrainedDataset], run: R
 def restore(state: TrainState, content: dict, path: Path) -> None:
     """Bring back optimizer, averaged weights and counts; the model holds the checkpoint's weights already.
 
-    Raises `UserError` if the checkpoint has no optimizer, or that of another model.
+    The optimizer stays as it is where the checkpoint has none. `lr` is not read: the rates of a step follow from the
+    config and the step's place. Raises `UserError` if the checkpoint has no epoch, or the optimizer of another model.
     """
-    if "optimizer" not in content or "epoch" not in content:
-        raise UserError(
-            f"{path}: no 'optimizer' or 'epoch' in it, so training cannot go on from it. Resume from {LATEST}."
-        )
+    if "epoch" not in content:
+        raise UserError(f"{path}: no 'epoch' in it, so training cannot go on from it. Resume from {LATEST}.")
     if state.average is not None:
         state.average.module.load_state_dict(state.model.state_dict())
     if "model_in_training" in content:
         state.model.load_state_dict(content["model_in_training"])
-    restore_optimizer(state.optimizer, content["optimizer"], path)
+    if "optimizer" in content:
+        restore_optimizer(state.optimizer, content["optimizer"], path)
     state.epoch = int(content["epoch"])
     state.step = int(content.get("step", 0))
     state.skipped = int(content.get("skipped_steps", 0))
