@@ -213,6 +213,40 @@ def test_resume_flag_goes_on_in_another_folder(trained, config_file, call, tmp_p
     assert torch.load(tmp_path / "more" / "latest_epoch.bin", weights_only=True)["epoch"] == 3
 
 
+def test_a_run_whose_test_figures_go_wrong_ends_and_keeps_its_last_finite_checkpoint(config_file, call, tmp_path):
+    """One step an epoch, which is taken before anything tells: its loss is that of the weights before."""
+    folder = tmp_path / "run"
+    own = {
+        "opt": "adamw",
+        "lr_schedule": "exponential",
+        "warmup_steps": 0,
+        "ema": 0,
+        "warmup_h36m": 0,
+        "warmup_coco": 0,
+    }
+    config = config_file(limit_clips=4, **own)
+    assert call("--config", config, "-c", str(folder), "--set", "epochs=1")[0] == 0
+    before = {name: (folder / name).read_bytes() for name in ("latest_epoch.bin", "metrics.jsonl")}
+    result = call("--config", config, "-c", str(folder), "--set", "lr_head=1e12")
+    kept = f"{folder / 'latest_epoch.bin'} is the last finite checkpoint and is kept; lower the learning rates"
+    TestMistakes().one_line(result, "error: epoch 2 pw3d test: mpjpe is nan, by protocol motionbert. ", kept)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_a_checkpoint_that_gives_no_finite_figure_is_an_error(trained, call, tmp_path):
+    content = torch.load(trained[1] / "best_epoch.bin", weights_only=True)
+    out = tmp_path / "m.json"
+    for value, expected in (
+        (1e38, "h36m test: mpjpe is nan, by protocol motionbert. Give the"),
+        (float("nan"), "'model.head.head_pose.weight' holds nan or infinity"),
+    ):
+        content["model"]["head.head_pose.weight"].fill_(value)
+        torch.save(content, tmp_path / "x.bin")
+        result = call("--config", trained[0], "-e", str(tmp_path / "x.bin"), "--metrics_out", str(out))
+        TestMistakes().one_line(result, expected)
+        assert not out.exists()
+
+
 def test_dry_run_of_few_clips(config_file, call, tmp_path):
     config = config_file()
     status, output, error = call(

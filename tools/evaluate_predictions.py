@@ -9,7 +9,6 @@ and compared video by video.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from kinemesh.estimates.predictions import load_predictions
 from kinemesh.evaluation.compare import comparison_table, file_differences, load_compared, score_files, verdict
 from kinemesh.evaluation.evaluate import Evaluation
 from kinemesh.evaluation.results import record
-from kinemesh.files.writing import write_text_atomically
+from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import add_common_flags, run_reporting_errors
 from kinemesh.protocols import choose_protocols
+from kinemesh.training.finite import require_finite_figures
 
 SELECTED_ON = "unknown (a file of predictions does not say)"
 
@@ -54,9 +54,11 @@ def main() -> None:
     for dataset in datasets:
         name = dataset.source.name
         results = score_files(dataset, files, body, config, protocols, device)
+        for evaluation in results.values():
+            require_finite_figures(name, evaluation, "Its numbers are beyond what can be: give another file")
         content[name] = {protocol: _report(name, evaluation) for protocol, evaluation in results.items()}
     if arguments.metrics_out:
-        write_text_atomically(arguments.metrics_out, json.dumps(content, indent=2) + "\n")
+        write_text_atomically(arguments.metrics_out, json_text(content, indent=2) + "\n")
 
 
 def _report(dataset: str, evaluation: Evaluation) -> dict:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from kinemesh.config import Config, load_config
 from kinemesh.data.sources import SOURCES
 from kinemesh.errors import UserError
-from kinemesh.files.writing import write_text_atomically
+from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.program.cli import run_reporting_errors
 
 ROOT = Path(__file__).parent.parent
@@ -86,7 +86,7 @@ def main() -> None:
         if not is_done or arguments.again:
             print(f"{row.title}: {command(row)}", flush=True)
             measured[row.name] = {"fingerprint": fingerprint, **measure(row, results.with_name(f"{row.name}.json"))}
-            write_text_atomically(results, json.dumps(measured, indent=2) + "\n")
+            write_text_atomically(results, json_text(measured, indent=2) + "\n")
         print(f"{row.title}: {difference_words(row, measured[row.name])}")
     update_table(Path(arguments.table), measured)
 

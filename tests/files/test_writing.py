@@ -1,10 +1,12 @@
+import json
 import os
 import stat
 
+import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.files.writing import write_atomically, write_text_atomically
+from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
 
 
 def test_writes_and_replaces(tmp_path):
@@ -82,3 +84,15 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     write_text_atomically(tmp_path / "atomic", "")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
     assert len(modes) == 1
+
+
+def test_json_is_strict():
+    """What every reader takes: there is no nan in JSON."""
+    content = {"a": float("nan"), "b": [1.5, float("inf"), {"c": np.float64("-inf")}], "d": (np.float64(2), None, 3)}
+    text = json_text(content)
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    assert json.loads(text, parse_constant=refuse) == {"a": None, "b": [1.5, None, {"c": None}], "d": [2.0, None, 3]}
+    assert json_text({"a": 0.1}, indent=2) == '{\n  "a": 0.1\n}'

@@ -250,3 +250,10 @@ def test_a_reference_leaves_out_frames_without_keypoints(tiny_predictor, demo_vi
     found = tiny_predictor().infer(given, image_size=SIZE, fps=30, focus="1", reference=reference)
     assert found.people["1"]["reference_scale_m"] > 0
     assert len(found.tracks[0].trans_m) == 120
+
+
+def test_a_model_whose_numbers_go_wrong_is_an_error(tiny_predictor, demo_video):
+    predictor = tiny_predictor()
+    torch.nn.init.constant_(predictor.model.head.head_shape.weight, 3e38)
+    with pytest.raises(UserError, match="the model's output is not finite. Give another checkpoint"):
+        predictor.predict(demo_video.keypoints_px, image_size=SIZE, fps=30)

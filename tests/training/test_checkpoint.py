@@ -14,6 +14,7 @@ from kinemesh.training.checkpoint import (
     load_checkpoint,
     load_model,
     load_pretrained,
+    nonfinite_tensor,
     remove_stale_temporaries,
     save_checkpoint,
 )
@@ -231,6 +232,33 @@ class TestWrongKinds:
         change(state)
         with pytest.raises(UserError, match=rf"x.bin: its optimizer state does not fit \(.*{message}"):
             restore_optimizer(build_optimizer(model, small_config()), state, "x.bin")
+
+
+class TestNotFinite:
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+    @pytest.mark.parametrize("key", ["model", "model_pos", "model_in_training"])
+    def test_weights_are_named(self, key, bad, tmp_path):
+        torch.save({key: {"module.a": torch.ones(2), "module.b": torch.tensor([[1.0, bad]])}}, tmp_path / "x.bin")
+        with pytest.raises(UserError, match=f"x.bin: '{key}.b' holds nan or infinity. Give another checkpoint"):
+            load_checkpoint(tmp_path / "x.bin")
+
+    def test_large_numbers_and_other_types_are_finite(self):
+        largest = torch.full((4,), torch.finfo(torch.float32).max)
+        assert (
+            nonfinite_tensor({"a": largest, "b": {"c": (largest / 2).bfloat16(), "d": torch.ones(0)}, "e": [1]}) is None
+        )
+        assert nonfinite_tensor({"a": torch.ones(1, dtype=torch.int64), "b": {"c": largest.half()}}) == "b.c"
+
+    @pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq"])
+    def test_moments_are_named(self, name, small_model, small_config):
+        model = small_model()
+        optimizer = build_optimizer(model, small_config())
+        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+        optimizer.step()
+        state = optimizer.state_dict()
+        state["state"][3][name].view(-1)[-1] = float("inf")
+        with pytest.raises(UserError, match=rf"x.bin: 'optimizer.state.3.{name}' holds nan or infinity"):
+            restore_optimizer(build_optimizer(small_model(), small_config()), state, "x.bin")
 
 
 class TestWrongCheckpoints:

@@ -10,6 +10,7 @@ import torch
 from kinemesh.errors import UserError
 from kinemesh.training import finite
 from kinemesh.training import step as step_module
+from kinemesh.training import train as train_module
 from kinemesh.training.checkpoint import LATEST, load_checkpoint
 
 
@@ -55,7 +56,7 @@ def test_loss_stops_and_keeps_the_checkpoints(run, tmp_path):
         "on_nonfinite: skip",
     ):
         assert part in message
-    assert f"{tmp_path / 'run' / LATEST} is the last good checkpoint and is kept" in message
+    assert f"{tmp_path / 'run' / LATEST} is the last finite checkpoint and is kept" in message
     assert (tmp_path / "run" / LATEST).read_bytes() == before
 
 
@@ -131,6 +132,59 @@ def test_more_than_the_limit_stop(run, spoil):
     spoil(0, 1, 2)
     with pytest.raises(UserError, match="step 3 of epoch 1 .*one more than nonfinite_limit 2 allows"):
         run(epochs=1, on_nonfinite="skip", nonfinite_limit=2)
+
+
+def test_weights_are_looked_at_before_they_are_saved(run, tmp_path, monkeypatch):
+    """The last step of an epoch, which no later loss tells of."""
+    run(epochs=1)
+    before = (tmp_path / "run" / LATEST).read_bytes()
+    true_step = step_module._optimizer_step
+
+    def optimizer_step(state, config, total_steps):
+        true_step(state, config, total_steps)
+        if state.step == 6:
+            state.model.head.fc1.weight.data[0, 0] = float("inf")
+
+    monkeypatch.setattr(step_module, "_optimizer_step", optimizer_step)
+    with pytest.raises(UserError) as raised:
+        run(epochs=2)
+    assert str(raised.value) == (
+        "after step 6, in epoch 2, 'model.head.fc1.weight' holds nan or infinity. "
+        f"{tmp_path / 'run' / LATEST} is the last finite checkpoint and is kept; "
+        "lower the learning rates or set clip_grad_norm."
+    )
+    assert (tmp_path / "run" / LATEST).read_bytes() == before
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_moments_are_looked_at_before_they_are_saved(run, tmp_path, monkeypatch):
+    true_step = step_module._optimizer_step
+
+    def optimizer_step(state, config, total_steps):
+        true_step(state, config, total_steps)
+        if state.step == 2:
+            state.optimizer.state[state.model.head.fc1.bias]["exp_avg_sq"].fill_(float("inf"))
+
+    monkeypatch.setattr(step_module, "_optimizer_step", optimizer_step)
+    with pytest.raises(UserError, match=r"after step 2, in epoch 1, 'optimizer.state.\d+.exp_avg_sq' holds nan"):
+        run(epochs=1, checkpoint_minutes=1e-9)
+    content = load_checkpoint(tmp_path / "run" / LATEST)
+    assert content["step"] == 1
+
+
+def test_an_evaluation_that_is_not_finite_stops(run, tmp_path, monkeypatch):
+    true_evaluate = train_module.evaluate
+
+    def evaluate(*arguments, **options):
+        results = true_evaluate(*arguments, **options)
+        results["motionbert"].metrics["mpve"] = float("nan")
+        return results
+
+    monkeypatch.setattr(train_module, "evaluate", evaluate)
+    with pytest.raises(UserError, match="epoch 1 pw3d test: mpve is nan, by protocol motionbert. No checkpoint was"):
+        run(epochs=1)
+    assert not (tmp_path / "run" / LATEST).exists()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 def test_where_looking_waits_nothing_wrong_is_saved(run, spoil, tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """Test results as files: the metrics JSON and the predictions npz (behaviour contract, section 8)."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from kinemesh.data.clips import repeats
 from kinemesh.data.split import Split
 from kinemesh.evaluation.evaluate import Evaluation, Side
 from kinemesh.evaluation.tables import intervals, plain_metrics, refinement_record
-from kinemesh.files.writing import write_atomically, write_text_atomically
+from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
 
 Evaluations = dict[str, dict[str, Evaluation]]  # by dataset, then by protocol in the order asked for
 
@@ -25,7 +24,7 @@ def write_metrics(path: Path, meta: dict, evaluations: Evaluations, selected_on:
     for name, by_protocol in evaluations.items():
         first, *others = [record(evaluation, selected_on) for evaluation in by_protocol.values()]
         content[name] = first | ({"protocols": {other["protocol"]: other for other in others}} if others else {})
-    write_text_atomically(path, json.dumps(content, indent=2) + "\n")
+    write_text_atomically(path, json_text(content, indent=2) + "\n")
 
 
 def record(evaluation: Evaluation, selected_on: str, side: str = "model") -> dict:

@@ -85,7 +85,7 @@ def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, fps: float)
         "accessors": arrays.accessors,
         "buffers": [{"byteLength": len(arrays.data)}],
     }
-    text = json.dumps(document, separators=(",", ":")).encode()
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     chunks = struct.pack("<II", len(text), _JSON_CHUNK) + text
     chunks += struct.pack("<II", len(arrays.data), _BINARY_CHUNK) + bytes(arrays.data)

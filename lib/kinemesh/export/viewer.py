@@ -67,7 +67,7 @@ def viewer_html(
     content["floor"] = _floor_height_m(tracks, assets)
     content["data"] = base64.b64encode(packed.data).decode()
     # A name may hold "</script>".
-    text = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     parts = {name: (_PAGE_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("scene", "controls")}
     page = (_PAGE_FOLDER / "page.html").read_text(encoding="utf-8")
     return re.sub(r"{{(\w+)}}", lambda match: (parts | {"content": text})[match[1]], page)

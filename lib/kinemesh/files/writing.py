@@ -1,6 +1,8 @@
 """Writing files so that a reader finds the old content or the new, never half of either."""
 
 import contextlib
+import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -54,6 +56,19 @@ def faults_of_writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be written ({reason}). Free space or choose another folder.") from error
+
+
+def json_text(content: object, indent: int | None = None) -> str:
+    """Strict JSON, whose numbers are finite: null stands for one that is not, which is one that is not there."""
+    return json.dumps(_with_null(content), indent=indent, allow_nan=False)
+
+
+def _with_null(content: object) -> object:
+    if isinstance(content, dict):
+        return {key: _with_null(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_with_null(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _flush_to_disk(path: Path | str) -> None:

@@ -184,6 +184,8 @@ class MeshPredictor:
                 clip_len=clip_len,
                 is_flip_tested=settings.is_flip_tested,
             )
+        if not (np.isfinite(poses).all() and np.isfinite(betas).all()):
+            raise UserError("the model's output is not finite. Give another checkpoint, as of an earlier epoch.")
         tracks, facts = [], {}
         with clock("placing"):
             poses_of = np.split(poses, np.cumsum(lengths)[:-1])

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from kinemesh.files.writing import faults_of_writing, write_text_atomically
+from kinemesh.files.writing import faults_of_writing, json_text, write_text_atomically
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -90,7 +90,7 @@ def append_record(path: Path, record: dict) -> None:
     Raises `UserError` if it cannot be written.
     """
     with faults_of_writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json_text(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

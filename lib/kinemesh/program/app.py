@@ -43,6 +43,7 @@ from kinemesh.training.checkpoint import (
     require_same_selection,
     selected_on_of,
 )
+from kinemesh.training.finite import require_finite_figures
 from kinemesh.training.state import Posing, Run, TrainedDataset, TrainState, restore_progress, selected_on
 from kinemesh.training.train import train
 
@@ -164,8 +165,11 @@ def _evaluate_all(
     keep_rows: str = "",
     stop: StopRequest | None = None,
 ) -> Evaluations:
-    """Score the model on every test split that was loaded, under every protocol asked for."""
-    return {
+    """Score the model on every test split that was loaded, under every protocol asked for.
+
+    Raises `UserError` if a figure is not finite.
+    """
+    evaluations = {
         dataset.name: evaluate_protocols(
             job.model, dataset.tests, job.posing.body, job.config, job.protocols, label=f"{dataset.name} test",
             constant=constant, detailed=True, keep_rows=keep_rows, stop=stop, processes=job.processes,
@@ -173,6 +177,10 @@ def _evaluate_all(
         for dataset in datasets
         if dataset.tests
     }  # fmt: skip
+    for name, by_protocol in evaluations.items():
+        for evaluation in by_protocol.values():
+            require_finite_figures(f"{name} test", evaluation, "Give the checkpoint of an earlier epoch")
+    return evaluations
 
 
 def _train(job: Job, content: dict) -> tuple[Evaluations, str]:

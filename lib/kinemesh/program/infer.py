@@ -1,7 +1,6 @@
 """The whole of `infer_wild_mesh.py`, top to bottom: files in, tracks, files out."""
 
 import argparse
-import json
 import logging
 import shlex
 import sys
@@ -19,7 +18,7 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.export.write import write_outputs
 from kinemesh.files.npz import read_npy
-from kinemesh.files.writing import write_text_atomically
+from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.keypoint_files import Detections, detections_of_array, read_keypoints
 from kinemesh.machine.device import keep_freed_memory
@@ -89,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     seconds = {"read": read_s, **inference.seconds, **{f"write_{name}": taken for name, taken in written_s.items()}}
     seconds["total"] = time.perf_counter() - began
     summary = _summary(arguments, settings, inference, video, frame_count, seconds)
-    write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_text_atomically(folder / "summary.json", json_text(summary, indent=2) + "\n")
     _report(inference, folder, seconds["total"])
 
 

@@ -1,4 +1,4 @@
-"""Numbers gone wrong: finds losses and gradients that are not finite, says where they come from, stops or skips.
+"""Numbers gone wrong: finds losses, gradients and figures that are not finite, says where they are, stops or skips.
 
 On a CPU, and with `on_nonfinite: skip`, each optimizer step is looked at before it is taken. On a GPU looking makes the
 host wait, so with `stop` that is done on logged steps and before anything is saved, for all steps since the last time:
@@ -6,12 +6,15 @@ weights that went wrong in between are never saved.
 """
 
 import logging
+import math
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from kinemesh.errors import UserError
+from kinemesh.evaluation.evaluate import Evaluation
 from kinemesh.machine.log import append_record
 from kinemesh.training.checkpoint import LATEST
 from kinemesh.training.meter import columns
@@ -85,17 +88,33 @@ class FiniteCheck:
             f"({', '.join(f'{name} {value:.4g}' for name, value in terms.items())}), {_named(clips)} "
             f"(all in {run.folder / RECORD_FILE})"
         )
-        latest = run.folder / LATEST
-        kept = (
-            f"{latest} is the last good checkpoint and is kept" if latest.exists() else "No checkpoint was written yet"
-        )
-        advice = f"{kept}; check those clips, lower the learning rates or set clip_grad_norm"
+        advice = training_advice(run.folder, "check those clips, ")
         if config.on_nonfinite == "stop":
             raise UserError(f"{message}. {advice}, or skip such steps with on_nonfinite: skip.")
         state.skipped += 1
         if state.skipped > config.nonfinite_limit:
             raise UserError(f"{message}, one more than nonfinite_limit {config.nonfinite_limit} allows. {advice}.")
         logger.warning("%s; step skipped, %d of at most %d", message, state.skipped, config.nonfinite_limit)
+
+
+def training_advice(folder: Path, first: str = "") -> str:
+    """What is left of a run whose numbers went wrong, and what to do, `first` first."""
+    latest = folder / LATEST
+    kept = f"{latest} is the last finite checkpoint and is kept" if latest.exists() else "No checkpoint was written yet"
+    return f"{kept}; {first}lower the learning rates or set clip_grad_norm"
+
+
+def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> None:
+    """Raise UserError, with `advice`, if a figure of an evaluation is not finite; `label` says of what it is."""
+    sides = evaluation.sides.items()
+    figures = {
+        name if side == "model" else f"{side} {name}": each
+        for side, found in sides
+        for name, each in found.metrics.items()
+    }
+    for name, value in (figures | evaluation.losses).items():
+        if not math.isfinite(value):
+            raise UserError(f"{label}: {name} is {value}, by protocol {evaluation.protocol.name}. {advice}.")
 
 
 def describe_clips(loader, order: Tensor, batch: int) -> list[dict]:

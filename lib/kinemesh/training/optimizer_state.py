@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kinemesh.errors import UserError
-from kinemesh.training.checkpoint import BODY_PARAMETER_COUNT
+from kinemesh.training.checkpoint import BODY_PARAMETER_COUNT, require_finite
 
 # Below it a number of the file is a float, and neither nan nor infinite.
 _LARGEST = 1e300
@@ -15,7 +15,7 @@ _LARGEST = 1e300
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: Path | str) -> None:
     """Load an optimizer state, ours or the released one with its body-model parameters.
 
-    Raises `UserError` if it belongs to other parameters.
+    Raises `UserError` if it belongs to other parameters, or is not finite.
     """
     groups = state.get("param_groups")
     try:
@@ -32,6 +32,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict, path: Path 
             for index, parameter in zip(group["params"], own["params"], strict=True)
             if state["state"].get(index)
         }
+        require_finite({"optimizer": {"state": states}}, path)
         groups = [_settings(own, group) for own, group in zip(own_groups, groups, strict=True)]
         optimizer.load_state_dict({"state": states, "param_groups": groups})
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:

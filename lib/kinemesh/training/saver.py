@@ -2,9 +2,10 @@
 
 import time
 
+from kinemesh.errors import UserError
 from kinemesh.machine.stopping import Stopped
-from kinemesh.training.checkpoint import BEST, LATEST, save_checkpoint
-from kinemesh.training.finite import FiniteCheck
+from kinemesh.training.checkpoint import BEST, LATEST, nonfinite_tensor, save_checkpoint
+from kinemesh.training.finite import FiniteCheck, training_advice
 from kinemesh.training.state import Run, TrainedDataset, TrainState, checkpoint_content
 
 
@@ -18,16 +19,27 @@ class Saver:
     def save_or_stop(self, check: FiniteCheck | None = None) -> None:
         """Save if that is due or the run is to stop; first `check` sees to it that nothing wrong is saved.
 
-        Raises `Stopped` if the run is to stop, `UserError` if the file cannot be written.
+        Raises `Stopped` if the run is to stop, `UserError` if the file cannot be written or would not be finite.
         """
         is_stopping = self._run.stop.is_made()
         if not is_stopping and not self._is_due():
             return
         if check is not None:
             check.look()
-        self._save_latest(checkpoint_content(self._state, self._datasets, self._run))
+        self._save_latest(self.require_finite())
         if is_stopping:
             raise Stopped(self._run.stop.signal_number)
+
+    def require_finite(self) -> dict:
+        """What a checkpoint would hold now. Raises `UserError` if that is not finite."""
+        state, run = self._state, self._run
+        content = checkpoint_content(state, self._datasets, run)
+        if name := nonfinite_tensor(content):
+            raise UserError(
+                f"after step {state.step}, in epoch {state.epoch + 1}, '{name}' holds nan or infinity. "
+                f"{training_advice(run.folder)}."
+            )
+        return content
 
     def save_epoch(self, is_best: bool) -> None:
         """The files of a whole epoch; `latest_epoch.bin` last, so that a run killed here repeats the epoch."""

@@ -8,6 +8,7 @@ from kinemesh.evaluation.tables import epoch_line, refinement_record, refinement
 from kinemesh.machine.log import ScalarLog, append_record
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce
 from kinemesh.protocols import DEFAULT
+from kinemesh.training.finite import require_finite_figures, training_advice
 from kinemesh.training.meter import TrainMeter
 from kinemesh.training.optimizer import learning_rates, set_learning_rates
 from kinemesh.training.saver import Saver
@@ -23,8 +24,8 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
     After each epoch the run's folder holds `latest_epoch.bin`, `best_epoch.bin` (lowest test MPJPE so far, of 3DPW if it
     is validated), every `checkpoint_frequency` epochs `epoch_{e}.bin`, a line in `metrics.jsonl` and TensorBoard scalars;
     `latest_epoch.bin` also inside an epoch, every `checkpoint_minutes` and when the run is stopped.
-    Raises `Stopped` once that was asked for and the place is saved, `UserError` if a loss or gradient is not finite
-    or a file cannot be written; the last checkpoint stays.
+    Raises `Stopped` once that was asked for and the place is saved, `UserError` if a loss, gradient, weight, moment of
+    the optimizer or test figure is not finite or a file cannot be written; the last checkpoint stays.
     """
     config = run.config
     saver = Saver(state, datasets, run)
@@ -37,6 +38,7 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
             for dataset in datasets[state.progress.dataset :]:
                 if dataset.is_trained_in(state.epoch):
                     train_on(state, dataset, run, saver, total_steps)
+                    saver.require_finite()
                 if dataset.is_tested_in(state.epoch):
                     state.progress.evaluations[dataset.name] = _test(state, dataset, run, saver)
                 state.progress.go_to_next_dataset()
@@ -50,7 +52,7 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
 def _test(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver) -> Evaluation:
     label = f"epoch {state.epoch + 1} {dataset.name} {dataset.validated_split}"
     try:
-        return evaluate(
+        evaluation = evaluate(
             state.evaluated, dataset.test, run.posing.body, run.config,
             label=label, stop=run.stop, processes=run.processes,
         )[DEFAULT]  # fmt: skip
@@ -59,6 +61,8 @@ def _test(state: TrainState, dataset: TrainedDataset, run: Run, saver: Saver) ->
     except Stopped:
         saver.save_or_stop()  # the place is before this evaluation, which is made again
         raise
+    require_finite_figures(label, evaluation, training_advice(run.folder))
+    return evaluation
 
 
 def _finish_epoch(
