@@ -11,7 +11,7 @@ from kinemesh.config import Config, load_config
 from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.datasets import make_demo_data
-from kinemesh.program.setup import build_model, build_posing
+from kinemesh.model.opening import build_model
 from kinemesh.training.state import Posing
 
 ROOT = Path(__file__).parent.parent
@@ -40,4 +40,4 @@ def cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips]:
 def build(config: Config, assets: BodyAssets, device: torch.device) -> tuple[nn.Module, Posing]:
     """A regressor with fresh weights, always the same, and the body."""
     torch.manual_seed(0)
-    return build_model("regressor", config, assets).to(device), build_posing(assets, device)
+    return build_model("regressor", config, assets).to(device), Posing.of(assets, device)

@@ -17,8 +17,8 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.config import Config
 from kinemesh.data.loader import ClipLoader
 from kinemesh.structures import BodyParams
+from kinemesh.training.loop import mirror_some, training_losses
 from kinemesh.training.optimizer import build_optimizer
-from kinemesh.training.step import mirror_some, training_losses
 
 # Forward, and twice as much backward.
 _PASSES = 3

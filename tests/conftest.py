@@ -15,9 +15,8 @@ from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.body import write_body_files
 from kinemesh.demo.datasets import make_demo_data
 from kinemesh.model.mesh import build_regressor
-from kinemesh.program.cli import main
+from kinemesh.program.cli import REGRESSOR, main
 from tools.fuzz.joblib_layout import write_joblib
-from train_mesh import REGRESSOR
 
 ROOT = Path(__file__).parent.parent
 

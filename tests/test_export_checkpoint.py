@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.program.cli import main
+from kinemesh.program.cli import REFINER, REGRESSOR, main
 from tools.export_checkpoint import export
 from tools.export_checkpoint import main as export_main
-from train_mesh import REGRESSOR
-from train_mesh_refine import REFINER
 
 ROOT = Path(__file__).parent.parent
 TASKS = {"regressor": (REGRESSOR, "MB_demo.yaml"), "refiner": (REFINER, "MB_demo_refine_hybrik.yaml")}
@@ -115,7 +113,7 @@ class TestRefused:
         """A checkpoint of the config's own model, fresh."""
         from kinemesh.body.assets import load_body_assets
         from kinemesh.config import load_config
-        from kinemesh.program.setup import build_model
+        from kinemesh.model.opening import build_model
         from kinemesh.training.optimizer import build_optimizer
 
         def write(kind, path, **changes):

@@ -22,7 +22,7 @@ from kinemesh.config import load_config
 from kinemesh.data.sources import load_dataset
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.training.checkpoint import load_checkpoint
+from kinemesh.files.checkpoints import load_checkpoint
 
 MADE = "hacked"  # in the folder that is current
 RUN = f"__import__('os').mkdir('{MADE}')"

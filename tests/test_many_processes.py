@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.machine.processes import Processes
-from kinemesh.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parent.parent
 # float32 sums in another order; rates below are high, so that differences would grow.

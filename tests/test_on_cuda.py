@@ -12,10 +12,8 @@ import torch
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.infer import MeshPredictor
-from kinemesh.program.cli import main
+from kinemesh.program.cli import REFINER, REGRESSOR, main
 from kinemesh.program.infer import DEMO_CHECKPOINT
-from train_mesh import REGRESSOR
-from train_mesh_refine import REFINER
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

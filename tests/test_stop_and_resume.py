@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from kinemesh.program.app import say_what_changed
+from kinemesh.program.origin import say_what_changed
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from kinemesh.data.sources import load_dataset
-from kinemesh.program.cli import main
-from train_mesh_refine import REFINER
+from kinemesh.program.cli import REFINER, main
 
 ROOT = Path(__file__).parent.parent
 

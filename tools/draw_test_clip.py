@@ -7,39 +7,38 @@ The clip is the one with the median error of the split, unless --clip names anot
 
 import argparse
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from kinemesh.body.assets import load_body_assets
 from kinemesh.config import load_config
 from kinemesh.errors import UserError
-from kinemesh.machine.device import choose_device
 from kinemesh.metrics import mpjpe_mm
+from kinemesh.model.opening import open_checkpoint
 from kinemesh.program.cli import run_reporting_errors
-from kinemesh.program.setup import build_model, build_posing, model_values, open_datasets
+from kinemesh.program.options import RunOptions
+from kinemesh.program.setup import Setup, set_up
+from kinemesh.protocols import choose_protocols
 from kinemesh.render.picture import save_clip_picture
-from kinemesh.training.checkpoint import load_checkpoint, load_model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="configs/mesh/MB_demo.yaml", metavar="FILE")
     parser.add_argument("--evaluate", required=True, metavar="FILE", help="checkpoint")
-    parser.add_argument("--dataset", default="pw3d", choices=("h36m", "pw3d"))
+    parser.add_argument("--dataset", default="pw3d", metavar="NAME")
     parser.add_argument("--clip", type=int, metavar="N", help="number of the clip in the test split")
     parser.add_argument("--out", default="clip.png", metavar="FILE")
     arguments = parser.parse_args()
 
-    config = load_config(arguments.config)
-    device = choose_device("auto")
-    assets = load_body_assets(config.data_root)
-    posing = build_posing(assets, device)
-    model = build_model("regressor", config, assets).to(device).eval()
-    content = load_checkpoint(arguments.evaluate)
-    load_model(model, content, arguments.evaluate, "regressor", model_values(config))
-    datasets, _ = open_datasets(config, device, is_training=False)
-    loaders = {dataset.name: dataset.test for dataset in datasets}
+    config, checkpoint = load_config(arguments.config), Path(arguments.evaluate)
+    kind = open_checkpoint(checkpoint, config).kind
+    options = RunOptions(kind, "", Path(arguments.config), Path(), Path(), evaluate=checkpoint)
+    setup = Setup(options, config, choose_protocols(()))
+    set_up(setup)
+    model, posing, assets = setup.model.eval(), setup.posing, setup.assets
+    loaders = {dataset.name: dataset.test for dataset in setup.datasets if dataset.test is not None}
     if arguments.dataset not in loaders:
         raise UserError(f"--dataset {arguments.dataset}: not in {arguments.config}. Expected one of {sorted(loaders)}.")
     loader = loaders[arguments.dataset]

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 from kinemesh.body.assets import load_body_assets
-from kinemesh.config import config_from_values, load_config
+from kinemesh.config import config_from_values
 from kinemesh.errors import UserError
+from kinemesh.files.checkpoints import save_checkpoint
 from kinemesh.machine.log import set_up_console
+from kinemesh.model.opening import open_checkpoint
 from kinemesh.program.cli import run_reporting_errors
-from kinemesh.program.setup import as_trained, build_model, model_values
-from kinemesh.training.checkpoint import kind_of, load_checkpoint, load_model, save_checkpoint
 from kinemesh.training.optimizer import build_optimizer, choose_trainable, learning_rates, set_learning_rates
 from kinemesh.training.optimizer_state import restore_optimizer
 from kinemesh.training.released_layout import (
@@ -52,20 +52,18 @@ def export(config_path: str, path: Path, to: str, out: Path) -> None:
 
     Raises `UserError` if it does not fit the config, or the released code cannot hold it.
     """
-    config, content = load_config(config_path), load_checkpoint(path)
+    checkpoint = open_checkpoint(path, config_path)
+    content, kind, config = checkpoint.content, checkpoint.kind, checkpoint.config
     for key in ("epoch", "optimizer"):
         if key not in content:
             raise UserError(
                 f"{path}: no '{key}' in it, so it is no checkpoint of a training run. Give latest_epoch.bin."
             )
-    kind = kind_of(content, path)
-    if kind == "refiner":
-        config = as_trained(config, content, path)
-        if to == "released" and config.refine_rotation != "rows":
-            raise UserError(
-                f"{path}: trained with refine_rotation: columns, which the released code does not have and would "
-                "decode wrongly. Train with refine_rotation: rows to export."
-            )
+    if to == "released" and kind == "refiner" and config.refine_rotation != "rows":
+        raise UserError(
+            f"{path}: trained with refine_rotation: columns, which the released code does not have and would "
+            "decode wrongly. Train with refine_rotation: rows to export."
+        )
     if to == "released" and config.opt == "muon":
         raise UserError(
             f"{path}: trained with opt: muon, whose state the released code cannot go on from. Train with opt: adamw to "
@@ -82,8 +80,7 @@ def export(config_path: str, path: Path, to: str, out: Path) -> None:
         )
     data_root = Path(config.data_root)
     assets = load_body_assets(data_root)
-    model = build_model(kind, config, assets)
-    load_model(model, content, path, kind, model_values(config))
+    model = checkpoint.build_model(assets)
     choose_trainable(model, config.partial_train)
     optimizer = build_optimizer(model, config)
     restore_optimizer(optimizer, content["optimizer"], path)

@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import kinemesh.program.app  # noqa: F401 - imported before the runs are forked, so that they need not
+import kinemesh.program.train  # noqa: F401 - imported before the runs are forked, so that they need not
+from kinemesh.files.checkpoints import load_checkpoint
+from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as run_script
-from kinemesh.training.checkpoint import BEST, LATEST, load_checkpoint
-from train_mesh import REGRESSOR
+from kinemesh.training.names import BEST, LATEST
 
 _CHECKPOINT_EVERY_MINUTES = 0.0005
 _COMPARED = ("epoch", "step", "skipped_steps", "lr", "best_jpe", "model", "model_in_training", "optimizer")

@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 
 from kinemesh.errors import UserError
+from kinemesh.files.checkpoints import load_checkpoint, save_checkpoint
+from kinemesh.program.cli import REGRESSOR, run_reporting_errors
 from kinemesh.program.cli import main as train
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.infer import DEMO_CHECKPOINT
-from kinemesh.training.checkpoint import BEST, load_checkpoint, save_checkpoint
-from train_mesh import REGRESSOR
+from kinemesh.training.names import BEST
 
 NOTE = "Trained on synthetic motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."
 _LARGEST_BYTES = 4 << 20

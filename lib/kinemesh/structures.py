@@ -40,6 +40,17 @@ class RefineInputs(NamedTuple):
     estimate: BodyParams  # rotations (B, T, J, 3, 3), betas (B, T, 10)
 
 
+class BatchPart(NamedTuple):
+    """The place of a training batch in its epoch and step, and which part of it a process has."""
+
+    number: int  # of the batch in the epoch
+    first: int  # clip of the whole batch that this part begins with
+    whole: int  # clips of the whole batch
+    share: float  # of them in this part
+    weight: float  # of the part's mean loss in its optimizer step, whose gradients are averaged over processes
+    is_last: bool  # of its step
+
+
 class Batch(NamedTuple):
     """Clips on one device."""
 
@@ -48,6 +59,7 @@ class Batch(NamedTuple):
     frames: Tensor  # (B, T) int64 row of each frame in its split's arrays
     videos: Tensor  # (B,) int64 number of each clip's video in its split
     counted: Tensor  # (B, T) bool, False for frames that are padding or already counted by another clip
+    part: BatchPart | None = None  # in training
 
 
 class VideoCamera(NamedTuple):

@@ -13,11 +13,11 @@ def test_the_first_signal_is_a_request_the_second_ends_at_once(number, status):
     signal.signal(number, signal.SIG_DFL)  # whatever started the tests may have it ignored
     stop = StopRequest()
     with stop.listening():
-        assert not stop.is_made()
+        assert not stop.agree_to_stop()
         os.kill(os.getpid(), number)
-        assert stop.is_made()
+        assert stop.agree_to_stop()
         with pytest.raises(Stopped) as raised:
-            stop.raise_if_made()
+            stop.raise_if_agreed()
         assert raised.value.exit_status == status
         with pytest.raises(
             StoppedAtOnce, match="stopped at once; the checkpoints written so far are complete"

@@ -1,13 +1,21 @@
+"""A tiny run of training, without the command line."""
+
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
+from kinemesh.files.checkpoints import load_checkpoint
+from kinemesh.machine.processes import Processes
 from kinemesh.machine.stopping import StopRequest
-from kinemesh.training.checkpoint import LATEST, load_checkpoint
+from kinemesh.program.evaluate import validator
+from kinemesh.training.checkpoint import restore, restore_progress
+from kinemesh.training.loop import train
+from kinemesh.training.names import LATEST
 from kinemesh.training.optimizer import AveragedModel, build_optimizer
-from kinemesh.training.state import Posing, Run, TrainedDataset, TrainState, restore, restore_progress
-from kinemesh.training.train import train
+from kinemesh.training.state import Posing, Run, TrainedDataset, TrainState
 
 
 @pytest.fixture
@@ -42,7 +50,11 @@ def run(dataset, small_model, small_config, posing, tmp_path):
             )
         folder = tmp_path / folder
         folder.mkdir(exist_ok=True)
-        run = Run(config, posing, "regressor", folder, 0, 100, torch.device("cpu"), stop or StopRequest())
+        stop = stop or StopRequest()
+        setup = SimpleNamespace(
+            posing=posing, config=config, processes=Processes(), options=SimpleNamespace(folder=folder)
+        )
+        run = Run(config, posing, validator(setup, stop), "regressor", folder, 0, 100, torch.device("cpu"), stop)
         if (folder / LATEST).exists() and state.epoch == 0:
             content = load_checkpoint(folder / LATEST)
             state.model.load_state_dict(content["model"])

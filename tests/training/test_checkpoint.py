@@ -9,15 +9,10 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
+from kinemesh.files.checkpoints import load_checkpoint, nonfinite_tensor, save_checkpoint
 from kinemesh.model.mesh import build_refiner
-from kinemesh.training.checkpoint import (
-    load_checkpoint,
-    load_model,
-    load_pretrained,
-    nonfinite_tensor,
-    remove_stale_temporaries,
-    save_checkpoint,
-)
+from kinemesh.model.opening import load_pretrained, open_checkpoint
+from kinemesh.training.checkpoint import remove_stale_temporaries
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
 
@@ -25,13 +20,18 @@ BODY_TENSORS = {
     "betas": (64, 10), "global_orient": (64, 3), "body_pose": (64, 69), "shapedirs": (60, 3, 10), "v_template": (60, 3),
     "J_regressor": (24, 60), "vertex_joint_selector.extra_joints_idxs": (21,),
 }  # fmt: skip
-SIZE = {"dim_feat": 16, "depth": 1}
 
 
-def read_model(model, path, size):
-    content = load_checkpoint(path)
-    load_model(model, content, path, "regressor", size)
-    return content
+@pytest.fixture
+def read_model(small_config):
+    """Fills a regressor from a file, as a run whose config has these changes does; returns the file's content."""
+
+    def read(model, path, **changes):
+        opened = open_checkpoint(path, small_config(**changes), "regressor")
+        opened.fill(model)
+        return opened.content
+
+    return read
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def released(small_model, tmp_path):
 
 
 class TestReleasedMeshCheckpoint:
-    def test_loads_as_it_is(self, released, small_model):
+    def test_loads_as_it_is(self, released, small_model, read_model):
         path, original = released
         model = small_model()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.zero_()
-        content = read_model(model, path, SIZE)
+        content = read_model(model, path)
         assert content["best_jpe"] == 61.5
         assert isinstance(content["best_jpe"], float)
         for name, value in original.state_dict().items():
@@ -196,11 +196,11 @@ class TestWrongKinds:
         with pytest.raises(UserError, match=f"x.bin: .*{message}"):
             load_checkpoint(tmp_path / "x.bin")
 
-    def test_a_model_of_whole_numbers(self, small_model, tmp_path):
+    def test_a_model_of_whole_numbers(self, small_model, tmp_path, read_model):
         state = {name: value.to(torch.int64) for name, value in small_model().state_dict().items()}
         torch.save({"model": state}, tmp_path / "x.bin")
         with pytest.raises(UserError, match="does not fit the model of the config: .* holds torch.int64, expected"):
-            read_model(small_model(), tmp_path / "x.bin", SIZE)
+            read_model(small_model(), tmp_path / "x.bin")
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -262,36 +262,36 @@ class TestNotFinite:
 
 
 class TestWrongCheckpoints:
-    def test_another_size_names_tensor_and_key(self, small_model, tmp_path):
+    def test_another_size_names_tensor_and_key(self, small_model, tmp_path, read_model):
         content = {"model": small_model(dim_feat=32).state_dict(), "config": {"dim_feat": 32, "depth": 1}}
         save_checkpoint(tmp_path / "x.bin", content)
         with pytest.raises(UserError, match=r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
-            read_model(small_model(), tmp_path / "x.bin", SIZE)
+            read_model(small_model(), tmp_path / "x.bin")
 
-    def test_other_values_that_no_shape_shows(self, small_model, tmp_path):
+    def test_other_values_that_no_shape_shows(self, small_model, tmp_path, read_model):
         content = {"model": small_model().state_dict(), "config": {"num_heads": 4}}
         save_checkpoint(tmp_path / "x.bin", content)
         with pytest.raises(UserError, match=r"x.bin: was trained with num_heads: 4 \(config: 2\). Expected the same"):
-            read_model(small_model(), tmp_path / "x.bin", {"num_heads": 2, "crop_input": False})
+            read_model(small_model(), tmp_path / "x.bin")
         # Written before there was a choice: without.
         with pytest.raises(UserError, match=r"trained with .*crop_input: False \(config: True\)"):
-            read_model(small_model(), tmp_path / "x.bin", {"crop_input": True})
+            read_model(small_model(), tmp_path / "x.bin", crop_input=True)
 
-    def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path):
+    def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path, read_model):
         save_checkpoint(tmp_path / "x.bin", {"model": build_refiner(small_config()).state_dict()})
         with pytest.raises(UserError, match="holds a refiner, expected a regressor. Use train_mesh_refine.py"):
-            read_model(small_model(), tmp_path / "x.bin", SIZE)
+            read_model(small_model(), tmp_path / "x.bin")
 
-    def test_backbone_for_a_mesh_model(self, small_model, tmp_path):
+    def test_backbone_for_a_mesh_model(self, small_model, tmp_path, read_model):
         save_checkpoint(tmp_path / "x.bin", {"model_pos": {}})
         with pytest.raises(UserError, match="It is a pretrained backbone: give its folder to --pretrained"):
-            read_model(small_model(), tmp_path / "x.bin", SIZE)
+            read_model(small_model(), tmp_path / "x.bin")
 
     @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02garbage", b"PK\x03\x04short", pickle.dumps({"a": 1})])
-    def test_damaged_files(self, tmp_path, content):
+    def test_damaged_files(self, tmp_path, content, read_model):
         (tmp_path / "x.bin").write_bytes(content)
         with pytest.raises(UserError, match="x.bin"):
-            read_model(torch.nn.Linear(1, 1), tmp_path / "x.bin", {})
+            read_model(torch.nn.Linear(1, 1), tmp_path / "x.bin")
 
     def test_cut_short(self, small_model, tmp_path):
         save_checkpoint(tmp_path / "x.bin", {"model": small_model().state_dict()})

@@ -11,8 +11,8 @@ from kinemesh.config import LAMBDA_OF_TERM
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.structures import Batch, BodyParams, MeshInputs
+from kinemesh.training.loop import training_losses
 from kinemesh.training.optimizer import build_optimizer
-from kinemesh.training.step import training_losses
 
 STEPS = 30
 # Each term at a weight that lets it matter.

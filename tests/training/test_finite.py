@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.training import finite
-from kinemesh.training import step as step_module
-from kinemesh.training import train as train_module
-from kinemesh.training.checkpoint import LATEST, load_checkpoint
+from kinemesh.files.checkpoints import load_checkpoint
+from kinemesh.program import evaluate as evaluation
+from kinemesh.training import finite, loop
+from kinemesh.training.names import LATEST
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def spoil(monkeypatch):
 
     def _spoil(*batches: int, gradient_only: bool = False):
         count = iter(range(10**6))
-        true_losses = step_module.training_losses
+        true_losses = loop.training_losses
 
         def training_losses(model, batch, kinematics, config):
             total, logged, pred = true_losses(model, batch, kinematics, config)
@@ -33,7 +33,7 @@ def spoil(monkeypatch):
                     total, logged = total * float("nan"), logged * float("nan")
             return total, logged, pred
 
-        monkeypatch.setattr(step_module, "training_losses", training_losses)
+        monkeypatch.setattr(loop, "training_losses", training_losses)
 
     return _spoil
 
@@ -95,7 +95,7 @@ def test_gradient_alone_stops_before_the_step(run, spoil, tmp_path):
 def test_skipping_leaves_everything_as_it_was(run, spoil, monkeypatch, gradient_only, changes):
     """A run of one epoch whose last step is skipped holds what it held before that step."""
     steps = []
-    true_step = step_module._optimizer_step
+    true_step = loop.optimizer_step
 
     def optimizer_step(state, config, total_steps):
         true_step(state, config, total_steps)
@@ -103,7 +103,7 @@ def test_skipping_leaves_everything_as_it_was(run, spoil, monkeypatch, gradient_
             copy.deepcopy((state.model.state_dict(), state.evaluated.state_dict(), state.optimizer.state_dict()))
         )
 
-    monkeypatch.setattr(step_module, "_optimizer_step", optimizer_step)
+    monkeypatch.setattr(loop, "optimizer_step", optimizer_step)
     spoil(2, gradient_only=gradient_only)
     state = run(epochs=1, on_nonfinite="skip", **changes)
     model, average, optimizer = steps[-1]
@@ -138,14 +138,14 @@ def test_weights_are_looked_at_before_they_are_saved(run, tmp_path, monkeypatch)
     """The last step of an epoch, which no later loss tells of."""
     run(epochs=1)
     before = (tmp_path / "run" / LATEST).read_bytes()
-    true_step = step_module._optimizer_step
+    true_step = loop.optimizer_step
 
     def optimizer_step(state, config, total_steps):
         true_step(state, config, total_steps)
         if state.step == 6:
             state.model.head.fc1.weight.data[0, 0] = float("inf")
 
-    monkeypatch.setattr(step_module, "_optimizer_step", optimizer_step)
+    monkeypatch.setattr(loop, "optimizer_step", optimizer_step)
     with pytest.raises(UserError) as raised:
         run(epochs=2)
     assert str(raised.value) == (
@@ -158,14 +158,14 @@ def test_weights_are_looked_at_before_they_are_saved(run, tmp_path, monkeypatch)
 
 
 def test_moments_are_looked_at_before_they_are_saved(run, tmp_path, monkeypatch):
-    true_step = step_module._optimizer_step
+    true_step = loop.optimizer_step
 
     def optimizer_step(state, config, total_steps):
         true_step(state, config, total_steps)
         if state.step == 2:
             state.optimizer.state[state.model.head.fc1.bias]["exp_avg_sq"].fill_(float("inf"))
 
-    monkeypatch.setattr(step_module, "_optimizer_step", optimizer_step)
+    monkeypatch.setattr(loop, "optimizer_step", optimizer_step)
     with pytest.raises(UserError, match=r"after step 2, in epoch 1, 'optimizer.state.\d+.exp_avg_sq' holds nan"):
         run(epochs=1, checkpoint_minutes=1e-9)
     content = load_checkpoint(tmp_path / "run" / LATEST)
@@ -173,14 +173,14 @@ def test_moments_are_looked_at_before_they_are_saved(run, tmp_path, monkeypatch)
 
 
 def test_an_evaluation_that_is_not_finite_stops(run, tmp_path, monkeypatch):
-    true_evaluate = train_module.evaluate
+    true_evaluate = evaluation.evaluate
 
     def evaluate(*arguments, **options):
         results = true_evaluate(*arguments, **options)
         results["motionbert"].metrics["mpve"] = float("nan")
         return results
 
-    monkeypatch.setattr(train_module, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
     with pytest.raises(UserError, match="epoch 1 pw3d test: mpve is nan, by protocol motionbert. No checkpoint was"):
         run(epochs=1)
     assert not (tmp_path / "run" / LATEST).exists()

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from kinemesh.errors import UserError
+from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.model.mesh import build_refiner, build_regressor
-from kinemesh.training.checkpoint import load_checkpoint, load_model
+from kinemesh.model.opening import Checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
 from kinemesh.training.released_layout import (
@@ -139,7 +140,7 @@ def test_there_and_back_is_bit_for_bit(small_model, small_config, body, tmp_path
     save_released(tmp_path / "x.bin", released_content(content, model, optimizer, body))
     loaded = load_checkpoint(tmp_path / "x.bin")
     fresh = small_model(hidden_dim=24)
-    load_model(fresh, loaded, "x.bin", "regressor", {})
+    Checkpoint(tmp_path / "x.bin", loaded, "regressor", config).fill(fresh)
     fresh_optimizer = build_optimizer(fresh, config)
     restore_optimizer(fresh_optimizer, loaded["optimizer"], "x.bin")
     back = our_content(loaded, fresh, fresh_optimizer, "regressor", config.to_dict())

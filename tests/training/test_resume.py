@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
+from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.machine.stopping import Stopped, StopRequest
-from kinemesh.training.checkpoint import BEST, LATEST, load_checkpoint
+from kinemesh.training.names import BEST, LATEST
 
 
 class StopAtLook(StopRequest):
@@ -17,7 +18,7 @@ class StopAtLook(StopRequest):
         super().__init__()
         self.looks_left = look
 
-    def is_made(self) -> bool:
+    def agree_to_stop(self) -> bool:
         self.looks_left -= 1
         if self.looks_left <= 0:
             self.signal_number = 15

@@ -4,9 +4,9 @@ import torch
 
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
+from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.machine.device import set_step_seed
-from kinemesh.training.checkpoint import load_checkpoint
-from kinemesh.training.step import mirror_some, training_losses
+from kinemesh.training.loop import mirror_some, training_losses
 
 
 def test_loss_falls_when_one_batch_is_over_fitted(dataset, small_model, small_config, posing):

@@ -23,7 +23,7 @@ from kinemesh.config import Config, config_from_values, load_config
 from kinemesh.data.sources import CAMERA_IMAGE_SIZES, load_dataset
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.model.mesh import build_regressor
-from kinemesh.training.checkpoint import load_checkpoint, load_model, load_pretrained
+from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
 from tools.fuzz.joblib_layout import write_joblib
@@ -209,8 +209,10 @@ def _released() -> list[bytes]:
 
 def _read_checkpoint(path: Path) -> None:
     """What resuming does with a checkpoint, up to and with the next step."""
-    content, config, model = load_checkpoint(path), _small_config(), _small_model()
-    load_model(model, content, path, "regressor", {"dim_feat": config.dim_feat, "depth": config.depth})
+    config, model = _small_config(), _small_model()
+    checkpoint = open_checkpoint(path, config, "regressor")
+    checkpoint.fill(model)
+    content = checkpoint.content
     if "model_in_training" in content:
         model.load_state_dict(content["model_in_training"])
     if "optimizer" in content:

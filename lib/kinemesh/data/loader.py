@@ -19,7 +19,8 @@ from kinemesh.data.clips import Clips
 from kinemesh.data.split import Split
 from kinemesh.errors import UserError
 from kinemesh.geometry.rotation import axis_angle_to_matrix
-from kinemesh.structures import Batch, BodyParams, MeshInputs, RefineInputs
+from kinemesh.machine.processes import Processes
+from kinemesh.structures import Batch, BatchPart, BodyParams, MeshInputs, RefineInputs
 
 Share = Callable[[int, int], tuple[int, int]]
 
@@ -98,6 +99,30 @@ class ClipLoader:
                 upcoming = None if part is None else executor.submit(self._rows, part)
                 if current is not None:
                     yield self._to_batch(current.result())
+
+    def training_batches(
+        self, order: Tensor, first: int = 0, accumulation: int = 1, processes: Processes | None = None
+    ) -> Iterator[Batch]:
+        """A process's part of each batch in `order`, from batch number `first` on, with its place and weight.
+
+        `accumulation` batches make one optimizer step.
+        """
+        processes = processes or Processes()
+        for number, batch in enumerate(self.batches(order, first, processes.share), start=first):
+            start, stop = self.bounds[number]
+            whole = stop - start
+            begin, end = processes.share(0, whole)
+            step_first = number - number % accumulation
+            step_size = min(accumulation, len(self) - step_first)
+            share = (end - begin) / whole
+            weight = share * processes.count / step_size
+            yield batch._replace(
+                part=BatchPart(number, begin, whole, share, weight, is_last=number + 1 == step_first + step_size)
+            )
+
+    def step_sizes(self, first: int, accumulation: int) -> list[int]:
+        """How many batches each optimizer step has, from batch number `first` on, which begins one."""
+        return [min(accumulation, len(self) - start) for start in range(first, len(self), accumulation)]
 
     def of_videos(self, share: Share) -> "ClipLoader":
         """A loader of the clips of some of the videos: of those from 0 up to their number, `share` says which."""

@@ -1,5 +1,6 @@
 """Scores a model on a test split in one pass, without keeping a vertex."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from kinemesh.body.mirror import average_params, mirror_inputs, mirror_params
 from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
+from kinemesh.errors import UserError
 from kinemesh.evaluation.scoring import Prediction, Scored, Scoring
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
@@ -115,7 +117,7 @@ def evaluate(
     own = loader.of_videos(processes.share) if processes.count > 1 else loader
     for batch in progress(own.batches(), len(own), label, every=100):
         if stop is not None:
-            stop.raise_if_made()
+            stop.raise_if_agreed()
         mirrored = mirror_params(model(*mirror_inputs(batch.inputs))) if sees_mirrored else None
         predictions = {"model": Prediction(model(*batch.inputs), mirrored)}
         if isinstance(batch.inputs, RefineInputs):
@@ -132,7 +134,7 @@ def evaluate(
     if stop is not None:
         # All processes ask equally often.
         for _ in range(processes.largest(len(own)) - len(own)):
-            stop.raise_if_made()
+            stop.raise_if_agreed()
     for totals in (sums, *(accumulator.sums for accumulator in scoring.accumulators.values())):
         processes.add_up(totals)
     results = collect(scoring, loader, config, sees_mirrored)
@@ -159,6 +161,19 @@ def evaluate_protocols(
 def clip_rule(protocol: Protocol, config: Config) -> ClipRule:
     """Which clips a protocol is scored on; `eval_clips: all_frames` in the config overrules the released clips."""
     return "all_frames" if config.eval_clips == "all_frames" else protocol.clips
+
+
+def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> None:
+    """Raise UserError, with `advice`, if a figure of an evaluation is not finite; `label` says of what it is."""
+    sides = evaluation.sides.items()
+    figures = {
+        name if side == "model" else f"{side} {name}": each
+        for side, found in sides
+        for name, each in found.metrics.items()
+    }
+    for name, value in (figures | evaluation.losses).items():
+        if not math.isfinite(value):
+            raise UserError(f"{label}: {name} is {value}, by protocol {evaluation.protocol.name}. {advice}.")
 
 
 def collect(scoring: Scoring, loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:

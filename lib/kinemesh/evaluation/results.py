@@ -1,15 +1,13 @@
-"""Test results as files: the metrics JSON and the predictions npz (behaviour contract, section 8)."""
+"""Test results as files: the metrics JSON (behaviour contract, section 8)."""
 
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from kinemesh.data.clips import repeats
-from kinemesh.data.split import Split
 from kinemesh.evaluation.evaluate import Evaluation, Side
 from kinemesh.evaluation.tables import intervals, plain_metrics, refinement_record
-from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
+from kinemesh.files.writing import json_text, write_text_atomically
 
 Evaluations = dict[str, dict[str, Evaluation]]  # by dataset, then by protocol in the order asked for
 
@@ -73,21 +71,3 @@ def _means(side: Side, chosen: np.ndarray | slice) -> dict[str, float]:
         if "/" not in name and counts[chosen].sum()
     }
     return {"frames": int(side.by_video["mpjpe"][1][chosen].sum()), **means} if means else {}
-
-
-def write_predictions(path: Path, evaluations: dict[str, Evaluation], splits: dict[str, Split]) -> None:
-    """One row a scored frame of all datasets, `dataset`, `video` and `frame` saying which.
-
-    A frame that was scored more than once, as in a short video stretched over a clip, has a row each time, numbered
-    by `repeat` from 0.
-    """
-    tables = []
-    for name, evaluation in evaluations.items():
-        rows = dict(evaluation.rows)
-        row = rows.pop("row")
-        video, frame = splits[name].locate(row)
-        count = len(row)
-        named = {"dataset": np.full(count, name), "video": video, "frame": frame, "repeat": repeats(row)}
-        tables.append(named | {"fps": np.full(count, splits[name].fps), **rows})
-    merged = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
-    write_atomically(path, lambda file: np.savez(file, **merged))

@@ -1,4 +1,4 @@
-"""Evaluation results in words and as plain values: console tables, an epoch's line, TensorBoard names, warnings."""
+"""Evaluation results in words and as plain values: console tables, warnings."""
 
 from collections.abc import Iterable
 
@@ -121,27 +121,3 @@ def _cell(value: float | None) -> str:
 
 def _interval_cell(interval: Interval | None, form: str) -> str:
     return "-" if interval is None else form.format(*interval)
-
-
-def test_scalars(evaluation: Evaluation, suffix: str, split: str = "test") -> dict[str, float]:
-    """TensorBoard names of a result: `test_mpjpe` for H36M, `test_mpjpe_pw3d` for 3DPW; `val_...` for held-out videos."""
-    named = {f"{split}_loss{suffix}": evaluation.losses["loss"]}
-    named |= {f"{split}_loss{suffix}/{name}": value for name, value in evaluation.losses.items() if name != "loss"}
-    named |= {f"{split}_{name}{suffix}": evaluation.metrics[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}
-    return named
-
-
-def epoch_line(
-    epoch: int, epochs: int, record: dict[str, float], evaluations: dict[str, Evaluation], scored: dict[str, str]
-) -> str:
-    """What an epoch came to, on one line; `scored` says for each dataset which split was scored, and when."""
-    parts = [f"epoch {epoch}/{epochs}"]
-    if "train_loss" in record:
-        parts.append(f"train loss {record['train_loss']:.2f} mpjpe(17) {record['train_mpjpe']:.1f}")
-    for name, evaluation in evaluations.items():
-        metrics = evaluation.metrics
-        parts.append(
-            f"{name} {scored[name]} mpjpe {metrics['mpjpe']:.1f} pa_mpjpe {metrics['pa_mpjpe']:.1f} "
-            f"mpve {metrics['mpve']:.1f}"
-        )
-    return " | ".join(parts) + " mm"

@@ -16,7 +16,7 @@ from kinemesh.body.assets import BodyAssets, load_body_assets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.mirror import mirror_inputs, mirror_params
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
-from kinemesh.config import Config, config_from_values, load_config
+from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
@@ -29,9 +29,8 @@ from kinemesh.infer.translation import misfit_of_frames, video_camera
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import StageClock, progress
-from kinemesh.program.setup import as_trained, build_model, model_values
+from kinemesh.model.opening import open_checkpoint
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera
-from kinemesh.training.checkpoint import kind_of, load_checkpoint, load_model
 
 _LARGEST_FPS = 1000
 _DEFAULT_GAP_S = 0.5
@@ -88,20 +87,9 @@ class MeshPredictor:
         `config` may be left out where the checkpoint holds its own, as ours do; `assets` is another body than the
         config's. Raises UserError for whatever is missing or does not fit.
         """
-        content = load_checkpoint(checkpoint)
-        if config is None:
-            if not isinstance(content.get("config"), dict):
-                raise UserError(f"{checkpoint}: holds no config. Expected one beside it: give the YAML file.")
-            config = config_from_values(content["config"], {}, str(checkpoint))
-        elif not isinstance(config, Config):
-            config = load_config(config)
-        kind = kind_of(content, checkpoint)
-        if kind == "refiner":
-            config = as_trained(config, content, Path(checkpoint))
-        assets = load_body_assets(config.data_root) if assets is None else assets
-        model = build_model(kind, config, assets)
-        load_model(model, content, checkpoint, kind, model_values(config))
-        return cls(model, assets, config, choose_device(device), kind)
+        opened = open_checkpoint(checkpoint, config)
+        assets = load_body_assets(opened.config.data_root) if assets is None else assets
+        return cls(opened.build_model(assets), assets, opened.config, choose_device(device), opened.kind)
 
     @property
     def default_clip_len(self) -> int:

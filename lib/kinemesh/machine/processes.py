@@ -53,6 +53,10 @@ class Processes(NamedTuple):
         distributed.all_reduce(found, distributed.ReduceOp.MAX)
         return int(found)
 
+    def barrier(self) -> None:
+        """All processes wait here for one another, but not for a CUDA device."""
+        self.largest(0)
+
     def gather(self, value: Value) -> list[Value]:
         """Every process's value, in the order of ranks."""
         if self.count == 1:
@@ -65,10 +69,10 @@ class Processes(NamedTuple):
     def main_first(self) -> Iterator[None]:
         """The main process goes through the block alone, then the others do: what it makes, they find."""
         if not self.is_main:
-            self.largest(0)
+            self.barrier()
         yield
         if self.is_main:
-            self.largest(0)
+            self.barrier()
 
 
 def started_processes() -> Processes:

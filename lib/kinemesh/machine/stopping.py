@@ -38,7 +38,7 @@ class StopRequest:
         self._agree = agree
         self._noted = 0
 
-    def is_made(self) -> bool:
+    def agree_to_stop(self) -> bool:
         """Whether a signal has come, to any process of the run; all of them have to ask at the same places."""
         self.signal_number = self._agree(self._noted) or None
         return self.signal_number is not None
@@ -54,9 +54,9 @@ class StopRequest:
             stop_at_once(signal_number, frame)
         self._noted = signal_number
 
-    def raise_if_made(self) -> None:
-        """Raises `Stopped` once a signal has come; as `is_made` it is asked in all processes."""
-        if self.is_made():
+    def raise_if_agreed(self) -> None:
+        """Raises `Stopped` once a signal has come; as `agree_to_stop` it is asked in all processes."""
+        if self.agree_to_stop():
             raise Stopped(self.signal_number)
 
 

@@ -12,6 +12,7 @@ from kinemesh.config import load_config
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
 from kinemesh.machine.stopping import Stopped, handled_by, stop_at_once
+from kinemesh.program.options import RunOptions
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,46 @@ class Task:
     summary: str
     default_config: str
     examples: str
+
+
+REGRESSOR = Task(
+    kind="regressor",
+    script="train_mesh.py",
+    summary="Train an SMPL mesh regressor on 2D keypoint clips, or evaluate one.",
+    default_config="configs/mesh/MB_demo.yaml",
+    examples="""\
+  python train_mesh.py
+      train on the embedded default: no file needed, a few minutes on two CPU cores
+  python train_mesh.py --config configs/mesh/MB_train_pw3d.yaml --checkpoint checkpoint/mesh/MB_train_pw3d
+      train from scratch
+  python train_mesh.py --config configs/mesh/MB_ft_pw3d.yaml --pretrained checkpoint/pretrain/MB_release \\
+      --checkpoint checkpoint/mesh/FT_MB_release_MB_ft_pw3d
+      finetune a pretrained backbone
+  python train_mesh.py --config configs/mesh/MB_ft_pw3d.yaml \\
+      --evaluate checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin --metrics_out metrics.json
+      evaluate
+  python train_mesh.py --config configs/mesh/MB_train_pw3d.yaml --set limit_clips=64 --set epochs=1
+      dry run of anything""",
+)
+
+REFINER = Task(
+    kind="refiner",
+    script="train_mesh_refine.py",
+    summary="Train a refiner of another estimator's SMPL pose from 2D keypoint clips, or evaluate one.",
+    default_config="configs/mesh/MB_demo_refine_hybrik.yaml",
+    examples="""\
+  python train_mesh_refine.py
+      train on the embedded default: no file needed, a few minutes on two CPU cores
+  python train_mesh_refine.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml \\
+      --pretrained checkpoint/pretrain/MB_release --checkpoint checkpoint/mesh/FT_MB_release_MB_ft_pw3d_refine_hybrik
+      finetune a pretrained backbone
+  python train_mesh_refine.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml \\
+      --evaluate checkpoint/mesh/FT_MB_release_MB_ft_pw3d_refine_hybrik/best_epoch.bin
+      evaluate: the estimator's error, the refined error, and their difference
+  python train_mesh_refine.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml --set dt_file_h36m=null \\
+      --set dt_file_coco=null --predictions wham_output.pkl --evaluate best_epoch.bin
+      refine any estimator's output: .npz, HybrIK, WHAM or 4D-Humans files""",
+)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -39,11 +80,9 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
         arguments = parse_arguments(task, argv)
         set_up_console(is_quiet=os.environ.get("RANK", "0") != "0")
         config = load_config(arguments.config, arguments.overrides)
-        from kinemesh.program.app import (
-            run,  # imports PyTorch, which --help and a mistyped flag or key need not wait for
-        )
+        from kinemesh.program.train import run  # imports PyTorch, which --help and a mistyped flag need not wait for
 
-        run(task, arguments, config)
+        run(run_options(task, arguments), config)
 
     return run_reporting_errors(parse_and_run)
 
@@ -170,3 +209,28 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
     if arguments.checkpoint is None:
         arguments.checkpoint = str(Path("checkpoint/mesh") / Path(arguments.config).stem)
     return arguments
+
+
+def run_options(task: Task, arguments: argparse.Namespace) -> RunOptions:
+    """The parsed flags as the set-up takes them."""
+
+    def path(name: str) -> Path | None:
+        given = getattr(arguments, name, None)
+        return Path(given) if given else None
+
+    return RunOptions(
+        kind=task.kind,
+        script=task.script,
+        config=Path(arguments.config),
+        folder=Path(arguments.checkpoint),
+        pretrained=Path(arguments.pretrained) / arguments.selection,
+        is_check=arguments.check,
+        device=arguments.device,
+        seed=arguments.seed,
+        print_freq=arguments.print_freq,
+        protocols=tuple(arguments.protocols),
+        **{
+            name: path(name)
+            for name in ("resume", "evaluate", "predictions", "report", "metrics_out", "predictions_out")
+        },
+    )

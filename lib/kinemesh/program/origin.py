@@ -1,11 +1,19 @@
 """Where a result comes from: code, versions and data, as plain text and numbers that a checkpoint can hold."""
 
 import hashlib
+import logging
 import platform
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+
+from kinemesh.program.options import RunOptions
+from kinemesh.program.setup import Setup
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = ("torch", "numpy", "scipy", "roma")
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -49,3 +57,37 @@ def fingerprint(path: Path | str) -> str:
 def fingerprints(paths: Iterable[Path]) -> dict[str, str]:
     """Name -> fingerprint of those paths that are files."""
     return {path.name: fingerprint(path) for path in paths if path.is_file()}
+
+
+def origin_of(setup: Setup) -> dict:
+    """What checkpoints and metrics files record besides the config: text and numbers only."""
+    options = setup.options
+    files = [file.path for file in setup.files if not (options.is_training and file.read_by == "checkpoint")]
+    return {
+        "seed": options.seed,
+        "command": command_line(options),
+        "versions": versions(),
+        "git_revision": git_revision(),
+        "protocols": [protocol.name for protocol in setup.protocols],
+        "clips": setup.config.eval_clips,
+        "files": fingerprints(files),
+    }
+
+
+def command_line(options: RunOptions) -> str:
+    """The command that was typed."""
+    return shlex.join(["python", options.script, *sys.argv[1:]])
+
+
+def say_what_changed(before: object, now: dict, path: Path) -> None:
+    """Warn of what may keep a resumed run from being the unbroken one's equal."""
+    if not isinstance(before, dict):
+        return
+    for name in ("versions", "files"):
+        old = before.get(name)
+        if isinstance(old, dict):
+            changed = [key for key in old.keys() & now[name].keys() if old[key] != now[name][key]]
+            for key in sorted(changed):
+                logger.warning("%s was written with %s %s, now it is %s", path, key, old[key], now[name][key])
+    if before.get("seed") != now["seed"]:
+        logger.warning("%s was written with seed %s, now it is %s", path, before.get("seed"), now["seed"])

@@ -1,244 +1,288 @@
-"""Puts a run's parts together: the model, the body, and the datasets as loaders."""
+"""Everything before a run's first step, in stages; `--check` is these stages, and nothing after them.
 
-import dataclasses
-import hashlib
+A stage fills in its part of the set-up and yields what it found. A run ends with the first finding that is fatal;
+`--check` goes through every stage that can still be gone through, looks closer, and writes nothing.
+"""
+
 import logging
-from collections.abc import Sequence
-from functools import partial
+import math
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
-from kinemesh.body.assets import BodyAssets
-from kinemesh.body.kinematics import JointKinematics
-from kinemesh.body.smpl import PosedBody
+from kinemesh.body.assets import SMPL_FILE, BodyAssets, load_body_assets
 from kinemesh.config import Config
-from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
-from kinemesh.data.loader import ClipLoader
 from kinemesh.data.mean_body import mean_body
-from kinemesh.data.sources import SOURCES, Dataset, Source, load_configured
-from kinemesh.data.split import Split
+from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
 from kinemesh.errors import UserError
-from kinemesh.estimates.matching import attach_predictions, usable_clips
-from kinemesh.estimates.predictions import check_videos, load_predictions
-from kinemesh.model.mesh import build_refiner, build_regressor
-from kinemesh.protocols import ClipRule
+from kinemesh.evaluation.evaluate import clip_rule
+from kinemesh.machine.device import choose_device, set_step_seed
+from kinemesh.machine.processes import Processes
+from kinemesh.model.opening import Checkpoint, build_model, load_pretrained, open_checkpoint
+from kinemesh.program.check.findings import Finding, from_error
+from kinemesh.program.check.machine import device_findings, folder_finding, lock_findings, space_finding
+from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
+from kinemesh.program.check.values import body_findings, split_findings
+from kinemesh.program.datasets import DatasetOpener, UsedDataset, used_datasets
+from kinemesh.program.options import RunOptions
+from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
-from kinemesh.training.checkpoint import refine_rotation_of
-from kinemesh.training.state import Posing, TrainedDataset
+from kinemesh.training.checkpoint import restore
+from kinemesh.training.names import BEST
+from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable, learning_rates
+from kinemesh.training.state import Posing, TrainedDataset, TrainState
 
 logger = logging.getLogger(__name__)
 
-# Config keys that set the model's size and its input: a checkpoint must have been written with the same ones.
-_MODEL_KEYS = (
-    "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
-    "crop_input",
-)  # fmt: skip
+
+@dataclass
+class Setup:
+    """The parts of a run; what has no value yet is filled in by the stages."""
+
+    options: RunOptions
+    config: Config
+    protocols: list[Protocol]
+    processes: Processes = field(default_factory=Processes)
+    device: torch.device | None = None
+    files: list[NeededFile] = field(default_factory=list)  # that the run reads, besides its config
+    unusable: set[Path] = field(default_factory=set)  # those of them that cannot be read
+    checkpoint: Checkpoint | None = None  # what the run starts from; None: a pretrained backbone or the seed
+    assets: BodyAssets | None = None
+    posing: Posing | None = None
+    model: nn.Module | None = None
+    state: TrainState | None = None  # of training
+    datasets: list[TrainedDataset] = field(default_factory=list)
+    constant: BodyParams | None = None  # with `mean_pose_baseline`, the mean body of the last dataset's training frames
+
+    @property
+    def pretrained(self) -> Path | None:
+        """The pretrained backbone, where the run starts from one."""
+        is_wanted = self.config.finetune and self.options.start is None
+        return self.options.pretrained if is_wanted else None
+
+    def lacks(self, *read_by: str) -> bool:
+        """Whether a file that a stage of these names reads cannot be read."""
+        return any(file.path in self.unusable for file in self.files if file.read_by in read_by)
 
 
-def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
-    """A `regressor` or `refiner` with fresh weights."""
-    if kind == "refiner":
-        return build_refiner(config)
-    mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
-    return build_regressor(config, *mean)
+def set_up(setup: Setup) -> list[Finding]:
+    """Go through the stages. Raises `UserError` for the first fatal finding, unless the run is a `--check`."""
+    findings = []
+    for stage in STAGES:
+        if not stage.is_possible(setup):
+            continue
+        try:
+            for finding in stage.go_through(setup):
+                if finding.is_fatal and not setup.options.is_check:
+                    raise UserError(finding.message())
+                findings.append(finding)
+        except UserError as error:
+            if not setup.options.is_check:
+                raise
+            findings.append(from_error(error, stage.what, stage.where(setup)))
+    return findings
 
 
-def build_posing(assets: BodyAssets, device: torch.device) -> Posing:
-    """The body on a device, with and without vertices."""
-    return Posing(JointKinematics(assets).to(device), PosedBody(assets).to(device))
+def _device(setup: Setup) -> Iterator[Finding]:
+    if setup.device is None:
+        setup.device = torch.device("cpu")  # for what is checked further on, where there is no such device
+        setup.device = choose_device(setup.options.device)
+    yield from device_findings(setup.config, setup.device)
+    if setup.options.is_check:
+        yield Finding("ok", "config", str(setup.options.config), "every key known and in range")
 
 
-def model_values(config: Config) -> dict:
-    """The config's keys that set the model's size and its input."""
-    return {key: getattr(config, key) for key in _MODEL_KEYS}
-
-
-def as_trained(config: Config, content: dict, path: Path) -> Config:
-    """The config with the rotation encoding that a refiner checkpoint was trained with."""
-    rotation = refine_rotation_of(content)
-    why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
-    logger.info("%s: refine_rotation %s, %s", path, rotation, why)
-    return dataclasses.replace(config, refine_rotation=rotation)
-
-
-class UsedDataset(NamedTuple):
-    """A dataset that a run reads, and what for."""
-
-    source: Source
-    path: Path
-    train_epochs: int
-    is_trained: bool
-    is_tested: bool
-    is_selecting: bool  # whether `best_epoch.bin` is chosen on it
-
-
-def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
-    """What a run reads, by the config alone.
-
-    Raises `UserError` if that is nothing.
-    """
-    used = []
-    for source in SOURCES.values():
-        train_epochs = source.train_epochs(config)
-        is_trained = is_training and train_epochs > 0
-        is_tested = source.is_video and (is_trained or not is_training or source.is_always_validated)
-        file = getattr(config, source.file_key)
-        if file and (is_trained or is_tested):
-            used.append(UsedDataset(source, Path(config.data_root) / file, train_epochs, is_trained, is_tested, False))
-    if not used:
-        raise UserError(
-            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
-        )
-    tested = [each for each in used if each.is_tested]
-    if is_training and tested:
-        selecting = min(tested, key=lambda each: each.source.selection_rank)
-        used[used.index(selecting)] = selecting._replace(is_selecting=True)
-    return used
-
-
-class DatasetOpener:
-    """Opens the datasets of a run, one by one.
-
-    `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
-    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        device: torch.device,
-        *,
-        with_estimate: bool = False,
-        predictions_path: str | None = None,
-        clip_rules: Sequence[ClipRule] = (),
-    ):
-        """Raises `UserError` if the predictions cannot be read."""
-        self._config, self._with_estimate, self._clip_rules = config, with_estimate, clip_rules
-        self._predictions = load_predictions(predictions_path) if predictions_path else None
-        self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
-        self._opened: list[Dataset] = []
-
-    def open(self, used: UsedDataset) -> tuple[Dataset, TrainedDataset]:
-        """The dataset as it was read, and as the run uses it; raises `UserError` if the file is missing or wrong."""
-        config, source, predictions = self._config, used.source, self._predictions
-        is_in_file = self._with_estimate and (predictions is None or not source.is_video)
-        dataset = load_configured(source, config, needs_estimate=is_in_file)
-        if predictions is not None:
-            splits = [name for name, is_needed in (("train", used.is_trained), ("test", used.is_tested)) if is_needed]
-            dataset = attach_predictions(dataset, predictions, splits)
-        self._opened.append(dataset)
-        # Training validates on the config's clips; to evaluate, only those asked for must be there.
-        is_validated = used.is_trained or used.is_selecting
-        rules = (config.eval_clips, *self._clip_rules) if is_validated or not self._clip_rules else self._clip_rules
-        train_clips, test_clips = _cut(dataset, config, rules if used.is_tested else ())
-        held_out_clips = None
-        if used.is_selecting and config.val_split:
-            train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config)
-        tests: dict[ClipRule, ClipLoader] = {}
-        test_split = dataset.test
-        for rule, clips in test_clips.items():
-            tests[rule] = self._load(test_split, clips, batch_size=config.batch_size)
-            test_split = tests[rule].split  # on the device already, if it fits there
-        test = tests.get(config.eval_clips)
-        if held_out_clips is not None:
-            test = self._load(dataset.train, held_out_clips, batch_size=config.batch_size)
-        size = config.batch_size if source.is_video else config.batch_size_img
-        trained = TrainedDataset(
-            name=source.name,
-            train=self._load(dataset.train, train_clips, batch_size=size, training=True) if used.is_trained else None,
-            test=test,
-            train_epochs=used.train_epochs,
-            is_always_validated=source.is_always_validated,
-            is_selecting=used.is_selecting,
-            scalar_suffix=f"_{source.name}" if source.scalar_suffix is None else source.scalar_suffix,
-            tests=tests,
-            validated_split="test" if held_out_clips is None else "val",
-        )
-        return dataset, trained
-
-    def check_videos(self) -> None:
-        """Raises `UserError` if the predictions are of videos that none of the datasets opened has."""
-        if self._predictions is not None and self._opened:
-            check_videos(self._predictions, self._opened)
-
-
-def open_datasets(
-    config: Config,
-    device: torch.device,
-    *,
-    is_training: bool,
-    with_estimate: bool = False,
-    predictions_path: str | None = None,
-    clip_rules: Sequence[ClipRule] = (),
-) -> tuple[list[TrainedDataset], BodyParams | None]:
-    """The datasets that a run needs, and with `mean_pose_baseline` the mean body of the last one's training frames.
-
-    With `val_split` a training run validates the dataset that chooses `best_epoch.bin` on training videos that it then
-    does not train on. Raises `UserError` if the config names none, or a file is missing or wrong.
-    """
-    opener = DatasetOpener(
-        config, device, with_estimate=with_estimate, predictions_path=predictions_path, clip_rules=clip_rules
+def _files(setup: Setup) -> Iterator[Finding]:
+    options = setup.options
+    setup.files = needed_files(
+        setup.config,
+        is_training=options.is_training,
+        checkpoint=options.start,
+        pretrained=setup.pretrained,
+        predictions=options.predictions,
     )
-    datasets = []
-    constant = None
-    for used in used_datasets(config, is_training=is_training):
-        dataset, trained = opener.open(used)
+    for file in setup.files:
+        finding = file_finding(file)
+        if finding.is_fatal:
+            setup.unusable.add(file.path)
+        yield finding
+
+
+def _folders(setup: Setup) -> Iterator[Finding]:
+    options = setup.options
+    if options.is_training:
+        yield folder_finding(options.folder, "checkpoint folder", "Give another --checkpoint folder.")
+        if options.is_check:  # a run holds the lock itself
+            yield from lock_findings(options.folder)
+    for flag in ("metrics_out", "predictions_out"):
+        if path := getattr(options, flag):
+            yield folder_finding(path.parent, f"--{flag}", "Name a file in another folder.")
+
+
+def _checkpoint(setup: Setup) -> Iterator[Finding]:
+    if setup.options.start is not None:
+        setup.checkpoint = open_checkpoint(setup.options.start, setup.config, setup.options.kind)
+        setup.config = setup.checkpoint.config
+    yield from ()
+
+
+def _body(setup: Setup) -> Iterator[Finding]:
+    root = Path(setup.config.data_root)
+    if is_demo_root(root) and not setup.options.is_check:
+        with setup.processes.main_first():
+            make_demo_data(root)
+    if setup.options.is_check and not (root / SMPL_FILE).exists() and is_made_here(root / SMPL_FILE):
+        from kinemesh.demo.splits import StandIn  # what the program would make
+
+        setup.assets = StandIn().assets
+    else:
+        setup.assets = load_body_assets(root)
+    setup.posing = Posing.of(setup.assets, setup.device)
+    if setup.options.is_check:
+        yield from body_findings(setup.assets, str(root / SMPL_FILE))
+
+
+def _model(setup: Setup) -> Iterator[Finding]:
+    options, config = setup.options, setup.config
+    set_step_seed(options.seed)
+    model = build_model(options.kind, config, setup.assets)
+    if setup.checkpoint is not None:
+        setup.checkpoint.fill(model)
+    setup.model = model.to(setup.device)
+    if options.is_training:
+        setup.state = _start_training(setup)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    start = options.start or setup.pretrained
+    origin = f"starts from {start}" if start else "starts from the seed"
+    yield Finding("ok", "model", _model_place(setup), f"{total:,} parameters, {trained:,} trained; {origin}")
+    if setup.state is not None:
+        state = setup.state
+        yield space_finding(options.folder, model, config, state.epoch)
+        epochs = f"{state.epoch + 1} to {config.epochs}, {state.step:,} steps done before"
+        yield Finding("note", "epochs", str(options.config), epochs)
+
+
+def _model_place(setup: Setup) -> str:
+    return str(setup.options.start or setup.pretrained or setup.options.config)
+
+
+def _start_training(setup: Setup) -> TrainState:
+    """Optimizer, averaged weights and place, with the pretrained backbone or the checkpoint's in them.
+
+    Raises `UserError` if they do not fit, or there is nothing left to train.
+    """
+    options, config, model, checkpoint = setup.options, setup.config, setup.model, setup.checkpoint
+    if setup.pretrained:
+        load_pretrained(model.backbone, setup.pretrained)
+    choose_trainable(model, config.partial_train)
+    state = TrainState(model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None)
+    if checkpoint is not None:
+        restore(state, checkpoint.content, checkpoint.path)
+        if "optimizer" not in checkpoint.content:
+            logger.warning("%s: %s", checkpoint.path, _words_of_fresh_optimizer(checkpoint.content, config, state))
+        inside = " (stopped inside the next one)" if "progress" in checkpoint.content else ""
+        logger.info(
+            "%s: going on after epoch %d%s, best test mpjpe so far %.2f",
+            checkpoint.path, state.epoch, inside, state.best_jpe,
+        )  # fmt: skip
+    if state.epoch >= config.epochs:
+        raise UserError(
+            f"{options.start or options.config}: already trained for {state.epoch} of {config.epochs} epochs. Raise "
+            f"epochs, give another --checkpoint folder, or evaluate it: python {options.script} --config "
+            f"{shlex.quote(str(options.config))} --evaluate {shlex.quote(str(options.folder / BEST))}"
+        )
+    return state
+
+
+def _words_of_fresh_optimizer(content: dict, config: Config, state: TrainState) -> str:
+    said = f"no optimizer state in it; a fresh optimizer goes on after epoch {state.epoch}"
+    if config.lr_schedule != "exponential":
+        return f"{said}, at the config's learning rates of there"
+    own = learning_rates(config, state.epoch, state.step, total_steps=0)
+    said += f", at learning rates {', '.join(f'{rate:.3g}' for rate in own)}"
+    stored = content.get("lr")
+    is_known = isinstance(stored, list) and all(isinstance(rate, float) for rate in stored)
+    if not is_known or (len(stored) == len(own) and all(map(math.isclose, stored, own))):
+        return said
+    return f"{said} by the config, where the file has {', '.join(f'{rate:.3g}' for rate in stored)[:80]}"
+
+
+def _datasets(setup: Setup) -> Iterator[Finding]:
+    options, config = setup.options, setup.config
+    try:
+        opener = DatasetOpener(
+            config,
+            setup.device,
+            with_estimate=options.kind == "refiner",
+            predictions_path=options.predictions,
+            clip_rules=[clip_rule(protocol, config) for protocol in setup.protocols],
+        )
+    except UserError as error:
+        yield from_error(error, "estimator's bodies", str(options.predictions))
+        return
+    for used in used_datasets(config, is_training=options.is_training):
+        if used.path in setup.unusable or (options.is_check and not used.path.exists()):
+            continue
+        try:
+            dataset, trained = opener.open(used)
+        except UserError as error:
+            yield from_error(error, f"{used.source.title} dataset", str(used.path))
+            continue
+        setup.datasets.append(trained)
         if config.mean_pose_baseline:
-            constant = mean_body(dataset.train, device)
-        datasets.append(trained)
-    opener.check_videos()
-    return datasets, constant
+            setup.constant = mean_body(dataset.train, setup.device)
+        if options.is_check:
+            for split, is_used in ((dataset.train, used.is_trained), (dataset.test, used.is_tested)):
+                if is_used and setup.posing is not None:
+                    yield from split_findings(split, str(used.path), setup.posing.kinematics)
+            yield from _use_findings(used, trained, config)
+    try:
+        opener.check_videos()
+    except UserError as error:
+        yield from_error(error, "estimator's bodies", str(options.predictions))
 
 
-def _cut(dataset: Dataset, config: Config, clip_rules: Sequence[ClipRule]) -> tuple[Clips, dict[ClipRule, Clips]]:
-    """Training clips, and test clips by rule; a dataset of images has one-frame clips and is not tested."""
-    if not dataset.source.is_video:
-        return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), {}
-    lengths = dataset.train.video_lengths, dataset.test.video_lengths
-    train, _ = cut_clips(*lengths, config.clip_len, config.data_stride)
-    tests = {
-        rule: cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=rule)[1]
-        for rule in dict.fromkeys(clip_rules)
-    }
-    # First what can be used, then the limit: a dry run of a file that covers few videos is then not empty.
-    return first_clips(usable_clips(train, dataset.train), config.limit_clips), {
-        rule: first_clips(usable_clips(clips, dataset.test), config.limit_clips) for rule, clips in tests.items()
-    }
+def _use_findings(used: UsedDataset, trained: TrainedDataset, config: Config) -> Iterator[Finding]:
+    """What would be trained on and tested on, how much."""
+    for what, loader in (("train", trained.train), ("test", trained.test)):
+        if loader is None:
+            continue
+        split = loader.split
+        videos = f"{len(split.video_names):,} videos, " if split.video_names else ""
+        found = f"{videos}{split.frame_count:,} frames, {loader.clip_count:,} clips in {len(loader):,} batches"
+        if what == "train":
+            steps = -(-len(loader) // config.grad_accumulation)
+            epochs = min(used.train_epochs, config.epochs)
+            found += f": {steps:,} steps an epoch, in the first {epochs} of {config.epochs} epochs"
+        yield Finding("note", f"{used.source.name} {what}", str(used.path), found)
 
 
-def _hold_out(split: Split, train_clips: Clips, config: Config) -> tuple[Clips, Clips]:
-    """Training clips without the held-out videos, and the clips of those, cut as test clips are."""
-    is_held_out = held_out_videos(split.video_names, config.val_split)
-    _, clips = cut_clips(
-        split.video_lengths[:0], split.video_lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips
-    )
-    kept = _of_videos(train_clips, split, ~is_held_out)
-    held_out = first_clips(_of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
-    logger.info(
-        "%s: %d of %d training videos held out (val_split %g): %d clips to validate on, %d to train on",
-        split.dataset, is_held_out.sum(), len(is_held_out), config.val_split, len(held_out.frames), len(kept.frames),
-    )  # fmt: skip
-    return kept, held_out
+class Stage(NamedTuple):
+    """One stage; `what` and `where` name it in the table if it fails as a whole."""
+
+    what: str
+    go_through: Callable[[Setup], Iterator[Finding]]
+    where: Callable[[Setup], str] = lambda setup: str(setup.options.config)
+    is_possible: Callable[[Setup], bool] = lambda _: True
 
 
-def _of_videos(clips: Clips, split: Split, is_chosen: np.ndarray) -> Clips:
-    rows = is_chosen[split.video_of(clips.frames[:, 0])]
-    return Clips(clips.frames[rows], clips.counted[rows])
-
-
-def held_out_videos(names: Sequence[str], share: float) -> np.ndarray:
-    """(videos,) bool: that share of the videos, at least one and not all; the same names give the same videos.
-
-    Raises UserError for fewer than two names.
-    """
-    different = sorted(set(names), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
-    if len(different) < 2:
-        raise UserError(
-            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0."
-        )
-    held_out = set(different[: min(max(round(share * len(different)), 1), len(different) - 1)])
-    return np.array([name in held_out for name in names])
+STAGES = (
+    Stage("device", _device, lambda setup: setup.options.device),
+    Stage("datasets", _files),
+    Stage("folders", _folders),
+    Stage("model", _checkpoint, _model_place, lambda setup: not setup.lacks("checkpoint")),
+    Stage("body model", _body, lambda setup: str(setup.config.data_root), lambda setup: not setup.lacks("body")),
+    Stage(
+        "model", _model, _model_place,
+        lambda setup: setup.assets is not None
+        and not setup.lacks("checkpoint", "pretrained")
+        and (setup.options.start is None or setup.checkpoint is not None),
+    ),
+    Stage("datasets", _datasets, is_possible=lambda setup: bool(setup.files) and not setup.lacks("predictions")),
+)  # fmt: skip

@@ -6,7 +6,6 @@ weights that went wrong in between are never saved.
 """
 
 import logging
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +13,12 @@ import torch
 from torch import Tensor
 
 from kinemesh.errors import UserError
-from kinemesh.evaluation.evaluate import Evaluation
 from kinemesh.machine.log import append_record
-from kinemesh.training.checkpoint import LATEST
-from kinemesh.training.meter import columns
-from kinemesh.training.state import Run, TrainedDataset, TrainState
+from kinemesh.training.names import LATEST, NONFINITE_STEPS
+from kinemesh.training.state import Run, TrainedDataset, TrainState, columns
 
 logger = logging.getLogger(__name__)
 
-RECORD_FILE = "nonfinite_steps.jsonl"
 _CLIPS_NAMED = 4
 
 
@@ -82,11 +78,11 @@ class FiniteCheck:
         record = {"epoch": state.epoch + 1, "dataset": self._dataset.name, "step": batch, "what": what}
         record |= {"terms": {name: str(value) for name, value in terms.items()}, "clips": clips}
         if run.processes.is_main:
-            append_record(run.folder / RECORD_FILE, record)
+            append_record(run.folder / NONFINITE_STEPS, record)
         message = (
             f"the {what} is not finite at step {batch} of epoch {state.epoch + 1} on {self._dataset.name} "
             f"({', '.join(f'{name} {value:.4g}' for name, value in terms.items())}), {_named(clips)} "
-            f"(all in {run.folder / RECORD_FILE})"
+            f"(all in {run.folder / NONFINITE_STEPS})"
         )
         advice = training_advice(run.folder, "check those clips, ")
         if config.on_nonfinite == "stop":
@@ -102,19 +98,6 @@ def training_advice(folder: Path, first: str = "") -> str:
     latest = folder / LATEST
     kept = f"{latest} is the last finite checkpoint and is kept" if latest.exists() else "No checkpoint was written yet"
     return f"{kept}; {first}lower the learning rates or set clip_grad_norm"
-
-
-def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> None:
-    """Raise UserError, with `advice`, if a figure of an evaluation is not finite; `label` says of what it is."""
-    sides = evaluation.sides.items()
-    figures = {
-        name if side == "model" else f"{side} {name}": each
-        for side, found in sides
-        for name, each in found.metrics.items()
-    }
-    for name, value in (figures | evaluation.losses).items():
-        if not math.isfinite(value):
-            raise UserError(f"{label}: {name} is {value}, by protocol {evaluation.protocol.name}. {advice}.")
 
 
 def describe_clips(loader, order: Tensor, batch: int) -> list[dict]:

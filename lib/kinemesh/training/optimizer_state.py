@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from kinemesh.errors import UserError
-from kinemesh.training.checkpoint import BODY_PARAMETER_COUNT, require_finite
+from kinemesh.files.checkpoints import require_finite
 
+# The last three parameters of the released head group belong to the body model and are never trained.
+BODY_PARAMETER_COUNT = 3
 # Below it a number of the file is a float, and neither nan nor infinite.
 _LARGEST = 1e300
 

@@ -1,24 +1,22 @@
-"""What a run has come to, and how it goes into a checkpoint and comes back."""
+"""What a run is made of: its datasets, what stays the same, and what changes with every step."""
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
-from kinemesh.errors import UserError
-from kinemesh.evaluation.evaluate import Evaluation
+from kinemesh.losses import LOSSES
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.stopping import StopRequest
-from kinemesh.training.checkpoint import LATEST
-from kinemesh.training.meter import TrainMeter
 from kinemesh.training.optimizer import AveragedModel
-from kinemesh.training.optimizer_state import restore_optimizer
 
 NO_BEST_YET = 9999.0
 
@@ -28,8 +26,8 @@ class TrainedDataset:
     """One dataset of a run; `train_epochs` is the number of epochs that train on it."""
 
     name: str
-    train: object  # loader, or None
-    test: object  # loader, or None
+    train: object  # kinemesh.data.loader.ClipLoader, or None
+    test: object  # the same, of the split that is validated
     train_epochs: int
     is_always_validated: bool = True  # also in epochs that do not train on it
     is_selecting: bool = False  # whether `best_epoch.bin` is chosen on it
@@ -47,15 +45,18 @@ class TrainedDataset:
     def batch_count(self) -> int:
         return 0 if self.train is None else len(self.train)
 
-
-def selecting_dataset(datasets: list[TrainedDataset]) -> TrainedDataset:
-    """The dataset that `best_epoch.bin` is chosen on."""
-    return next((dataset for dataset in datasets if dataset.is_selecting), datasets[0])
+    def named(self, figures: dict[str, float]) -> dict[str, float]:
+        """Figures under their names in TensorBoard: `test_mpjpe_pw3d`, `test_loss_pw3d/loss_pose`, `val_mpjpe`."""
+        parts = ((name.partition("/"), value) for name, value in figures.items())
+        return {
+            f"{self.validated_split}_{head}{self.scalar_suffix}{slash}{term}": value
+            for (head, slash, term), value in parts
+        }
 
 
 def selected_on(datasets: list[TrainedDataset]) -> str:
     """The split that `best_epoch.bin` is chosen on, in words."""
-    dataset = selecting_dataset(datasets)
+    dataset = next((dataset for dataset in datasets if dataset.is_selecting), datasets[0])
     return f"{dataset.name} {'test split' if dataset.validated_split == 'test' else 'held-out training videos'}"
 
 
@@ -66,6 +67,46 @@ class Posing:
     kinematics: JointKinematics
     body: PosedBody
 
+    @classmethod
+    def of(cls, assets: BodyAssets, device: torch.device | str) -> "Posing":
+        """Both on a device."""
+        return cls(JointKinematics(assets).to(device), PosedBody(assets).to(device))
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a validation came to, in plain values that a checkpoint may hold."""
+
+    mpjpe: float  # mm, what the best epoch is chosen by
+    figures: dict[str, float]  # `loss`, `loss/<term>` and metrics, for TensorBoard and metrics.jsonl
+    words: str  # for the epoch's line
+    refinement: dict = field(default_factory=dict)  # of a refiner: its three rows
+    table: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def to_plain(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, content: dict) -> "Validated":
+        """The inverse of `to_plain`; also of what checkpoints held before. Raises KeyError or TypeError if it is none."""
+        if "sides" not in content:
+            return cls(**content)
+        metrics, losses = content["sides"]["model"]["metrics"], content["losses"]
+        return cls.of(metrics, losses)
+
+    @classmethod
+    def of(cls, metrics: dict[str, float], losses: dict[str, float], **more) -> "Validated":
+        """From metrics and losses by their names in a metrics file."""
+        shown = {name: metrics[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}
+        figures = {"loss": losses["loss"], **{f"loss/{name}": each for name, each in losses.items() if name != "loss"}}
+        words = " ".join(f"{name} {value:.1f}" for name, value in shown.items())
+        return cls(metrics["mpjpe"], figures | shown, words, **more)
+
+
+# Scores a model on a dataset's validated split, under a label for progress lines; raises `Stopped` where that is asked.
+Validate = Callable[[nn.Module, TrainedDataset, str], Validated]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -73,6 +114,7 @@ class Run:
 
     config: Config
     posing: Posing
+    validate: Validate
     kind: str  # "regressor" or "refiner"
     folder: Path
     seed: int
@@ -83,14 +125,58 @@ class Run:
     processes: Processes = field(default_factory=Processes)
 
 
+def columns() -> tuple[str, ...]:
+    """The values that are logged of a batch, in this order."""
+    return ("loss", *LOSSES, "mpjpe")
+
+
+class TrainMeter:
+    """Sums over an epoch's clips, kept on the device until they are asked for."""
+
+    def __init__(self, device: torch.device):
+        self._sums = torch.zeros(len(columns()), dtype=torch.float64, device=device)
+        self._clips = 0
+        self._mpve = torch.zeros((), dtype=torch.float64, device=device)
+        self._mpve_clips = 0
+
+    def add(self, values: Tensor, clips: int, mpve: Tensor | None = None) -> None:
+        """`values` (columns,) are means over `clips` clips, and so is `mpve` where it was measured."""
+        self._sums += values.double() * clips
+        self._clips += clips
+        if mpve is not None:
+            self._mpve += mpve.double() * clips
+            self._mpve_clips += clips
+
+    def scalars(self) -> dict[str, float]:
+        """TensorBoard names -> means; empty before the first step."""
+        if not self._clips:
+            return {}
+        means = dict(zip(columns(), (self._sums / self._clips).tolist(), strict=True))
+        named = {"train_loss": means.pop("loss"), "train_mpjpe": means.pop("mpjpe")}
+        named |= {f"train_loss/{name}": value for name, value in means.items()}
+        if self._mpve_clips:
+            named["train_mpve"] = (self._mpve / self._mpve_clips).item()
+        return named
+
+    def state_dict(self) -> dict:
+        """Everything, as plain tensors and numbers."""
+        return {"sums": self._sums, "clips": self._clips, "mpve": self._mpve, "mpve_clips": self._mpve_clips}
+
+    def load_state_dict(self, state: dict) -> None:
+        """The inverse of `state_dict`; raises KeyError, RuntimeError or TypeError if it is none."""
+        self._sums.copy_(state["sums"])
+        self._mpve.copy_(state["mpve"])
+        self._clips, self._mpve_clips = int(state["clips"]), int(state["mpve_clips"])
+
+
 @dataclass
 class EpochProgress:
     """How far the epoch in hand has come, and what it has found so far."""
 
     meter: TrainMeter
     dataset: int = 0  # place, among the run's datasets, of the one in hand
-    batches: int = 0  # of it, trained on; when it is all of them, its evaluation comes next
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    batches: int = 0  # of it, trained on; when it is all of them, its validation comes next
+    validated: dict[str, Validated] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -128,92 +214,3 @@ class TrainState:
     @property
     def evaluated(self) -> nn.Module:
         return self.model if self.average is None else self.average.module
-
-
-def checkpoint_content(state: TrainState, datasets: list[TrainedDataset], run: Run) -> dict:
-    """A checkpoint: plain tensors, numbers and text under the released keys, and this project's.
-
-    `epoch` is the next to run, `lr` its rates. Inside an epoch it is that epoch, so that a reader who knows no
-    `progress` trains the whole of it again.
-    """
-    content = {
-        "epoch": state.epoch,
-        "step": state.step,
-        "skipped_steps": state.skipped,
-        "lr": [group["lr"] for group in state.optimizer.param_groups],
-        "optimizer": state.optimizer.state_dict(),
-        "model": state.evaluated.state_dict(),
-        "best_jpe": state.best_jpe,
-        "selected_on": selected_on(datasets),
-        "kind": run.kind,
-        "config": run.config.to_dict(),
-        "origin": run.origin,
-    }
-    if state.average is not None:
-        content["model_in_training"] = state.model.state_dict()
-    if state.progress is not None:
-        progress, dataset = state.progress, datasets[state.progress.dataset]
-        content["progress"] = {
-            "dataset": dataset.name,
-            "batches": progress.batches,
-            "batch_counts": {each.name: each.batch_count for each in datasets},
-            "grad_accumulation": run.config.grad_accumulation,
-            "seed": run.seed,
-            "seconds": progress.seconds,
-            "meter": progress.meter.state_dict(),
-            "evaluations": {name: found.to_plain() for name, found in progress.evaluations.items()},
-        }
-    return content
-
-
-def restore(state: TrainState, content: dict, path: Path) -> None:
-    """Bring back optimizer, averaged weights and counts; the model holds the checkpoint's weights already.
-
-    The optimizer stays as it is where the checkpoint has none. `lr` is not read: the rates of a step follow from the
-    config and the step's place. Raises `UserError` if the checkpoint has no epoch, or the optimizer of another model.
-    """
-    if "epoch" not in content:
-        raise UserError(f"{path}: no 'epoch' in it, so training cannot go on from it. Resume from {LATEST}.")
-    if state.average is not None:
-        state.average.module.load_state_dict(state.model.state_dict())
-    if "model_in_training" in content:
-        state.model.load_state_dict(content["model_in_training"])
-    if "optimizer" in content:
-        restore_optimizer(state.optimizer, content["optimizer"], path)
-    state.epoch = int(content["epoch"])
-    state.step = int(content.get("step", 0))
-    state.skipped = int(content.get("skipped_steps", 0))
-    state.best_jpe = float(content.get("best_jpe", NO_BEST_YET))
-
-
-def restore_progress(state: TrainState, content: dict, path: Path, datasets: list[TrainedDataset], run: Run) -> None:
-    """Bring back the place inside an epoch, where the checkpoint was written in one.
-
-    Raises `UserError` if the run's batches are others than those that the place was counted in.
-    """
-    if "progress" not in content:
-        return
-    stored = content["progress"]
-    own = {
-        "batch_counts": {each.name: each.batch_count for each in datasets},
-        "grad_accumulation": run.config.grad_accumulation,
-        "seed": run.seed,
-    }
-    try:
-        differing = [f"{key} {stored[key]}, now {value}" for key, value in own.items() if stored[key] != value]
-        if differing:
-            raise UserError(
-                f"{path}: stopped inside epoch {state.epoch + 1}, with {'; '.join(differing)}. Finish that epoch with the "
-                f"same config, data and seed, or start from another checkpoint in a new --checkpoint folder."
-            )
-        meter = TrainMeter(run.device)
-        meter.load_state_dict(stored["meter"])
-        state.progress = EpochProgress(
-            meter,
-            dataset=[each.name for each in datasets].index(stored["dataset"]),
-            batches=int(stored["batches"]),
-            evaluations={name: Evaluation.from_plain(found) for name, found in stored["evaluations"].items()},
-            began=time.monotonic() - float(stored["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise UserError(f"{path}: its 'progress' is not what this program writes. Resume from another file.") from error

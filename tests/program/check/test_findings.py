@@ -1,7 +1,7 @@
-import pytest
+"""What `--check` finds, as a table and as an error."""
 
 from kinemesh.errors import UserError
-from kinemesh.program.check.findings import Finding, from_error, require_all, table
+from kinemesh.program.check.findings import Finding, from_error, table
 
 OK = Finding("ok", "device", "cpu", "2 threads")
 MISSING = Finding("missing", "H36M dataset", "data/mesh/mesh_det_h36m.pkl", "data/README.md says where it is from.")
@@ -17,12 +17,11 @@ def test_table_fits_120_columns_and_loses_nothing():
     assert text.splitlines()[2].split() == ["ok", "device", "cpu", "2", "threads"]
 
 
-def test_the_first_fatal_finding_is_the_error():
-    require_all([OK, Finding("note", "x", "y", "z"), Finding("warning", "x", "y", "z")])
-    with pytest.raises(UserError, match=r"^data/mesh/mesh_det_h36m.pkl not found. data/README.md says"):
-        require_all([OK, MISSING, WRONG])
-    with pytest.raises(UserError, match=r"^precision: bf16: not on this device. Set precision: fp32.$"):
-        require_all([WRONG])
+def test_a_fatal_finding_is_the_error_of_a_run():
+    assert MISSING.message().startswith("data/mesh/mesh_det_h36m.pkl not found. data/README.md says")
+    assert WRONG.message() == "precision: bf16: not on this device. Set precision: fp32."
+    error = UserError("no place in it.")
+    assert from_error(error, "model", "x.bin").message() == "no place in it."
 
 
 def test_an_error_as_a_finding_does_not_name_its_place_twice():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kinemesh.program.check.machine import device_findings, folder_finding, space_finding
-from kinemesh.training.checkpoint import BEST, LATEST
+from kinemesh.training.names import BEST, LATEST
 from kinemesh.training.optimizer import build_optimizer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -1,10 +1,12 @@
+"""The files that a run reads, and what a look at them tells."""
+
 import shutil
 from pathlib import Path
 
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.program.check.needed_files import NeededFile, file_findings, needed_files
+from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_no_dataset(config):
 
 def test_every_file_is_found_or_said_to_be_missing(config, tmp_path, demo_folder):
     shutil.copy(demo_folder / "SMPL_NEUTRAL.pkl", tmp_path)
-    found = list(file_findings(needed_files(config(data_root=str(tmp_path)), is_training=True)))
+    found = [file_finding(file) for file in needed_files(config(data_root=str(tmp_path)), is_training=True)]
     assert [finding.state for finding in found] == ["ok", *["missing"] * 5]
     assert all("data/README.md" in finding.found for finding in found[1:])
 
@@ -63,18 +65,18 @@ def test_every_file_is_found_or_said_to_be_missing(config, tmp_path, demo_folder
 )
 def test_what_takes_the_place_of_a_file(tmp_path, content, fault):
     (tmp_path / "x.pkl").write_bytes(content)
-    (found,) = file_findings([NeededFile(tmp_path / "x.pkl", "a file", "Get it.")])
+    found = file_finding(NeededFile(tmp_path / "x.pkl", "a file", "Get it.", "dataset"))
     assert (found.state, found.found) == ("wrong", f"{fault}. Get it.")
 
 
 def test_files_that_the_program_makes_are_not_missing(tmp_path):
     made = tmp_path / "data" / "demo" / "mesh_det_h36m.pkl"
     other = made.with_name("mine.pkl")
-    found = file_findings([NeededFile(path, "a file", "Get it.") for path in (made, other)])
+    found = [file_finding(NeededFile(path, "a file", "Get it.", "dataset")) for path in (made, other)]
     assert [finding.state for finding in found] == ["note", "missing"]
 
 
 def test_a_folder_of_predictions(tmp_path):
     (tmp_path / "a.pkl").write_bytes(b"x")
-    (found,) = file_findings([NeededFile(tmp_path, "estimator's bodies", "")])
+    found = file_finding(NeededFile(tmp_path, "estimator's bodies", "", "predictions"))
     assert (found.state, found.found) == ("ok", "a folder of 1 files")

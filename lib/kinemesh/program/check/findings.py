@@ -17,6 +17,7 @@ class Finding(NamedTuple):
     what: str
     where: str
     found: str
+    error: UserError | None = None  # that a run would end with, where one was raised
 
     @property
     def is_fatal(self) -> bool:
@@ -24,19 +25,14 @@ class Finding(NamedTuple):
 
     def message(self) -> str:
         """A fatal finding as the text of an error."""
+        if self.error is not None:
+            return str(self.error)
         return f"{self.where} not found. {self.found}" if self.state == "missing" else f"{self.where}: {self.found}"
 
 
 def from_error(error: UserError, what: str, where: str) -> Finding:
     """The finding that a part of the run would stop with."""
-    return Finding("wrong", what, where, str(error).removeprefix(f"{where}: "))
-
-
-def require_all(findings: Iterable[Finding]) -> None:
-    """Raises `UserError` for the first finding with which no run would start."""
-    for finding in findings:
-        if finding.is_fatal:
-            raise UserError(finding.message())
+    return Finding("wrong", what, where, str(error).removeprefix(f"{where}: "), error)
 
 
 def table(findings: Iterable[Finding]) -> str:
@@ -48,7 +44,7 @@ def table(findings: Iterable[Finding]) -> str:
 
 
 def _rows(finding: Finding) -> Iterator[str]:
-    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(finding, _WIDTHS, strict=True)]
+    cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(finding[: len(_WIDTHS)], _WIDTHS, strict=True)]
     for row in range(max(map(len, cells))):
         yield _line([cell[row] if row < len(cell) else "" for cell in cells])
 

@@ -14,7 +14,7 @@ from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.machine.run_lock import require_unlocked
 from kinemesh.program.check.findings import Finding
-from kinemesh.training.checkpoint import BEST, LATEST
+from kinemesh.training.names import BEST, LATEST
 
 _BYTES_OF_NUMBER = 4
 

@@ -1,14 +1,13 @@
 """The files that a run reads: are they there, and are they the kind of file they should be?"""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM
 from kinemesh.config import Config
 from kinemesh.demo.datasets import is_made_here
 from kinemesh.program.check.findings import Finding
-from kinemesh.program.setup import used_datasets
+from kinemesh.program.datasets import used_datasets
 
 # What takes the place of a large file when a download went wrong, by its first bytes.
 _NO_FILES = {
@@ -25,6 +24,7 @@ class NeededFile(NamedTuple):
     path: Path
     what: str
     where_from: str  # a sentence
+    read_by: Literal["body", "checkpoint", "pretrained", "predictions", "dataset"]
 
 
 def needed_files(
@@ -54,13 +54,17 @@ def needed_files(
             what,
             f"{WHERE_FROM[SMPL_FILE if path == smpl else path.name]}; put it there, or set data_root in the config. "
             "data/README.md lists all files; configs/mesh/MB_demo.yaml runs without any.",
+            "body",
         )
         for path, what in bodies
     ]
     if checkpoint is not None:
         files.append(
             NeededFile(
-                checkpoint, "checkpoint", "Give a checkpoint file such as checkpoint/mesh/MB_demo/best_epoch.bin."
+                checkpoint,
+                "checkpoint",
+                "Give a checkpoint file such as checkpoint/mesh/MB_demo/best_epoch.bin.",
+                "checkpoint",
             )
         )
     if pretrained is not None:
@@ -68,33 +72,28 @@ def needed_files(
             "Download MotionBERT's pretrained backbone (MB_release; see checkpoint/README.md) and give its folder to "
             "--pretrained, or set finetune: False."
         )
-        files.append(NeededFile(pretrained, "pretrained backbone", where_from))
+        files.append(NeededFile(pretrained, "pretrained backbone", where_from, "pretrained"))
     if predictions is not None:
         where_from = "Give the estimator's file, or a folder of them, to --predictions; README.md lists the layouts."
-        files.append(NeededFile(predictions, "estimator's bodies", where_from))
+        files.append(NeededFile(predictions, "estimator's bodies", where_from, "predictions"))
     for used in used_datasets(config, is_training=is_training):
         where_from = f"data/README.md says where it is from; or name another as {used.source.file_key} in the config."
-        files.append(NeededFile(used.path, f"{used.source.title} dataset", where_from))
+        files.append(NeededFile(used.path, f"{used.source.title} dataset", where_from, "dataset"))
     return files
 
 
-def file_findings(files: list[NeededFile]) -> Iterator[Finding]:
-    """One finding a file, by a look at its first bytes."""
-    for path, what, where_from in files:
-        if path.is_dir() and what == "estimator's bodies":
-            yield Finding("ok", what, str(path), f"a folder of {sum(1 for _ in path.iterdir())} files")
-        elif path.is_file():
-            fault = _fault_of_kind(path)
-            size = f"{path.stat().st_size / 1e6:,.1f} MB"
-            yield (
-                Finding("wrong", what, str(path), f"{fault}. {where_from}")
-                if fault
-                else Finding("ok", what, str(path), size)
-            )
-        elif is_made_here(path):
-            yield Finding("note", what, str(path), "made by the program on first use")
-        else:
-            yield Finding("missing", what, str(path), where_from)
+def file_finding(file: NeededFile) -> Finding:
+    """What a look at the file's first bytes tells."""
+    path, what, where_from, _ = file
+    if path.is_dir() and what == "estimator's bodies":
+        return Finding("ok", what, str(path), f"a folder of {sum(1 for _ in path.iterdir())} files")
+    if path.is_file():
+        if fault := _fault_of_kind(path):
+            return Finding("wrong", what, str(path), f"{fault}. {where_from}")
+        return Finding("ok", what, str(path), f"{path.stat().st_size / 1e6:,.1f} MB")
+    if is_made_here(path):
+        return Finding("note", what, str(path), "made by the program on first use")
+    return Finding("missing", what, str(path), where_from)
 
 
 def _fault_of_kind(path: Path) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.program.setup import held_out_videos
+from kinemesh.program.datasets import held_out_videos
 
 NAMES = [f"video_{number:03d}" for number in range(40)]
 

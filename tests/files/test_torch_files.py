@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.files.checkpoints import load_torch_file
+from kinemesh.files.torch_files import load_torch_file
 
 WHAT = "a PyTorch checkpoint"
 

@@ -10,10 +10,10 @@ import torch
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.evaluation.compare import score_files, verdict
 from kinemesh.evaluation.evaluate import BODIES, evaluate_protocols
-from kinemesh.evaluation.results import write_predictions
 from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.compare import score_files, verdict
+from kinemesh.program.evaluate import write_predictions
 from kinemesh.protocols import PROTOCOLS
 from tools.evaluate_predictions import main
 

@@ -1,0 +1,162 @@
+"""Opens checkpoints: what they hold, what they were trained as, and a model with their weights in it.
+
+The one place for it: scripts, tools and inference call `open_checkpoint`, then `Checkpoint.build_model`.
+"""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kinemesh.body.assets import BodyAssets
+from kinemesh.config import Config, config_from_values, load_config
+from kinemesh.errors import UserError
+from kinemesh.files.checkpoints import load_checkpoint, mesh_weights
+from kinemesh.model.mesh import build_refiner, build_regressor
+
+logger = logging.getLogger(__name__)
+
+# Config keys that set the model's size and its input: a checkpoint must have been written with the same ones.
+_MODEL_KEYS = (
+    "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
+    "crop_input",
+)  # fmt: skip
+# What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
+_BEFORE_CHOICE = {"crop_input": False}
+
+
+class Checkpoint(NamedTuple):
+    """A mesh checkpoint that was read, with the config that its model needs."""
+
+    path: Path
+    content: dict
+    kind: str  # "regressor" or "refiner"
+    config: Config
+
+    def build_model(self, assets: BodyAssets) -> nn.Module:
+        """A model on the CPU with the checkpoint's weights. Raises `UserError` if they do not fit the config."""
+        model = build_model(self.kind, self.config, assets)
+        self.fill(model)
+        return model
+
+    def fill(self, model: nn.Module) -> None:
+        """Put the checkpoint's weights into a model of its kind, every tensor fitting.
+
+        Raises `UserError` if they do not, or the checkpoint records other values of the keys that make the model.
+        """
+        weights = mesh_weights(self.content["model"])
+        written = {**_BEFORE_CHOICE, **self.content["config"]} if "config" in self.content else {}
+        wanted = {key: getattr(self.config, key) for key in _MODEL_KEYS}
+        _require_fit(model, weights, self.path, written, wanted)
+        model.load_state_dict(weights)
+
+
+def open_checkpoint(path: Path | str, config: Config | Path | str | None = None, kind: str | None = None) -> Checkpoint:
+    """Read a mesh checkpoint, ours or a released one.
+
+    Args:
+        config: what it was trained with, or a YAML file of it; None: what the checkpoint itself holds, as ours do. Of a
+            refiner the rotation encoding is the checkpoint's whatever the config says.
+        kind: "regressor" or "refiner", where only one will do.
+
+    Raises `UserError` for a file that is missing, damaged, or of another kind.
+    """
+    path = Path(path)
+    content = load_checkpoint(path)
+    found = kind_of(content, path)
+    if kind is not None and found != kind:
+        script = {"regressor": "train_mesh.py", "refiner": "train_mesh_refine.py"}[found]
+        raise UserError(f"{path}: holds a {found}, expected a {kind}. Use {script} for it.")
+    if config is None:
+        if not isinstance(content.get("config"), dict):
+            raise UserError(f"{path}: holds no config. Expected one beside it: give the YAML file.")
+        config = config_from_values(content["config"], {}, str(path))
+    elif not isinstance(config, Config):
+        config = load_config(config)
+    if found == "refiner":
+        config = _as_trained(config, content, path)
+    return Checkpoint(path, content, found, config)
+
+
+def kind_of(content: dict, path: Path | str) -> str:
+    """`regressor` or `refiner`. Raises `UserError` if the checkpoint is not of a mesh model."""
+    if "model" not in content:
+        hint = " It is a pretrained backbone: give its folder to --pretrained." if "model_pos" in content else ""
+        raise UserError(f"{path}: no 'model' in it, so it is not a mesh checkpoint.{hint}")
+    return "regressor" if "head.head_shape.weight" in mesh_weights(content["model"]) else "refiner"
+
+
+def _as_trained(config: Config, content: dict, path: Path) -> Config:
+    """The config with the rotation encoding that a refiner was trained with; a released file says nothing: `rows`."""
+    rotation = content.get("config", {}).get("refine_rotation", "rows")
+    why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
+    logger.info("%s: refine_rotation %s, %s", path, rotation, why)
+    return dataclasses.replace(config, refine_rotation=rotation)
+
+
+def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
+    """A `regressor` or `refiner` with fresh weights."""
+    if kind == "refiner":
+        return build_refiner(config)
+    mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
+    return build_regressor(config, *mean)
+
+
+def load_pretrained(backbone: nn.Module, path: Path | str) -> None:
+    """Copy a pretrained backbone's tensors that fit by name and shape; log how many did and name the others.
+
+    Raises `UserError` if none fits.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path} not found. Download MotionBERT's pretrained backbone (MB_release) and give its folder to "
+            f"--pretrained, or set finetune: False."
+        )
+    content = load_checkpoint(path)
+    if "model_pos" not in content:
+        raise UserError(
+            f"{path}: no 'model_pos' in it, so it is not a pretrained backbone (keys: {sorted(content)[:5]})."
+        )
+    state = mesh_weights(content["model_pos"])
+    own = backbone.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    left_out = sorted((set(own) | set(state)) - set(fitting))
+    if not fitting:
+        raise UserError(
+            f"{path}: none of its {len(state)} tensors fits this backbone. Check dim_feat, depth and dim_rep."
+        )
+    backbone.load_state_dict(fitting, strict=False)
+    logger.info(
+        "%s: %d of %d backbone tensors loaded%s",
+        path, len(fitting), len(own), f"; not loaded: {', '.join(left_out)}" if left_out else "",
+    )  # fmt: skip
+
+
+def _require_fit(model: nn.Module, weights: dict[str, Tensor], path: Path | str, written: dict, wanted: dict) -> None:
+    own = model.state_dict()
+    problems = [f"'{name}' is missing" for name in own if name not in weights]
+    problems += [f"'{name[:80]}' is not in this model" for name in weights if name not in own]
+    problems += [
+        f"'{name}' has shape {tuple(weights[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    problems += [
+        f"'{name}' holds {weights[name].dtype}, expected {own[name].dtype}"
+        for name in own
+        if name in weights and weights[name].is_floating_point() != own[name].is_floating_point()
+    ]
+    differing = [
+        f"{key}: {written[key]} (config: {value})" for key, value in wanted.items() if written.get(key, value) != value
+    ]
+    values = ", ".join(differing)
+    if problems:
+        known = f"It was trained with {values}." if differing else "Use the config that it was trained with."
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise UserError(f"{path}: does not fit the model of the config: {problems[0]}{more}. {known}")
+    if differing:
+        raise UserError(f"{path}: was trained with {values}. Expected the same: set the config's likewise.")

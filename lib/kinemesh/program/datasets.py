@@ -1,0 +1,175 @@
+"""Which datasets a run uses, and what for: files into clips, clips into loaders."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from kinemesh.config import Config
+from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
+from kinemesh.data.loader import ClipLoader, place_split
+from kinemesh.data.sources import SOURCES, Dataset, Source, load_configured
+from kinemesh.data.split import Split
+from kinemesh.errors import UserError
+from kinemesh.estimates.matching import attach_predictions, usable_clips
+from kinemesh.estimates.predictions import check_videos, load_predictions
+from kinemesh.protocols import ClipRule
+from kinemesh.training.state import TrainedDataset
+
+logger = logging.getLogger(__name__)
+
+
+class UsedDataset(NamedTuple):
+    """A dataset that a run reads, and what for."""
+
+    source: Source
+    path: Path
+    train_epochs: int
+    is_trained: bool
+    is_tested: bool
+    is_selecting: bool  # whether `best_epoch.bin` is chosen on it
+
+
+def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
+    """What a run reads, by the config alone.
+
+    Raises `UserError` if that is nothing.
+    """
+    used = []
+    for source in SOURCES.values():
+        train_epochs = source.train_epochs(config)
+        is_trained = is_training and train_epochs > 0
+        is_tested = source.is_video and (is_trained or not is_training or source.is_always_validated)
+        file = getattr(config, source.file_key)
+        if file and (is_trained or is_tested):
+            used.append(UsedDataset(source, Path(config.data_root) / file, train_epochs, is_trained, is_tested, False))
+    if not used:
+        raise UserError(
+            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
+        )
+    tested = [each for each in used if each.is_tested]
+    if is_training and tested:
+        selecting = min(tested, key=lambda each: each.source.selection_rank)
+        used[used.index(selecting)] = selecting._replace(is_selecting=True)
+    return used
+
+
+class DatasetOpener:
+    """Opens the datasets of a run, one by one.
+
+    `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
+    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        device: torch.device,
+        *,
+        with_estimate: bool = False,
+        predictions_path: Path | None = None,
+        clip_rules: Sequence[ClipRule] = (),
+    ):
+        """Raises `UserError` if the predictions cannot be read."""
+        self._config, self._device = config, device
+        self._with_estimate, self._clip_rules = with_estimate, clip_rules
+        self._predictions = load_predictions(predictions_path) if predictions_path else None
+        self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
+        self._opened: list[Dataset] = []
+
+    def open(self, used: UsedDataset) -> tuple[Dataset, TrainedDataset]:
+        """The dataset as it was read, and as the run uses it; raises `UserError` if the file is missing or wrong."""
+        config, source, predictions = self._config, used.source, self._predictions
+        is_in_file = self._with_estimate and (predictions is None or not source.is_video)
+        dataset = load_configured(source, config, needs_estimate=is_in_file)
+        if predictions is not None:
+            splits = [name for name, is_needed in (("train", used.is_trained), ("test", used.is_tested)) if is_needed]
+            dataset = attach_predictions(dataset, predictions, splits)
+        self._opened.append(dataset)
+        # Training validates on the config's clips; to evaluate, only those asked for must be there.
+        is_validated = used.is_trained or used.is_selecting
+        rules = (config.eval_clips, *self._clip_rules) if is_validated or not self._clip_rules else self._clip_rules
+        train_clips, test_clips = _cut(dataset, config, rules if used.is_tested else ())
+        held_out_clips = None
+        if used.is_selecting and config.val_split:
+            train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config)
+        test_split = place_split(dataset.test, self._device, config.data_device) if test_clips else dataset.test
+        tests = {
+            rule: self._load(test_split, clips, batch_size=config.batch_size) for rule, clips in test_clips.items()
+        }
+        test = tests.get(config.eval_clips)
+        if held_out_clips is not None:
+            test = self._load(dataset.train, held_out_clips, batch_size=config.batch_size)
+        size = config.batch_size if source.is_video else config.batch_size_img
+        trained = TrainedDataset(
+            name=source.name,
+            train=self._load(dataset.train, train_clips, batch_size=size, training=True) if used.is_trained else None,
+            test=test,
+            train_epochs=used.train_epochs,
+            is_always_validated=source.is_always_validated,
+            is_selecting=used.is_selecting,
+            scalar_suffix=f"_{source.name}" if source.scalar_suffix is None else source.scalar_suffix,
+            tests=tests,
+            validated_split="test" if held_out_clips is None else "val",
+        )
+        return dataset, trained
+
+    def check_videos(self) -> None:
+        """Raises `UserError` if the predictions are of videos that none of the datasets opened has."""
+        if self._predictions is not None and self._opened:
+            check_videos(self._predictions, self._opened)
+
+
+def _cut(dataset: Dataset, config: Config, clip_rules: Sequence[ClipRule]) -> tuple[Clips, dict[ClipRule, Clips]]:
+    """Training clips, and test clips by rule; a dataset of images has one-frame clips and is not tested."""
+    if not dataset.source.is_video:
+        return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), {}
+    lengths = dataset.train.video_lengths, dataset.test.video_lengths
+    train, _ = cut_clips(*lengths, config.clip_len, config.data_stride)
+    tests = {
+        rule: cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=rule)[1]
+        for rule in dict.fromkeys(clip_rules)
+    }
+    # First what can be used, then the limit: a dry run of a file that covers few videos is then not empty.
+    return first_clips(usable_clips(train, dataset.train), config.limit_clips), {
+        rule: first_clips(usable_clips(clips, dataset.test), config.limit_clips) for rule, clips in tests.items()
+    }
+
+
+def _hold_out(split: Split, train_clips: Clips, config: Config) -> tuple[Clips, Clips]:
+    """Training clips without the held-out videos, and the clips of those, cut as test clips are."""
+    is_held_out = held_out_videos(split.video_names, config.val_split)
+    _, clips = cut_clips(
+        split.video_lengths[:0], split.video_lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips
+    )
+    kept = _of_videos(train_clips, split, ~is_held_out)
+    held_out = first_clips(_of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
+    logger.info(
+        "%s: %d of %d training videos held out (val_split %g): %d clips to validate on, %d to train on",
+        split.dataset, is_held_out.sum(), len(is_held_out), config.val_split, len(held_out.frames), len(kept.frames),
+    )  # fmt: skip
+    return kept, held_out
+
+
+def _of_videos(clips: Clips, split: Split, is_chosen: np.ndarray) -> Clips:
+    rows = is_chosen[split.video_of(clips.frames[:, 0])]
+    return Clips(clips.frames[rows], clips.counted[rows])
+
+
+def held_out_videos(names: Sequence[str], share: float) -> np.ndarray:
+    """(videos,) bool: that share of the videos, at least one and not all; the same names give the same videos.
+
+    Raises UserError for fewer than two names.
+    """
+    different = sorted(set(names), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
+    if len(different) < 2:
+        raise UserError(
+            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0."
+        )
+    held_out = set(different[: min(max(round(share * len(different)), 1), len(different) - 1)])
+    return np.array([name in held_out for name in names])

@@ -1,0 +1,242 @@
+"""The training loop: epochs over a run's datasets, each optimizer step, validation, checkpoints, logs.
+
+Source: behaviour contract, section 5.
+"""
+
+import logging
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.mirror import mirror_inputs, mirror_params, select_clips
+from kinemesh.config import Config
+from kinemesh.losses import LOSSES, compute_losses, weighted_total
+from kinemesh.machine.device import set_step_seed
+from kinemesh.machine.log import ScalarLog, append_record, progress
+from kinemesh.machine.stopping import Stopped, StoppedAtOnce
+from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
+from kinemesh.structures import Batch, BodyParams
+from kinemesh.training.checkpoint import Saver
+from kinemesh.training.finite import FiniteCheck, StepValues
+from kinemesh.training.names import METRICS, SCALARS
+from kinemesh.training.optimizer import learning_rates, set_learning_rates
+from kinemesh.training.state import EpochProgress, Run, TrainedDataset, TrainMeter, TrainState, Validated, columns
+
+logger = logging.getLogger(__name__)
+
+
+def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
+    """Train from where `state` is to `config.epochs`.
+
+    After each epoch the run's folder holds `latest_epoch.bin`, `best_epoch.bin` (lowest MPJPE so far of the dataset that
+    selects), every `checkpoint_frequency` epochs `epoch_{e}.bin`, a line in `metrics.jsonl` and TensorBoard scalars;
+    `latest_epoch.bin` also inside an epoch, every `checkpoint_minutes` and when the run is stopped.
+    Raises `Stopped` once that was asked for and the place is saved, `UserError` if a loss, gradient, weight, moment of
+    the optimizer or figure is not finite or a file cannot be written; the last checkpoint stays.
+    """
+    config = run.config
+    saver = Saver(state, datasets, run)
+    scalars = ScalarLog(run.folder / SCALARS, state.epoch + 1) if run.processes.is_main else None
+    total_steps = sum(_step_count(dataset, config) * min(dataset.train_epochs, config.epochs) for dataset in datasets)
+    try:
+        while state.epoch < config.epochs:
+            if state.progress is None:
+                state.progress = EpochProgress(TrainMeter(run.device))
+            for dataset in datasets[state.progress.dataset :]:
+                if dataset.is_trained_in(state.epoch):
+                    train_on(dataset, state, run, saver, total_steps)
+                    saver.require_finite()
+                if dataset.is_tested_in(state.epoch):
+                    state.progress.validated[dataset.name] = _validate(dataset, state, run, saver)
+                state.progress.go_to_next_dataset()
+            _finish_epoch(state, datasets, run, saver, scalars, total_steps)
+            run.stop.raise_if_agreed()
+    finally:
+        if scalars is not None:
+            scalars.close()
+
+
+def train_on(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver, total_steps: int) -> None:
+    """Train on what is left of a dataset in this epoch.
+
+    Raises `Stopped` after the step in which that was asked for, and `UserError` for numbers that are not finite.
+    """
+    config, loader, done = run.config, dataset.train, state.progress.batches
+    order = loader.training_order(run.seed, state.epoch)
+    finite = FiniteCheck(state, dataset, order, run)
+    batches = loader.training_batches(order, done, config.grad_accumulation, run.processes)
+    label = f"epoch {state.epoch + 1} {dataset.name}"
+    batches = progress(batches, dataset.batch_count, label, run.print_freq, done=done)
+    state.model.train()
+    for size in loader.step_sizes(done, config.grad_accumulation):
+        buffers = [buffer.clone() for buffer in state.model.buffers()] if config.on_nonfinite == "skip" else []
+        measured = [backward(state, batch, run) for batch in islice(batches, size)]
+        norm = clip_gradients(state.model, config)
+        if finite.allows(StepValues(measured[0].batch, [each.values for each in measured], norm)):
+            optimizer_step(state, config, total_steps)
+            for each in measured:
+                state.progress.meter.add(each.values, each.clips, each.mpve)
+        else:
+            forget_step(state, buffers)
+        state.progress.batches += size
+        if state.progress.batches == dataset.batch_count or any(each.mpve is not None for each in measured):
+            finite.look()
+        saver.save_or_stop(finite)
+
+
+class Measured(NamedTuple):
+    """A batch's part in the epoch's means; all of them over its clips, and over all processes."""
+
+    batch: int  # its number in the epoch
+    clips: int
+    values: Tensor  # (columns,), as `columns()` names them
+    mpve: Tensor | None  # on logged steps
+
+
+def backward(state: TrainState, batch: Batch, run: Run) -> Measured:
+    """Add a batch's share of its step's gradient to the parameters' own."""
+    part, processes = batch.part, run.processes
+    place = (run.seed, state.epoch, state.progress.dataset, part.number)
+    set_step_seed(*place)
+    if run.config.flip:
+        batch = mirror_some(batch)
+    if processes.count > 1:
+        # Flips are drawn for the whole batch, dropout by each process for itself.
+        set_step_seed(*place, processes.rank)
+    with state.without_joining(not part.is_last):
+        total, values, pred = training_losses(state.trained, batch, run.posing.kinematics, run.config)
+        (total * part.weight).backward()
+    mpve = _mpve_mm(pred, batch, run) if part.number % run.print_freq == 0 else None
+    if processes.count > 1:
+        values, mpve = (None if mean is None else processes.add_up(mean * part.share) for mean in (values, mpve))
+    return Measured(part.number, part.whole, values, mpve)
+
+
+def training_losses(
+    model: nn.Module, batch: Batch, kinematics: JointKinematics, config: Config
+) -> tuple[Tensor, Tensor, BodyParams]:
+    """The loss to minimise, the values to log in the order of `columns()`, and the prediction."""
+    pred = model(*batch.inputs)
+    if batch.frames.shape[0] == 0:
+        # A process may have no clip of a small last batch, and takes part without adding anything.
+        total = pred.rotations.sum() + pred.betas.sum()
+        return total, total.new_zeros(len(columns())), pred
+    pred_joints = kinematics(pred)
+    with torch.no_grad():
+        target_joints = kinematics(batch.target)
+    terms = compute_losses(pred, pred_joints, batch.target, target_joints, config.loss_type)
+    total = weighted_total(terms, config)
+    with torch.no_grad():
+        mpjpe = mpjpe_mm(pred_joints, target_joints, ALL_JOINTS).mean()
+        values = torch.stack([total, *(terms[name] for name in LOSSES), mpjpe])
+    return total, values, pred
+
+
+def mirror_some(batch: Batch) -> Batch:
+    """Mirror each clip, input and target alike, with probability one half, drawn for the whole batch it is a part of."""
+    clips = batch.frames.shape[0]
+    first, whole = (0, clips) if batch.part is None else (batch.part.first, batch.part.whole)
+    chosen = torch.rand(whole, device=batch.frames.device)[first : first + clips] < 0.5
+    inputs = select_clips(chosen, mirror_inputs(batch.inputs), batch.inputs)
+    return batch._replace(inputs=inputs, target=select_clips(chosen, mirror_params(batch.target), batch.target))
+
+
+@torch.no_grad()
+def clip_gradients(model: nn.Module, config: Config) -> Tensor:
+    """The norm of all gradients together, as a scalar on the device; then clip them where the config says so."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if config.clip_grad_norm:
+        nn.utils.clip_grads_with_norm_(model.parameters(), config.clip_grad_norm, norm)
+    return norm
+
+
+def optimizer_step(state: TrainState, config: Config, total_steps: int) -> None:
+    """Step at the rates of this place of the run, and average the weights where the config asks for it."""
+    set_learning_rates(state.optimizer, learning_rates(config, state.epoch, state.step, total_steps))
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    if state.average is not None:
+        state.average.update(state.model, state.step)
+
+
+@torch.no_grad()
+def forget_step(state: TrainState, buffers: list[Tensor]) -> None:
+    """Drop the gradients, and undo what the forward pass did to batch norm's statistics."""
+    state.optimizer.zero_grad(set_to_none=True)
+    for buffer, copied in zip(state.model.buffers(), buffers, strict=True):
+        buffer.copy_(copied)
+
+
+@torch.no_grad()
+def _mpve_mm(pred: BodyParams, batch: Batch, run: Run) -> Tensor:
+    if batch.frames.shape[0] == 0:
+        return pred.betas.new_zeros(())
+    return mpve_mm(run.posing.body(pred), run.posing.body(batch.target)).mean()
+
+
+def _validate(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver) -> Validated:
+    label = f"epoch {state.epoch + 1} {dataset.name} {dataset.validated_split}"
+    try:
+        return run.validate(state.evaluated, dataset, label)
+    except StoppedAtOnce:
+        raise
+    except Stopped:
+        saver.save_or_stop()  # the place is before this evaluation, which is made again
+        raise
+
+
+def _finish_epoch(
+    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, scalars: ScalarLog | None,
+    total_steps: int,
+) -> None:  # fmt: skip
+    """Make the next epoch the state's; the main process, whose `scalars` are, logs what this one has found and saves."""
+    validated, seconds = state.progress.validated, state.progress.seconds
+    record = state.progress.meter.scalars()
+    said = [f"epoch {state.epoch + 1}/{run.config.epochs}"]
+    if "train_loss" in record:
+        said.append(f"train loss {record['train_loss']:.2f} mpjpe(17) {record['train_mpjpe']:.1f}")
+    is_best = False
+    for place, dataset in enumerate(datasets):
+        if dataset.name not in validated:
+            continue
+        found = validated[dataset.name]
+        record |= dataset.named(found.figures)
+        said.append(f"{dataset.name} {_scored_split(place, datasets, state.epoch)} {found.words}")
+        if dataset.is_selecting and found.mpjpe < state.best_jpe:
+            state.best_jpe, is_best = found.mpjpe, True
+    rates = [group["lr"] for group in state.optimizer.param_groups]
+    state.epoch += 1
+    state.progress = None
+    # As released checkpoints, ours hold the rates of the epoch that comes next.
+    set_learning_rates(state.optimizer, learning_rates(run.config, state.epoch, state.step, total_steps))
+    if scalars is None:
+        return
+    scalars.add(record, state.epoch)
+    line = {"epoch": state.epoch, "seconds": round(seconds, 2), "lr": rates, **record}
+    if state.skipped:
+        line["skipped_steps"] = state.skipped
+    line |= {f"refinement_{name}": found.refinement for name, found in validated.items() if found.refinement}
+    append_record(run.folder / METRICS, line)
+    saver.save_epoch(is_best)
+    logger.info("%s mm | %.1f s%s", " | ".join(said), seconds, " | best so far" if is_best else "")
+    for found in validated.values():
+        if found.table:
+            logger.info("%s", found.table)
+        for warning in found.warnings:
+            logger.warning("%s", warning)
+
+
+def _scored_split(place: int, datasets: list[TrainedDataset], epoch: int) -> str:
+    """Which split of a dataset an epoch scored, and what that epoch trained on only afterwards, as released."""
+    later = [dataset.name for dataset in datasets[place + 1 :] if dataset.is_trained_in(epoch)]
+    split = datasets[place].validated_split
+    return f"{split} (before this epoch's {' and '.join(later)})" if later else split
+
+
+def _step_count(dataset: TrainedDataset, config: Config) -> int:
+    return -(-dataset.batch_count // config.grad_accumulation)
