@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import roma
 import torch
 from scipy.spatial.transform import Rotation
 
-from kinemesh.geometry.alignment import align_similarity
+from kinemesh.geometry.alignment import align_similarity, nearest_rotation
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 
 
@@ -120,3 +121,51 @@ def test_gradients():
     pred = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
     target = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(align_similarity, (pred, target))
+
+
+def nearest_by_scipy(matrix: np.ndarray) -> np.ndarray:
+    """The rotation that turns the axes as near as can be to the matrix's columns."""
+    return Rotation.align_vectors(matrix.T, np.eye(3))[0].as_matrix()
+
+
+class TestNearestRotation:
+    @pytest.mark.parametrize("noise", [0.0, 1e-6, 0.1, 1.0])
+    def test_is_scipys_and_romas(self, noise):
+        rotations = torch.tensor(Rotation.random(100, random_state=1).as_matrix())
+        matrices = rotations + noise * torch.randn(100, 3, 3, dtype=torch.float64)
+        found = nearest_rotation(matrices)
+        expected = np.stack([nearest_by_scipy(matrix) for matrix in matrices.numpy()])
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-11)
+        torch.testing.assert_close(found, roma.special_procrustes(matrices), atol=1e-11, rtol=0)
+        rounded = nearest_rotation(matrices.float())
+        assert rounded.dtype == torch.float32
+        torch.testing.assert_close(rounded, roma.special_procrustes(matrices.float()), atol=1e-6, rtol=0)
+
+    @pytest.mark.parametrize("least", [1.0, 0.1, 1e-3, 1e-5, 1e-8, 0.0])
+    @pytest.mark.parametrize("sign", [1, -1])
+    @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+    def test_of_any_condition_and_handedness(self, least, sign, scale):
+        left, right = (torch.tensor(Rotation.random(50, random_state=seed).as_matrix()) for seed in (2, 3))
+        stretch = scale * torch.diag(torch.tensor([2.0, 1.0, sign * least], dtype=torch.float64))
+        found = nearest_rotation(left @ stretch @ right)
+        if least < 1 or sign > 0:
+            torch.testing.assert_close(found, left @ right, atol=1e-13, rtol=0)
+        # However equal the stretches are: a rotation, and nothing else that is as near is nearer.
+        torch.testing.assert_close(found @ found.mT, torch.eye(3).double().expand(50, 3, 3), atol=1e-13, rtol=0)
+        torch.testing.assert_close(torch.linalg.det(found), torch.ones(50).double())
+        fit = (found * (left @ stretch @ right)).sum(dim=(-2, -1))
+        torch.testing.assert_close(fit, torch.full_like(fit, scale * (3 + sign * least)), rtol=1e-12, atol=0)
+
+    def test_of_nothing_and_of_what_is_not_finite(self):
+        matrices = torch.eye(3).repeat(5, 1, 1)
+        matrices[1], matrices[2, 0, 1], matrices[3, 2, 2] = 0.0, torch.nan, -torch.inf
+        found = nearest_rotation(matrices)
+        torch.testing.assert_close(found[[0, 1, 4]], torch.eye(3).repeat(3, 1, 1))
+        assert found[[2, 3]].isnan().any(dim=-1).any(dim=-1).all()
+        assert nearest_rotation(torch.zeros(0, 24, 3, 3)).shape == (0, 24, 3, 3)
+        assert nearest_rotation(torch.eye(3)).shape == (3, 3)
+
+    def test_gradients(self):
+        drawn = torch.randn(8, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        assert (torch.linalg.det(drawn) < 0).any()
+        assert torch.autograd.gradcheck(nearest_rotation, drawn.requires_grad_())

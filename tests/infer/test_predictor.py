@@ -105,7 +105,7 @@ def test_memory_does_not_grow_with_the_video(tiny_predictor, long_keypoints, mon
     predictor = tiny_predictor()
     monkeypatch.setattr("kinemesh.infer.predictor._FRAMES_AT_ONCE", 64)
     given, alive, longest = [], [], []
-    forward, project = predictor.model.forward, windows.roma.special_procrustes
+    forward, project = predictor.model.forward, windows.nearest_rotation
 
     def watched(*inputs):
         alive.append(sum(reference() is not None for reference in given))
@@ -119,7 +119,7 @@ def test_memory_does_not_grow_with_the_video(tiny_predictor, long_keypoints, mon
         return project(sums)
 
     monkeypatch.setattr(predictor.model, "forward", watched)
-    monkeypatch.setattr(windows.roma, "special_procrustes", watched_projection)
+    monkeypatch.setattr(windows, "nearest_rotation", watched_projection)
     keypoints = np.concatenate([long_keypoints] * 4)
     predictor.predict_arrays(keypoints, [len(keypoints)], [0], clip_len=16, is_flip_tested=False)
     assert len(alive) > 40

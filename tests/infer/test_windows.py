@@ -3,6 +3,7 @@
 import pytest
 import roma
 import torch
+from scipy.signal import savgol_filter
 
 from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from kinemesh.infer.windows import Window, batch_windows, blend_windows, cut_windows, smooth_rotations, window_weights
@@ -109,6 +110,14 @@ def test_smoothing_has_no_lag_and_keeps_motion():
     torch.testing.assert_close(smooth_rotations(truth, 5), truth, atol=4e-3, rtol=0)
     flipped = smooth_rotations((truth @ noise).flip(0), 5).flip(0)
     torch.testing.assert_close(flipped, smoothed, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("frames", "radius"), [(200, 5), (11, 5), (9, 7), (5, 2)])
+def test_smoothing_is_scipys_filter_projected_to_rotations(frames, radius):
+    rotations = slow_rotations(frames).double()
+    size = 2 * min(radius, (frames - 1) // 2) + 1
+    fitted = torch.tensor(savgol_filter(rotations.numpy(), size, 2, axis=0, mode="interp"))
+    torch.testing.assert_close(smooth_rotations(rotations, radius), roma.special_procrustes(fitted))
 
 
 def test_smoothing_turns_with_the_person():

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import roma
 import scipy.sparse
 import torch
 import yaml
@@ -22,6 +21,7 @@ from kinemesh.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUN
 from kinemesh.config import Config, config_from_values, load_config
 from kinemesh.data.sources import CAMERA_IMAGE_SIZES, load_dataset
 from kinemesh.estimates.predictions import load_predictions
+from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
@@ -132,7 +132,7 @@ def _predictions() -> dict[str, np.ndarray]:
 
 
 def _rotations() -> np.ndarray:
-    return roma.rotvec_to_rotmat(torch.from_numpy(_split()["smpl_pose"]).reshape(-1, 24, 3)).numpy()
+    return axis_angle_to_matrix(torch.from_numpy(_split()["smpl_pose"]).reshape(-1, 24, 3)).numpy()
 
 
 def _hybrik() -> list[bytes]:

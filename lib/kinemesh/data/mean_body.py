@@ -1,9 +1,9 @@
 """The mean body of a split: what a model that ignores its input could say."""
 
-import roma
 import torch
 
 from kinemesh.data.split import Split
+from kinemesh.geometry.alignment import nearest_rotation
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams
 
@@ -18,4 +18,4 @@ def mean_body(split: Split, device: torch.device | str = "cpu") -> BodyParams:
     step = -(-split.frame_count // _MOST_FRAMES)
     pose = split.smpl_pose[::step].to(device).unflatten(-1, (-1, 3))
     matrices = axis_angle_to_matrix(pose).mean(dim=0)
-    return BodyParams(roma.special_procrustes(matrices), split.smpl_shape[::step].mean(dim=0).to(device))
+    return BodyParams(nearest_rotation(matrices), split.smpl_shape[::step].mean(dim=0).to(device))

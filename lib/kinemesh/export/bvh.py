@@ -6,20 +6,12 @@ Motion Capture File Formats Explained, 2001.
 """
 
 import numpy as np
-import roma
 import torch
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
-from kinemesh.export.rig import (
-    Y_UP_QUATERNION,
-    Y_UP_SIGNS,
-    RestBody,
-    held_rows,
-    rest_body,
-    root_positions,
-    unit_quaternions,
-)
+from kinemesh.export.rig import Y_UP_SIGNS, RestBody, held_rows, joint_rotations, rest_body, root_positions
+from kinemesh.geometry.rotation import matrix_to_euler_zxy
 from kinemesh.structures import Track
 
 _ROTATION_CHANNELS = "Zrotation Xrotation Yrotation"
@@ -40,11 +32,9 @@ def bvh_text(track: Track, assets: BodyAssets, fps: float, frame_count: int) -> 
 
 def _channel_values(track: Track, rest: RestBody) -> np.ndarray:
     """(F, 1 + J, 3): the root's position, then each joint's angles about z, x, y in degrees, without jumps by 360."""
-    quaternions = torch.from_numpy(unit_quaternions(track.poses))
-    y_up = torch.tensor(Y_UP_QUATERNION, dtype=torch.float64)
-    quaternions[:, 0] = roma.quat_product(y_up.expand_as(quaternions[:, 0]), quaternions[:, 0])
-    angles = roma.unitquat_to_euler("ZXY", quaternions, degrees=True).numpy()
-    angles = np.unwrap(angles, axis=0, period=360)
+    rotations = joint_rotations(track)
+    rotations[:, 0] *= torch.from_numpy(Y_UP_SIGNS)[:, None]
+    angles = np.unwrap(matrix_to_euler_zxy(rotations).rad2deg().numpy(), axis=0, period=360)
     return np.concatenate([(root_positions(track, rest) * Y_UP_SIGNS)[:, None], angles], axis=1)
 
 

@@ -7,12 +7,11 @@ origin. Pose blend shapes have no place in a skeleton and are left out; shape is
 from typing import NamedTuple
 
 import numpy as np
-import roma
 import torch
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
-from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.geometry.rotation import axis_angle_to_matrix, axis_angle_to_quaternion
 from kinemesh.structures import BodyParams, Track
 
 # The same turn as a quaternion x, y, z, w and as factors of x, y, z.
@@ -57,11 +56,19 @@ def unit_quaternions(poses: np.ndarray) -> np.ndarray:
     Of the two that stand for a rotation, the one nearer to the frame before's is taken, so that a reader that
     interpolates them component by component takes the short way.
     """
-    vectors = torch.from_numpy(np.asarray(poses, dtype=np.float64)).unflatten(-1, (SMPL_JOINT_COUNT, 3))
-    quaternions = roma.rotvec_to_unitquat(vectors).numpy()
+    quaternions = axis_angle_to_quaternion(_joint_vectors(poses)).numpy()
     turns_back = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
     quaternions[1:][np.cumsum(turns_back, axis=0) % 2 == 1] *= -1
     return quaternions
+
+
+def joint_rotations(track: Track) -> torch.Tensor:
+    """Every joint's own rotation (F, J, 3, 3) float64."""
+    return axis_angle_to_matrix(_joint_vectors(track.poses))
+
+
+def _joint_vectors(poses: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(poses, dtype=np.float64)).unflatten(-1, (SMPL_JOINT_COUNT, 3))
 
 
 def body_params(track: Track, rows: slice | np.ndarray, device: torch.device) -> BodyParams:
@@ -78,7 +85,7 @@ def root_positions(track: Track, rest: RestBody) -> np.ndarray:
 
 def joint_positions(track: Track, rest: RestBody, parents: tuple[int, ...]) -> np.ndarray:
     """Where the 24 joints are in each frame, (F, J, 3) m in camera axes."""
-    rotations = roma.unitquat_to_rotmat(torch.from_numpy(unit_quaternions(track.poses))).numpy()
+    rotations = joint_rotations(track).numpy()
     turned, joints = np.empty_like(rotations), np.empty(rotations.shape[:3])
     turned[:, 0], joints[:, 0] = rotations[:, 0], root_positions(track, rest)
     for joint in range(1, SMPL_JOINT_COUNT):

@@ -7,12 +7,11 @@ Averaging, IJCV 2013). It is found once, for all windows that see a frame and th
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import roma
-import scipy.signal
 import torch
 from torch import Tensor
 
 from kinemesh.errors import UserError
+from kinemesh.geometry.alignment import nearest_rotation
 
 
 class Window(NamedTuple):
@@ -94,7 +93,7 @@ def blend_windows(
         weights = window_weights(rotations.shape[1], rotations.device)[:, None, None, None]
         sums.index_add_(0, rows.flatten(), (rotations * weights).flatten(0, 1))
         final = (batches[number + 1][0].first if number + 1 < len(batches) else stop) - first
-        yield first, roma.special_procrustes(sums[:final])
+        yield first, nearest_rotation(sums[:final])
         kept = sums[final:]
 
 
@@ -107,6 +106,15 @@ def smooth_rotations(rotations: Tensor, radius: int) -> Tensor:
     radius = min(radius, (len(rotations) - 1) // 2)
     if radius < 2:
         return rotations
-    matrices = rotations.flatten(1).cpu().numpy()
-    fitted = scipy.signal.savgol_filter(matrices, 2 * radius + 1, 2, axis=0, mode="interp")
-    return roma.special_procrustes(torch.from_numpy(fitted).to(rotations).view_as(rotations))
+    fitted = _fit_parabolas(rotations.flatten(1), radius)
+    return nearest_rotation(fitted.view_as(rotations))
+
+
+def _fit_parabolas(values: Tensor, radius: int) -> Tensor:
+    """(F, n) -> at each frame the least-squares parabola over it and its neighbours; at both ends, the outermost one."""
+    size = 2 * radius + 1
+    place = torch.arange(-radius, radius + 1, device=values.device, dtype=torch.float64) / radius
+    basis, _ = torch.linalg.qr(torch.stack((torch.ones_like(place), place, place.square()), dim=-1))
+    fit = (basis @ basis.mT).to(values.dtype)  # (size, size): from a window's values to its parabola's
+    inside = values.unfold(0, size, 1) @ fit[radius]
+    return torch.cat((fit[:radius] @ values[:size], inside, fit[-radius:] @ values[-size:]))

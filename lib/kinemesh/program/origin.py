@@ -15,7 +15,7 @@ from kinemesh.program.setup import Setup
 
 logger = logging.getLogger(__name__)
 
-_PACKAGES = ("torch", "numpy", "scipy", "roma")
+_PACKAGES = ("torch", "numpy", "scipy")
 _PROJECT = Path(__file__).resolve().parents[3]
 _BLOCKS, _BLOCK_BYTES = 64, 1 << 16
 _GIT_SECONDS = 5
