@@ -1,4 +1,4 @@
-"""How soon the program answers: --help and a mistyped flag, against a script that imports all it needs at its top."""
+"""How soon the program answers, against a script that imports all it needs at its top; and imports, beside PyTorch's."""
 
 import statistics
 import subprocess
@@ -15,6 +15,9 @@ COMMANDS = {
         "-c",
         "import numpy, scipy.spatial, smplx, torch, torch.utils.tensorboard, tqdm, yaml",
     ],
+    "import torch": ["-c", "import torch"],
+    "import kinemesh.program.app": ["-c", "import kinemesh.program.app"],
+    "import kinemesh.program.infer": ["-c", "import kinemesh.program.infer"],
     "train_mesh.py --help": ["train_mesh.py", "--help"],
     "train_mesh.py --confg x": ["train_mesh.py", "--confg", "x"],
     "a config with a misspelt key": ["train_mesh.py", "--set", "lr_backbon=1"],

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
 
 from kinemesh.body.skeleton import (
     BETA_COUNT,
@@ -156,6 +155,8 @@ class _SparseMatrix(_StoredObject):
     """A sparse matrix class of scipy's, whose pickled layout depends on scipy's version."""
 
     def to_dense(self) -> np.ndarray:
+        import scipy.sparse  # slow to import, and only a file of SMPL's own needs it
+
         state = self.__dict__
         shape = tuple(state.get("_shape") or state["shape"])
         if len(shape) != 2 or max(shape) > VERTEX_COUNT:

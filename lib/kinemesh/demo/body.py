@@ -10,8 +10,6 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
-from scipy.spatial.transform import Rotation
 
 from kinemesh.body.assets import EXTRA_REGRESSOR_FILE, MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE
 from kinemesh.body.skeleton import (
@@ -95,6 +93,8 @@ def load_stand_in(path: Path = BODY_PATH) -> dict[str, np.ndarray]:
 
 def _smpl_pickle(body: dict[str, np.ndarray]) -> bytes:
     """The body as an SMPL v1.0.0 file: same keys, dtypes and pickle protocol."""
+    import scipy.sparse  # slow to import, and only making the files needs it
+
     parents = np.array(SMPL_PARENTS, dtype=np.int64)
     content = {
         "note": STAND_IN_NOTE,
@@ -120,6 +120,8 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def _mean_params_npz(mean_pose_axis_angle: np.ndarray) -> bytes:
+    from scipy.spatial.transform import Rotation  # slow to import
+
     matrices = Rotation.from_rotvec(mean_pose_axis_angle).as_matrix()
     buffer = io.BytesIO()
     np.savez(

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
 from kinemesh.data.sources import CAMERA_IMAGE_SIZES
@@ -188,12 +187,16 @@ def _scaled(dataset: Dataset, scale: float) -> Dataset:
 
 def _summed_rotations(poses: np.ndarray) -> np.ndarray:
     """Axis-angle (frames, 72) -> sum over some thousand of the frames of each joint's matrices (24, 3, 3)."""
+    from scipy.spatial.transform import Rotation  # slow to import, and only making the data needs it
+
     few = poses[:: max(1, len(poses) // 4000)].reshape(-1, 3).astype(np.float64)
     return Rotation.from_rotvec(few).as_matrix().reshape(-1, SMPL_JOINT_COUNT, 3, 3).sum(axis=0)
 
 
 def _mean_pose(rotation_sum: np.ndarray) -> np.ndarray:
     """(24, 3) axis-angle of the rotations nearest to the mean matrices (the chordal mean)."""
+    from scipy.spatial.transform import Rotation  # slow to import
+
     left, _, right = np.linalg.svd(rotation_sum)
     # Nearest rotation, not reflection.
     left[:, :, 2] *= np.linalg.det(left @ right)[:, None]

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
@@ -161,5 +160,7 @@ def _make_videos(
 
 def axis_angles(rotations: np.ndarray) -> np.ndarray:
     """(videos, frames, 24, 3, 3) -> (videos, frames, 72) radians, angles at most pi."""
+    from scipy.spatial.transform import Rotation  # slow to import, and only making the data needs it
+
     vectors = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec()
     return vectors.reshape(*rotations.shape[:2], 3 * SMPL_JOINT_COUNT)

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import LONGEST_BORROW_S
@@ -48,6 +47,8 @@ def match_people(
     names = [predictions.tracks[track].person for track in tracks]
     if len(set(names)) == len(names) and all(person.name in names for person in people):
         return {place: tracks[names.index(person.name)] for place, person in enumerate(people)}
+    from scipy.optimize import linear_sum_assignment  # slow to import, and only other names need it
+
     costs = np.full((len(people), len(tracks)), _NEVER)
     for column, track in enumerate(tracks):
         rows = _rows_of(predictions, track)

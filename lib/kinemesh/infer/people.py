@@ -5,7 +5,6 @@ import logging
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
@@ -84,6 +83,8 @@ def link_detections(frame: np.ndarray, keypoints_px: np.ndarray, reach: int) -> 
     Each frame's detections are given to the people seen up to `reach` frames before, moved on at their speed, so that
     the sum of object keypoint similarities is largest (Ronchi and Perona, ICCV 2017, with one reach for all joints).
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import, and only detections without names need it
+
     names = np.empty(len(frame), dtype=object)
     last_rows: dict[int, list[int]] = {}  # of each person, the last few rows
     count = 0

@@ -12,7 +12,6 @@ are solved together: accelerations cost what they would cost as noise of that si
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 
 from kinemesh.body.skeleton import H36M_ROOT
 from kinemesh.structures import VideoCamera
@@ -180,5 +179,7 @@ def _solve_together(equations: _Equations, near: np.ndarray, fps: float) -> np.n
     for place, factors in ((0, (1.0, 4.0, 1.0)), (3, (-2.0, -2.0)), (6, (1.0,))):
         for shift, factor in enumerate(factors):
             bands[place, shift : max(shift, frames - 2 + shift)] += cost * factor
-    solved = scipy.linalg.solveh_banded(bands.reshape(7, -1), right.reshape(-1), lower=True, check_finite=False)
+    from scipy.linalg import solveh_banded  # slow to import, and only a video needs it
+
+    solved = solveh_banded(bands.reshape(7, -1), right.reshape(-1), lower=True, check_finite=False)
     return solved.reshape(frames, 3)

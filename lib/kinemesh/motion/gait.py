@@ -4,10 +4,10 @@ The curves are smooth lines through a few points a cycle read off textbook figur
 Analysis; Novacheck, The biomechanics of running), then varied from person to person.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from kinemesh.motion.anatomy import ANGLE_COUNT, ANGLE_INDEX
 from kinemesh.motion.signals import smooth_noise
@@ -65,16 +65,16 @@ GAITS: dict[str, Gait] = {
 GAIT_NAMES = tuple(GAITS)
 
 
+@functools.cache
 def _cycle_table(joint: str) -> np.ndarray:
     """(gaits, samples) smooth periodic curve of each gait."""
+    from scipy.interpolate import CubicSpline  # slow to import, and only making the data needs it
+
     phase = np.arange(_SAMPLES) / _SAMPLES
     curves = [
         CubicSpline(_PHASES, (*getattr(g, joint), getattr(g, joint)[0]), bc_type="periodic") for g in GAITS.values()
     ]
     return np.stack([curve(phase) for curve in curves])
-
-
-_TABLES = {joint: _cycle_table(joint) for joint in ("hip", "knee", "ankle")}
 
 
 def _look_up(table: np.ndarray, gait: np.ndarray, phase: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def gait_motion(rng: np.random.Generator, gaits: list[str], frame_count: int, fp
         shift = rng.normal(0.0, 0.015, (3, video_count, 1))
         hip, knee, ankle = (
             own_vigour * (1.0 + 0.12 * rng.standard_normal((video_count, 1))) * _look_up(table, gait, phase + shift[i])
-            for i, table in enumerate(_TABLES.values())
+            for i, table in enumerate(map(_cycle_table, ("hip", "knee", "ankle")))
         )
         add(f"{side}_hip_flexion", hip)
         add(f"{side}_knee_flexion", knee)
