@@ -17,7 +17,7 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.config import load_config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.evaluation.evaluate import Evaluation
+from kinemesh.evaluation.evaluate import Evaluation, require_finite_figures
 from kinemesh.evaluation.results import record
 from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.machine.device import choose_device
@@ -25,7 +25,6 @@ from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import add_common_flags, run_reporting_errors
 from kinemesh.program.compare import comparison_table, file_differences, load_compared, score_files, verdict
 from kinemesh.protocols import choose_protocols
-from kinemesh.evaluation.evaluate import require_finite_figures
 
 SELECTED_ON = "unknown (a file of predictions does not say)"
 

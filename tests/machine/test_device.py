@@ -70,7 +70,7 @@ def test_a_tensors_block_is_no_mapping_of_its_own_once_memory_is_kept():
     root, found = Path(__file__).parent.parent.parent, []
     for call in ("", "keep_freed_memory(torch.device('cpu'))"):
         command = [sys.executable, "-c", MAPPED_BLOCKS.format(call=call)]
-        found.append(int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout))
+        found.append(int(subprocess.run(command, cwd=root / "lib", check=True, capture_output=True, text=True).stdout))
     assert found == [1, 0]
 
 

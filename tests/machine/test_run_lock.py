@@ -20,7 +20,9 @@ HOLD = (
 
 def test_a_second_run_is_refused_with_the_first_ones_process_and_host(tmp_path):
     root = Path(__file__).parents[2]
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], cwd=root / "lib", stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout.readline() == "held\n"
     try:
         message = rf"another run writes here \(process {holder.pid} on {socket.gethostname()}\)"

@@ -22,7 +22,6 @@ from kinemesh.files.writing import write_atomically
 from kinemesh.machine.stopping import StopRequest
 from kinemesh.program.setup import Setup
 from kinemesh.protocols import DEFAULT
-from kinemesh.report.page import write_report
 from kinemesh.training.checkpoint import selected_on_of
 from kinemesh.training.finite import training_advice
 from kinemesh.training.state import TrainedDataset, Validate, Validated
@@ -89,6 +88,8 @@ def evaluate_checkpoint(setup: Setup) -> tuple[Evaluations, str]:
         write_predictions(options.predictions_out, firsts, {name: loader.split for name, loader in loaders.items()})
         logger.info("predictions written to %s", options.predictions_out)
     if options.report:
+        from kinemesh.report.page import write_report  # loads the image library, which only a page needs
+
         page = write_report(
             options.report, evaluations, loaders, setup.model, setup.posing.body, setup.assets.faces,
             checkpoint=path, config_file=str(options.config), selected_on=selection_split,
