@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
-from kinemesh.program.infer_cli import main
+from kinemesh.program.wild.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

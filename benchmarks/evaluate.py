@@ -61,7 +61,7 @@ def _passes(size: str, clip_count: int, times_over: int, device: torch.device) -
     _, clips = setting.cut(dataset, config)
     some = np.arange(clip_count * times_over) % min(clip_count, len(clips.frames))
     clips = Clips(clips.frames[some], clips.counted[some])
-    model, posing = setting.build(config, assets, device)
+    model, body = setting.build(config, assets, device)
     loader = ClipLoader(dataset.test, clips, batch_size=config.batch_size, device=device)
     body = PlainBody(assets)
     plain_loader = DataLoader(PlainDataset(dataset.test, clips.frames, body), config.batch_size)
@@ -69,7 +69,7 @@ def _passes(size: str, clip_count: int, times_over: int, device: torch.device) -
     plain_body = PlainBody(assets).to(device)
     return {
         "plain": lambda: plain_evaluate(model, plain_body, on_device),
-        "ours": lambda: evaluate(model, loader, posing.body, config, label="test")[DEFAULT].metrics,
+        "ours": lambda: evaluate(model, loader, body.mesh, config, label="test")[DEFAULT].metrics,
     }
 
 

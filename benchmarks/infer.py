@@ -22,7 +22,7 @@ from kinemesh.infer.keypoint_files import read_keypoints
 from kinemesh.infer.keypoint_formats import FORMATS
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.model.opening import build_model
-from kinemesh.program.infer import DEMO_CHECKPOINT
+from kinemesh.program.wild.run import DEMO_CHECKPOINT
 
 ROOT = Path(__file__).parent.parent
 

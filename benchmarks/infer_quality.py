@@ -16,7 +16,7 @@ from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.infer.keypoint_files import detections_of_array
 from kinemesh.infer.placing import regress_joints_m
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, pa_mpjpe_mm
-from kinemesh.program.infer import DEMO_CHECKPOINT
+from kinemesh.program.wild.run import DEMO_CHECKPOINT
 
 SETTINGS = {
     "`--pixel`": {"is_pixel": True},

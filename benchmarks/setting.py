@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from kinemesh.body.assets import BodyAssets, load_body_assets
+from kinemesh.body.smpl import Body
 from kinemesh.config import Config, load_config
 from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.datasets import make_demo_data
 from kinemesh.model.opening import build_model
-from kinemesh.training.state import Posing
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data" / "demo"
@@ -37,7 +37,7 @@ def cut(dataset: Dataset, config: Config) -> tuple[Clips, Clips]:
     return cut_clips(*lengths, config.clip_len, config.data_stride)
 
 
-def build(config: Config, assets: BodyAssets, device: torch.device) -> tuple[nn.Module, Posing]:
+def build(config: Config, assets: BodyAssets, device: torch.device) -> tuple[nn.Module, Body]:
     """A regressor with fresh weights, always the same, and the body."""
     torch.manual_seed(0)
-    return build_model("regressor", config, assets).to(device), Posing.of(assets, device)
+    return build_model("regressor", config, assets).to(device), Body.of(assets, device)

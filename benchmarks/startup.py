@@ -17,7 +17,7 @@ COMMANDS = {
     ],
     "import torch": ["-c", "import torch"],
     "import kinemesh.program.train": ["-c", "import kinemesh.program.app"],
-    "import kinemesh.program.infer": ["-c", "import kinemesh.program.infer"],
+    "import kinemesh.program.wild.run": ["-c", "import kinemesh.program.wild.run"],
     "train_mesh.py --help": ["train_mesh.py", "--help"],
     "train_mesh.py --confg x": ["train_mesh.py", "--confg", "x"],
     "a config with a misspelt key": ["train_mesh.py", "--set", "lr_backbon=1"],

@@ -42,12 +42,12 @@ def main() -> None:
     config = setting.open_config(arguments.size, **changes)
     assets, dataset = setting.open_data()
     clips, _ = setting.cut(dataset, config)
-    model, posing = setting.build(config, assets, device)
+    model, body = setting.build(config, assets, device)
     plain_config = setting.open_config(arguments.size, batch_size=config.batch_size)
     plain_model, _ = setting.build(plain_config, assets, device)
 
     loader = ClipLoader(dataset.train, clips, batch_size=config.batch_size, device=device, training=True)
-    own = _OwnStep(model, build_optimizer(model, config), loader, posing, config)
+    own = _OwnStep(model, build_optimizer(model, config), loader, body, config)
     plain = _PlainStep(plain_model, plain_config, dataset, clips, assets, device, arguments.workers)
     times = interleaved_ms({"plain": plain, "ours": own}, device, arguments.rounds)
     parts = interleaved_ms(own.parts(), device, arguments.rounds)
@@ -78,8 +78,8 @@ def main() -> None:
 class _OwnStep:
     """One step as `kinemesh.training.step` does it, and its parts alone."""
 
-    def __init__(self, model, optimizer, loader, posing, config: Config):
-        self.model, self.optimizer, self.loader, self.posing, self.config = model, optimizer, loader, posing, config
+    def __init__(self, model, optimizer, loader, body, config: Config):
+        self.model, self.optimizer, self.loader, self.body, self.config = model, optimizer, loader, body, config
         self.batches = iter(())
         model.train()
 
@@ -92,7 +92,7 @@ class _OwnStep:
 
     def __call__(self) -> None:
         batch = mirror_some(self.next_batch())
-        total, _, _ = training_losses(self.model, batch, self.posing.kinematics, self.config)
+        total, _, _ = training_losses(self.model, batch, self.body.joints, self.config)
         total.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -116,7 +116,7 @@ class _OwnStep:
             (rotations.sum() + betas.sum()).backward()
 
         def joints_and_losses() -> None:
-            training_losses(lambda _: pred, batch, self.posing.kinematics, self.config)[0].backward()
+            training_losses(lambda _: pred, batch, self.body.joints, self.config)[0].backward()
 
         return {
             "batch and mirroring": lambda: mirror_some(self.next_batch()),

@@ -12,16 +12,16 @@ import torch
 import yaml
 
 from kinemesh.config import Config, load_config
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import DemoVideo, make_video
 from kinemesh.export import write
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.infer.keypoint_formats import FORMATS
 from kinemesh.model.opening import build_model, open_checkpoint
-from kinemesh.program.infer import DEMO_CHECKPOINT
-from kinemesh.program.infer_cli import FORMATS as OUTPUTS
-from kinemesh.program.infer_cli import JOINT_ORDERS, main
-from kinemesh.program.infer_cli import MESH_FORMATS as MESH_OUTPUTS
+from kinemesh.program.wild.cli import FORMATS as OUTPUTS
+from kinemesh.program.wild.cli import JOINT_ORDERS, main
+from kinemesh.program.wild.cli import MESH_FORMATS as MESH_OUTPUTS
 from kinemesh.render.video import video_writer
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +71,7 @@ def alphapose_file(demo_video, tmp_path) -> Path:
 
 @pytest.fixture
 def model_flags(body_folder) -> list[str]:
-    return ["--config", CONFIG, "--evaluate", str(DEMO_CHECKPOINT), "--set", f"data_root={body_folder}"]
+    return ["--config", CONFIG, "--evaluate", str(CHECKPOINT_PATH), "--set", f"data_root={body_folder}"]
 
 
 @pytest.fixture
@@ -127,13 +127,13 @@ def test_demo_needs_no_file(tmp_path):
 
 
 def test_shipped_checkpoint_is_of_the_demo_config():
-    content = load_checkpoint(DEMO_CHECKPOINT)
+    content = load_checkpoint(CHECKPOINT_PATH)
     config = load_config(CONFIG)
     written = Config(**content["config"])
-    open_checkpoint(DEMO_CHECKPOINT, config).build_model(StandIn().assets)  # raises where sizes differ
+    open_checkpoint(CHECKPOINT_PATH, config).build_model(StandIn().assets)  # raises where sizes differ
     assert written.clip_len == config.clip_len
     assert "NOT for SMPL" in content["note"]
-    assert DEMO_CHECKPOINT.stat().st_size <= 4 << 20
+    assert CHECKPOINT_PATH.stat().st_size <= 4 << 20
 
 
 def test_a_video_gives_size_rate_and_frames(npz_file, model_flags, call, tmp_path):
@@ -283,7 +283,7 @@ def test_flags_name_what_there_is():
 
 
 def test_help_is_instant():
-    code = "import sys; from kinemesh.program.infer_cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = "import sys; from kinemesh.program.wild.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "--ref_3d_motion_path" in ran.stdout

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.infer import MeshPredictor
 from kinemesh.program.cli import REFINER, REGRESSOR, main
-from kinemesh.program.infer import DEMO_CHECKPOINT
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -135,7 +135,7 @@ def test_a_step_that_is_not_finite_is_found(capsys, config_file, tmp_path):
 def test_inference_gives_the_bodies_of_the_cpu(assets):
     found = {}
     for device in ("cpu", "cuda"):
-        predictor = MeshPredictor.load(DEMO_CHECKPOINT, device=device, assets=assets)
+        predictor = MeshPredictor.load(CHECKPOINT_PATH, device=device, assets=assets)
         found[device] = predictor.predict(make_video().keypoints_px, image_size=CAMERA.image_size, fps=FPS)
     for cpu, cuda in zip(found["cpu"], found["cuda"], strict=True):
         np.testing.assert_array_equal(cuda.frame_ids, cpu.frame_ids)

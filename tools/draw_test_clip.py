@@ -37,26 +37,26 @@ def main() -> None:
     options = RunOptions(kind, "", Path(arguments.config), Path(), Path(), evaluate=checkpoint)
     setup = Setup(options, config, choose_protocols(()))
     set_up(setup)
-    model, posing, assets = setup.model.eval(), setup.posing, setup.assets
+    model, body = setup.model.eval(), setup.body
     loaders = {dataset.name: dataset.test for dataset in setup.datasets if dataset.test is not None}
     if arguments.dataset not in loaders:
         raise UserError(f"--dataset {arguments.dataset}: not in {arguments.config}. Expected one of {sorted(loaders)}.")
     loader = loaders[arguments.dataset]
     chosen = arguments.clip
     if chosen is None:
-        chosen = _median_clip(model, posing, loader)
+        chosen = _median_clip(model, body, loader)
     if not 0 <= chosen < loader.clip_count:
         raise UserError(f"--clip {chosen}: expected 0 to {loader.clip_count - 1}.")
     batch = loader.gather(torch.tensor([chosen]))
     with torch.inference_mode():
-        pred, target = posing.body(model(*batch.inputs)), posing.body(batch.target)
+        pred, target = body.mesh(model(*batch.inputs)), body.mesh(batch.target)
         errors = mpjpe_mm(pred.joints_mm, target.joints_mm)[0]
     frames = np.linspace(0, len(errors) - 1, 6).round().astype(int)
     save_clip_picture(
         arguments.out,
         batch.inputs.keypoints[0].cpu().numpy(),
         pred.vertices_mm[0].cpu().numpy(),
-        assets.faces,
+        body.assets.faces,
         target.vertices_mm[0].cpu().numpy(),
         frames=frames,
         captions=[f"MPJPE {errors[frame]:.0f} mm" for frame in frames],
@@ -64,11 +64,11 @@ def main() -> None:
     )
 
 
-def _median_clip(model, posing, loader) -> int:
+def _median_clip(model, body, loader) -> int:
     """The clip whose error is in the middle of the split's."""
     with torch.inference_mode():
         errors = [
-            mpjpe_mm(posing.kinematics(model(*batch.inputs)), posing.kinematics(batch.target)).mean(dim=1)
+            mpjpe_mm(body.joints(model(*batch.inputs)), body.joints(batch.target)).mean(dim=1)
             for batch in loader.batches()
         ]
     return int(torch.cat(errors).argsort()[loader.clip_count // 2])

@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint, save_checkpoint
 from kinemesh.program.cli import REGRESSOR, run_reporting_errors
 from kinemesh.program.cli import main as train
-from kinemesh.program.infer import DEMO_CHECKPOINT
 from kinemesh.training.names import BEST
 
 NOTE = "Trained on synthetic motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."
@@ -24,7 +24,7 @@ _LARGEST_BYTES = 4 << 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", metavar="PATH", help="a finished run's folder or file, instead of training")
-    parser.add_argument("--out", default=str(DEMO_CHECKPOINT), metavar="FILE")
+    parser.add_argument("--out", default=str(CHECKPOINT_PATH), metavar="FILE")
     arguments = parser.parse_args()
     if arguments.checkpoint:
         path = Path(arguments.checkpoint)

@@ -1,1 +1,99 @@
-"""SMPL body meshes from 2D keypoint video: train, evaluate, refine, infer."""
+"""SMPL body meshes from 2D keypoint video: train, evaluate, refine, infer.
+
+predictor = kinemesh.load("best_epoch.bin")
+tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fps=30)
+kinemesh.save(tracks, "out/", formats=("npz", "glb"))
+
+What is imported here is imported when it is first asked for, so that a command's --help does not wait for PyTorch.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kinemesh.config import Config, load_config
+    from kinemesh.data.sources import load_dataset
+    from kinemesh.infer.predictor import MeshPredictor, Tracks
+    from kinemesh.model.opening import build_model
+
+__version__ = "0.2.0"
+__all__ = ["Config", "build_model", "evaluate", "load", "load_config", "load_dataset", "save", "train"]
+
+_HOMES = {
+    "Config": "kinemesh.config",
+    "load_config": "kinemesh.config",
+    "load_dataset": "kinemesh.data.sources",
+    "build_model": "kinemesh.model.opening",
+}
+
+
+def load(checkpoint: Path | str, config: "Config | Path | str | None" = None, device: str = "auto") -> "MeshPredictor":
+    """A trained model and its body, ready for any number of videos.
+
+    Args:
+        checkpoint: a file, ours or a released one; "builtin" is the one that is shipped, for a body that is not SMPL.
+        config: what it was trained with; a released checkpoint does not hold it.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises `kinemesh.errors.UserError` for whatever is missing or does not fit.
+    """
+    from kinemesh.infer.predictor import MeshPredictor
+
+    if checkpoint != "builtin":
+        return MeshPredictor.load(checkpoint, config, device)
+    from kinemesh.demo.body import CHECKPOINT_PATH
+    from kinemesh.demo.splits import StandIn
+
+    return MeshPredictor.load(CHECKPOINT_PATH, config, device, StandIn().assets)
+
+
+def save(tracks: "Tracks", folder: Path | str, formats: Sequence[str] = ("npz", "glb")) -> None:
+    """Write what `MeshPredictor.predict` gave: `npz`, `glb`, `bvh` a person, `html` and `mp4` of all.
+
+    The folder is made. Raises `kinemesh.errors.UserError` for an unknown format or what cannot be written.
+    """
+    from kinemesh.export.write import write_outputs
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_outputs(
+        tracks, tracks.camera, tracks.assets, Path(folder), formats=formats, fps=tracks.fps,
+        frame_count=max((int(track.frame_ids[-1]) + 1 for track in tracks), default=0),
+        video_path=None, is_side_view=False, device=tracks.device,
+    )  # fmt: skip
+
+
+def train(config: Path | str, folder: Path | str, *, kind: str = "regressor", **options) -> dict:
+    """Train as the scripts do, from a YAML file into a folder; goes on where the folder holds a run.
+
+    Args:
+        kind: "regressor" or "refiner".
+        options: further fields of `kinemesh.program.options.RunOptions`.
+
+    Returns what `best_epoch.bin` scores: figures in mm by dataset. Raises `kinemesh.errors.UserError`.
+    """
+    return _run(config, kind=kind, folder=Path(folder), **options)
+
+
+def evaluate(checkpoint: Path | str, config: Path | str, *, kind: str = "regressor", **options) -> dict:
+    """Score a checkpoint on the test splits of a YAML file's datasets, as `--evaluate` does.
+
+    Options and result are those of `train`; `protocols=("wham",)` scores as that paper does.
+    """
+    return _run(config, kind=kind, folder=Path(checkpoint).parent, evaluate=Path(checkpoint), **options)
+
+
+def _run(config: Path | str, **options) -> dict:
+    from kinemesh.config import load_config
+    from kinemesh.program.options import RunOptions
+    from kinemesh.program.train import run
+
+    given = {"script": "kinemesh", "pretrained": Path("checkpoint/latest_epoch.bin")} | options
+    return run(RunOptions(config=Path(config), **given), load_config(config))
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kinemesh' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

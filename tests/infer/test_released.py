@@ -15,7 +15,7 @@ from kinemesh.infer import Settings
 from kinemesh.infer.keypoint_files import detections_of_array
 from kinemesh.infer.keypoint_formats import FORMATS
 from kinemesh.infer.released import mean_vertices_mm
-from kinemesh.program.infer_cli import main
+from kinemesh.program.wild.cli import main
 from kinemesh.render.video import read_frames, video_info
 
 SIZE, CLIP_LEN = (1280, 720), 15

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from kinemesh.body.smpl import Body
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.files.checkpoints import load_checkpoint
@@ -15,12 +16,12 @@ from kinemesh.training.checkpoint import restore, restore_progress
 from kinemesh.training.loop import train
 from kinemesh.training.names import LATEST
 from kinemesh.training.optimizer import AveragedModel, build_optimizer
-from kinemesh.training.state import Posing, Run, TrainedDataset, TrainState
+from kinemesh.training.state import Run, TrainedDataset, TrainState
 
 
 @pytest.fixture
-def posing(kinematics, posed_body) -> Posing:
-    return Posing(kinematics, posed_body)
+def body(assets, kinematics, posed_body) -> Body:
+    return Body(assets, kinematics, posed_body)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def dataset(small_dataset):
 
 
 @pytest.fixture
-def run(dataset, small_model, small_config, posing, tmp_path):
+def run(dataset, small_model, small_config, body, tmp_path):
     """Trains into a folder of this name, from `state` or anew; keyword arguments change config keys."""
 
     def _run(folder="run", state=None, stop=None, **changes):
@@ -51,10 +52,8 @@ def run(dataset, small_model, small_config, posing, tmp_path):
         folder = tmp_path / folder
         folder.mkdir(exist_ok=True)
         stop = stop or StopRequest()
-        setup = SimpleNamespace(
-            posing=posing, config=config, processes=Processes(), options=SimpleNamespace(folder=folder)
-        )
-        run = Run(config, posing, validator(setup, stop), "regressor", folder, 0, 100, torch.device("cpu"), stop)
+        setup = SimpleNamespace(body=body, config=config, processes=Processes(), options=SimpleNamespace(folder=folder))
+        run = Run(config, body, validator(setup, stop), "regressor", folder, 0, 100, torch.device("cpu"), stop)
         if (folder / LATEST).exists() and state.epoch == 0:
             content = load_checkpoint(folder / LATEST)
             state.model.load_state_dict(content["model"])

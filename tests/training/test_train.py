@@ -9,7 +9,7 @@ from kinemesh.machine.device import set_step_seed
 from kinemesh.training.loop import mirror_some, training_losses
 
 
-def test_loss_falls_when_one_batch_is_over_fitted(dataset, small_model, small_config, posing):
+def test_loss_falls_when_one_batch_is_over_fitted(dataset, small_model, small_config, body):
     # Without loss_norm, which keeps a floor: it counts the size of the pose itself.
     config = small_config(dim_feat=32, dim_rep=32, hidden_dim=64, lambda_norm=0)
     model = small_model(dim_feat=32, dim_rep=32, hidden_dim=64).train()
@@ -17,7 +17,7 @@ def test_loss_falls_when_one_batch_is_over_fitted(dataset, small_model, small_co
     batch = next(dataset.train.batches())
     position_losses = []
     for _ in range(300):
-        total, logged, _ = training_losses(model, batch, posing.kinematics, config)
+        total, logged, _ = training_losses(model, batch, body.joints, config)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -61,7 +61,7 @@ def test_files_of_a_run(run, tmp_path):
 
 
 def test_grad_accumulation_of_equal_batches_equals_one_large_batch(
-    dataset, small_model, small_config, posing, small_dataset
+    dataset, small_model, small_config, body, small_dataset
 ):
     """Batch norm apart, which is why the comparison freezes it."""
     clips = cut_clips(small_dataset.train.video_lengths, small_dataset.test.video_lengths, 8, 4, limit_clips=12)[0]
@@ -74,7 +74,7 @@ def test_grad_accumulation_of_equal_batches_equals_one_large_batch(
         for size in sizes:
             loader = ClipLoader(small_dataset.train, clips, batch_size=12)
             batch = loader.gather(torch.arange(first, first + size))
-            (training_losses(model, batch, posing.kinematics, small_config())[0] * size / 12).backward()
+            (training_losses(model, batch, body.joints, small_config())[0] * size / 12).backward()
             first += size
         gradients.append(model.head.head_pose.weight.grad.clone())
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-4)

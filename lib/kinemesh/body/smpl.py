@@ -1,11 +1,13 @@
 """A posed body with its vertices."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.body.kinematics import chain_along_tree, tree_levels
+from kinemesh.body.kinematics import JointKinematics, chain_along_tree, tree_levels
 from kinemesh.body.skeleton import BETA_COUNT, H36M_ROOT, MM_PER_M, SMPL_JOINT_COUNT, VERTEX_COUNT
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.structures import BodyMesh, BodyParams
@@ -94,3 +96,17 @@ class PosedBody(nn.Module):
 def relative_to_root(points_mm: Tensor, joints_mm: Tensor) -> Tensor:
     """Points (..., N, 3) relative to the regressed joint 0 of joints (..., K, 3)."""
     return points_mm - joints_mm[..., H36M_ROOT : H36M_ROOT + 1, :]
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body model on a device: its joints alone, which is fast and has gradients, and its whole mesh."""
+
+    assets: BodyAssets
+    joints: JointKinematics  # BodyParams -> (..., K, 3) mm
+    mesh: PosedBody  # BodyParams -> BodyMesh
+
+    @classmethod
+    def of(cls, assets: BodyAssets, device: torch.device | str = "cpu") -> "Body":
+        """Both on a device."""
+        return cls(assets, JointKinematics(assets).to(device), PosedBody(assets).to(device))

@@ -28,6 +28,8 @@ from kinemesh.files.writing import write_atomically
 logger = logging.getLogger(__name__)
 
 BODY_PATH = Path(__file__).with_name("body.npz")
+# Of a model for this body, which `--demo` and the name "builtin" mean.
+CHECKPOINT_PATH = Path(__file__).with_name("checkpoint.bin")
 
 # First value of the pickle, so that the first bytes of the file say what it is to a reader that unpickles nothing.
 STAND_IN_NOTE = "Stand-in body made from MakeHuman's CC0 data. NOT SMPL: its figures compare with nothing published."

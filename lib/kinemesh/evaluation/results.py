@@ -13,16 +13,22 @@ Evaluations = dict[str, dict[str, Evaluation]]  # by dataset, then by protocol i
 
 
 def write_metrics(path: Path, meta: dict, evaluations: Evaluations, selected_on: str) -> None:
-    """The metrics JSON, every figure at full precision.
+    """The metrics JSON, every figure at full precision: `meta`, and `metrics_content`."""
+    content = {"meta": meta, **metrics_content(evaluations, selected_on)}
+    write_text_atomically(path, json_text(content, indent=2) + "\n")
+
+
+def metrics_content(evaluations: Evaluations, selected_on: str) -> dict[str, dict]:
+    """Figures by dataset, plain values.
 
     A dataset's own figures are those of the first protocol; further ones stand under `protocols`. `selected_on` is
     the split that the checkpoint was chosen on, which each set of figures carries.
     """
-    content: dict = {"meta": meta}
+    content = {}
     for name, by_protocol in evaluations.items():
         first, *others = [record(evaluation, selected_on) for evaluation in by_protocol.values()]
         content[name] = first | ({"protocols": {other["protocol"]: other for other in others}} if others else {})
-    write_text_atomically(path, json_text(content, indent=2) + "\n")
+    return content
 
 
 def record(evaluation: Evaluation, selected_on: str, side: str = "model") -> dict:

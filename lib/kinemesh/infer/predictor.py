@@ -63,6 +63,21 @@ class Inference:
     clip_len: int  # frames of a window
 
 
+class Tracks(list):
+    """The tracks of a video, a list of `Track`, and what is needed to write them."""
+
+    def __init__(
+        self,
+        tracks: list[Track] | list[MeshTrack],
+        camera: VideoCamera,
+        fps: float,
+        assets: BodyAssets,
+        device: torch.device,
+    ):
+        super().__init__(tracks)
+        self.camera, self.fps, self.assets, self.device = camera, fps, assets, device
+
+
 class MeshPredictor:
     """A trained model and its body, ready for any number of videos."""
 
@@ -98,14 +113,15 @@ class MeshPredictor:
 
     def predict(
         self, keypoints: Path | str | np.ndarray, *, image_size: tuple[int, int], fps: float = 30.0, **settings
-    ) -> list[Track] | list[MeshTrack]:
+    ) -> Tracks:
         """Tracks of everybody in a keypoint file, or in an array (F, 17, 2 or 3) or (people, F, 17, 2 or 3), H36M-17.
 
         `settings` are those of `Settings`. Raises UserError for files and values that cannot be used.
         """
         is_array = isinstance(keypoints, np.ndarray)
         detections = detections_of_array(keypoints) if is_array else read_keypoints(keypoints)
-        return self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings)).tracks
+        found = self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings))
+        return Tracks(found.tracks, found.camera, fps, self.assets, self.device)
 
     def infer(
         self,

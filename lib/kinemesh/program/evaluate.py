@@ -37,7 +37,7 @@ def validator(setup: Setup, stop: StopRequest) -> Validate:
 
     def validate(model: nn.Module, dataset: TrainedDataset, label: str) -> Validated:
         evaluation = evaluate(
-            model, dataset.test, setup.posing.body, setup.config, label=label, stop=stop, processes=setup.processes
+            model, dataset.test, setup.body.mesh, setup.config, label=label, stop=stop, processes=setup.processes
         )[DEFAULT]
         require_finite_figures(label, evaluation, training_advice(setup.options.folder))
         results = [(dataset.name, evaluation)]
@@ -60,7 +60,7 @@ def evaluate_all(setup: Setup, keep_rows: str = "", stop: StopRequest | None = N
     """
     evaluations = {
         dataset.name: evaluate_protocols(
-            setup.model, dataset.tests, setup.posing.body, setup.config, setup.protocols, label=f"{dataset.name} test",
+            setup.model, dataset.tests, setup.body.mesh, setup.config, setup.protocols, label=f"{dataset.name} test",
             constant=setup.constant, detailed=True, keep_rows=keep_rows, stop=stop, processes=setup.processes,
         )
         for dataset in setup.datasets
@@ -91,7 +91,7 @@ def evaluate_checkpoint(setup: Setup) -> tuple[Evaluations, str]:
         from kinemesh.report.page import write_report  # loads the image library, which only a page needs
 
         page = write_report(
-            options.report, evaluations, loaders, setup.model, setup.posing.body, setup.assets.faces,
+            options.report, evaluations, loaders, setup.model, setup.body.mesh, setup.body.assets.faces,
             checkpoint=path, config_file=str(options.config), selected_on=selection_split,
         )  # fmt: skip
         logger.info("report written to %s", page)

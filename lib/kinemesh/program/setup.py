@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from kinemesh.body.assets import SMPL_FILE, BodyAssets, load_body_assets
+from kinemesh.body.assets import SMPL_FILE, load_body_assets
+from kinemesh.body.smpl import Body
 from kinemesh.config import Config
 from kinemesh.data.mean_body import mean_body
 from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
@@ -35,7 +36,7 @@ from kinemesh.structures import BodyParams
 from kinemesh.training.checkpoint import restore
 from kinemesh.training.names import BEST
 from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable, learning_rates
-from kinemesh.training.state import Posing, TrainedDataset, TrainState
+from kinemesh.training.state import TrainedDataset, TrainState
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,7 @@ class Setup:
     files: list[NeededFile] = field(default_factory=list)  # that the run reads, besides its config
     unusable: set[Path] = field(default_factory=set)  # those of them that cannot be read
     checkpoint: Checkpoint | None = None  # what the run starts from; None: a pretrained backbone or the seed
-    assets: BodyAssets | None = None
-    posing: Posing | None = None
+    body: Body | None = None
     model: nn.Module | None = None
     state: TrainState | None = None  # of training
     datasets: list[TrainedDataset] = field(default_factory=list)
@@ -139,18 +139,18 @@ def _body(setup: Setup) -> Iterator[Finding]:
     if setup.options.is_check and not (root / SMPL_FILE).exists() and is_made_here(root / SMPL_FILE):
         from kinemesh.demo.splits import StandIn  # what the program would make
 
-        setup.assets = StandIn().assets
+        assets = StandIn().assets
     else:
-        setup.assets = load_body_assets(root)
-    setup.posing = Posing.of(setup.assets, setup.device)
+        assets = load_body_assets(root)
+    setup.body = Body.of(assets, setup.device)
     if setup.options.is_check:
-        yield from body_findings(setup.assets, str(root / SMPL_FILE))
+        yield from body_findings(assets, str(root / SMPL_FILE))
 
 
 def _model(setup: Setup) -> Iterator[Finding]:
     options, config = setup.options, setup.config
     set_step_seed(options.seed)
-    model = build_model(options.kind, config, setup.assets)
+    model = build_model(options.kind, config, setup.body.assets)
     if setup.checkpoint is not None:
         setup.checkpoint.fill(model)
     setup.model = model.to(setup.device)
@@ -239,8 +239,8 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             setup.constant = mean_body(dataset.train, setup.device)
         if options.is_check:
             for split, is_used in ((dataset.train, used.is_trained), (dataset.test, used.is_tested)):
-                if is_used and setup.posing is not None:
-                    yield from split_findings(split, str(used.path), setup.posing.kinematics)
+                if is_used and setup.body is not None:
+                    yield from split_findings(split, str(used.path), setup.body.joints)
             yield from _use_findings(used, trained, config)
     try:
         opener.check_videos()
@@ -280,7 +280,7 @@ STAGES = (
     Stage("body model", _body, lambda setup: str(setup.config.data_root), lambda setup: not setup.lacks("body")),
     Stage(
         "model", _model, _model_place,
-        lambda setup: setup.assets is not None
+        lambda setup: setup.body is not None
         and not setup.lacks("checkpoint", "pretrained")
         and (setup.options.start is None or setup.checkpoint is not None),
     ),

@@ -9,7 +9,7 @@ import torch
 
 from kinemesh.config import Config
 from kinemesh.errors import UserError
-from kinemesh.evaluation.results import Evaluations, write_metrics
+from kinemesh.evaluation.results import Evaluations, metrics_content, write_metrics
 from kinemesh.evaluation.tables import refinement_warnings, results_table
 from kinemesh.files.writing import faults_of_writing
 from kinemesh.machine.device import choose_device, keep_freed_memory, make_deterministic
@@ -32,17 +32,17 @@ from kinemesh.training.state import Run, TrainState, selected_on
 logger = logging.getLogger(__name__)
 
 
-def run(options: RunOptions, config: Config) -> None:
+def run(options: RunOptions, config: Config) -> dict[str, dict]:
     """Train, evaluate with `--evaluate`, or only check with `--check`.
 
-    Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
+    Returns the figures of the metrics file by dataset, in the main process. Raises `UserError` for whatever the user has to fix, and `Stopped` where a signal ended training.
     """
     setup = Setup(options, config, choose_protocols(options.protocols))
     if config.deterministic:
         make_deterministic()
     if options.is_check:
         check(setup)
-        return
+        return {}
     setup.device = choose_device(options.device)
     keep_freed_memory(setup.device)
     with joined(setup.device) as setup.processes:
@@ -54,8 +54,10 @@ def run(options: RunOptions, config: Config) -> None:
         else:
             set_up(setup)
             evaluations, selection_split = evaluate_checkpoint(setup)
-    if setup.processes.is_main:
-        _tell(setup, evaluations, selection_split)
+    if not setup.processes.is_main:
+        return {}
+    _tell(setup, evaluations, selection_split)
+    return metrics_content(evaluations, selection_split)
 
 
 def check(setup: Setup) -> None:
@@ -76,7 +78,7 @@ def train_model(setup: Setup) -> tuple[Evaluations, str]:
     state.joined = join_model(setup.model, setup.processes, setup.device)
     stop = StopRequest(setup.processes.largest)
     run = Run(
-        config, setup.posing, validator(setup, stop), options.kind, folder, options.seed, options.print_freq,
+        config, setup.body, validator(setup, stop), options.kind, folder, options.seed, options.print_freq,
         setup.device, stop, origin_of(setup), setup.processes,
     )  # fmt: skip
     if setup.checkpoint is not None:

@@ -107,7 +107,7 @@ def backward(state: TrainState, batch: Batch, run: Run) -> Measured:
         # Flips are drawn for the whole batch, dropout by each process for itself.
         set_step_seed(*place, processes.rank)
     with state.without_joining(not part.is_last):
-        total, values, pred = training_losses(state.trained, batch, run.posing.kinematics, run.config)
+        total, values, pred = training_losses(state.trained, batch, run.body.joints, run.config)
         (total * part.weight).backward()
     mpve = _mpve_mm(pred, batch, run) if part.number % run.print_freq == 0 else None
     if processes.count > 1:
@@ -176,7 +176,7 @@ def forget_step(state: TrainState, buffers: list[Tensor]) -> None:
 def _mpve_mm(pred: BodyParams, batch: Batch, run: Run) -> Tensor:
     if batch.frames.shape[0] == 0:
         return pred.betas.new_zeros(())
-    return mpve_mm(run.posing.body(pred), run.posing.body(batch.target)).mean()
+    return mpve_mm(run.body.mesh(pred), run.body.mesh(batch.target)).mean()
 
 
 def _validate(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver) -> Validated:

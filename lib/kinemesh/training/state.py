@@ -9,9 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kinemesh.body.assets import BodyAssets
-from kinemesh.body.kinematics import JointKinematics
-from kinemesh.body.smpl import PosedBody
+from kinemesh.body.smpl import Body
 from kinemesh.config import Config
 from kinemesh.losses import LOSSES
 from kinemesh.machine.processes import Processes
@@ -61,19 +59,6 @@ def selected_on(datasets: list[TrainedDataset]) -> str:
 
 
 @dataclass(frozen=True)
-class Posing:
-    """The body as training and validation need it."""
-
-    kinematics: JointKinematics
-    body: PosedBody
-
-    @classmethod
-    def of(cls, assets: BodyAssets, device: torch.device | str) -> "Posing":
-        """Both on a device."""
-        return cls(JointKinematics(assets).to(device), PosedBody(assets).to(device))
-
-
-@dataclass(frozen=True)
 class Validated:
     """What a validation came to, in plain values that a checkpoint may hold."""
 
@@ -113,7 +98,7 @@ class Run:
     """What stays the same from the first step of a run to the last."""
 
     config: Config
-    posing: Posing
+    body: Body
     validate: Validate
     kind: str  # "regressor" or "refiner"
     folder: Path

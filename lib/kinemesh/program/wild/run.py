@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.config import load_config
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.errors import UserError
@@ -27,7 +28,6 @@ from kinemesh.render.video import video_info
 
 logger = logging.getLogger(__name__)
 
-DEMO_CHECKPOINT = Path(__file__).parents[1] / "demo" / "checkpoint.bin"
 _DEFAULT_FPS = 30.0
 # More keypoints than this outside the picture: its size must be another's.
 _MOST_OUTSIDE = 0.2
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if arguments.demo:
         video, detections = _Video(None, CAMERA.image_size, FPS, None), detections_of_array(make_video().keypoints_px)
-        predictor = MeshPredictor.load(DEMO_CHECKPOINT, device=arguments.device, assets=StandIn().assets)
+        predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
         logger.info("the body is a stand-in, not SMPL, and the video is made up")
     else:
         video, detections = _video(arguments), read_keypoints(arguments.json_path, arguments.keypoint_format)
@@ -185,7 +185,7 @@ def _summary(
 ) -> dict:
     return {
         "command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]]),
-        "checkpoint": str(DEMO_CHECKPOINT.name if arguments.demo else arguments.evaluate),
+        "checkpoint": str(CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate),
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
         "video": str(video.path) if video.path else None,
         "image_size": list(video.image_size),

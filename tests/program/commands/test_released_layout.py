@@ -13,15 +13,15 @@ from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.model.mesh import build_refiner, build_regressor
 from kinemesh.model.opening import Checkpoint
-from kinemesh.training.optimizer import build_optimizer
-from kinemesh.training.optimizer_state import restore_optimizer
-from kinemesh.training.released_layout import (
+from kinemesh.program.commands.released_layout import (
     body_tensors,
     our_content,
     released_content,
     save_released,
     smplx_landmark_vertices,
 )
+from kinemesh.training.optimizer import build_optimizer
+from kinemesh.training.optimizer_state import restore_optimizer
 
 # Behaviour contract section 5.
 BODY = {

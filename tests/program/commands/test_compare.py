@@ -11,11 +11,10 @@ from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.evaluation.evaluate import BODIES, evaluate_protocols
-from kinemesh.program.cli import run_reporting_errors
-from kinemesh.program.compare import score_files, verdict
+from kinemesh.program.commands.compare import score_files, verdict
+from kinemesh.program.commands.evaluate_predictions import main
 from kinemesh.program.evaluate import write_predictions
 from kinemesh.protocols import PROTOCOLS
-from tools.evaluate_predictions import main
 
 CPU = torch.device("cpu")
 
@@ -133,7 +132,7 @@ class TestTool:
         def _call(*arguments: str):
             flags = ("--set", f"data_root={demo_folder}", "--set", "dt_file_h36m=null")
             monkeypatch.setattr(sys, "argv", ["evaluate_predictions", *arguments, *flags])
-            status = run_reporting_errors(main)
+            status = main()
             captured = capsys.readouterr()
             return status, captured.out, captured.err
 

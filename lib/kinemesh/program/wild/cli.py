@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def parse_and_run() -> None:
         arguments = parse_arguments(argv)
-        from kinemesh.program.infer import run  # imports PyTorch, which --help and a mistyped flag need not wait for
+        from kinemesh.program.wild.run import run  # imports PyTorch, which --help and a mistyped flag need not wait for
 
         run(arguments)
 

@@ -1,0 +1,1 @@
+"""Commands beside training and inference: score files of predictions, carry checkpoints to the released layout."""

@@ -1,0 +1,1 @@
+"""`infer_wild_mesh.py`: its flags, and what it does."""

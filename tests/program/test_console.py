@@ -1,0 +1,47 @@
+"""`kinemesh COMMAND`: every command is there, calls what the scripts call, and says what is wrong in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kinemesh.program.console import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_shows_its_help(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert "usage: " in capsys.readouterr().out
+
+
+def test_without_a_command_all_are_listed(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in COMMANDS)
+
+
+def test_an_unknown_command_is_one_line(capsys):
+    assert main(["fly"]) == 2
+    assert capsys.readouterr().err == f"error: kinemesh fly: no such command. Expected one of {', '.join(COMMANDS)}.\n"
+
+
+def test_it_runs_as_a_module_from_any_folder(tmp_path):
+    command = [sys.executable, "-m", "kinemesh", "infer", "--demo", "--formats", "npz", "--out_path", "out"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "lib"), "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "out" / "0.npz").is_file()
+
+
+def test_the_former_place_of_the_predictor_warns_and_works(tmp_path):
+    code = "from lib.infer import MeshPredictor; print(MeshPredictor.__module__)"
+    command = [sys.executable, "-W", "default", "-c", code]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "kinemesh.infer.predictor\n"
+    assert "lib.infer is now kinemesh.infer" in ran.stderr

@@ -1,0 +1,91 @@
+"""The public names: frozen, importable one by one, callable as documented, and installed under the same ranges."""
+
+import importlib
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kinemesh
+from kinemesh.body import load_body
+from kinemesh.demo.video import make_video
+from kinemesh.errors import UserError
+from kinemesh.structures import BodyParams
+
+if sys.version_info >= (3, 11):
+    import tomllib
+
+ROOT = Path(__file__).parent.parent
+
+
+def modules() -> list[str]:
+    return [module.name for module in pkgutil.walk_packages(kinemesh.__path__, "kinemesh.")]
+
+
+def test_the_names_are_these():
+    """Adding one is a decision, taking one away a broken promise."""
+    assert kinemesh.__all__ == [
+        "Config", "build_model", "evaluate", "load", "load_config", "load_dataset", "save", "train",
+    ]  # fmt: skip
+    for name in kinemesh.__all__:
+        assert callable(getattr(kinemesh, name)), name
+    with pytest.raises(AttributeError, match="module 'kinemesh' has no attribute 'nothing'"):
+        _ = kinemesh.nothing
+
+
+def test_every_module_imports_and_no_name_is_both_function_and_room():
+    rooms = {name.split(".")[1] for name in modules()}
+    assert not rooms & set(kinemesh.__all__)
+    for name in modules():
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+    for name in kinemesh.__all__:
+        assert callable(getattr(kinemesh, name)), name
+
+
+def test_load_predict_and_save(tmp_path):
+    predictor = kinemesh.load("builtin", device="cpu")
+    video = make_video()
+    tracks = predictor.predict(video.keypoints_px[:, :20], image_size=video.camera.image_size, fps=30)
+    assert [track.poses.shape for track in tracks] == [(20, 72), (20, 72)]
+    kinemesh.save(tracks, tmp_path / "out", formats=("npz", "glb"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.npz", "0.glb", "1.npz", "1.glb"}
+    with np.load(tmp_path / "out" / "0.npz") as file:
+        np.testing.assert_array_equal(file["poses"], tracks[0].poses)
+    with pytest.raises(UserError, match="html2"):
+        kinemesh.save(tracks, tmp_path / "out", formats=("html2",))
+
+
+def test_a_body_poses_joints_and_mesh_alike(body_folder, assets):
+    body = load_body(body_folder)
+    rotations, betas = np.broadcast_to(np.eye(3, dtype="f"), (2, 24, 3, 3)), np.zeros((2, 10), "f")
+    import torch
+
+    params = BodyParams(torch.tensor(rotations), torch.tensor(betas))
+    torch.testing.assert_close(body.joints(params), body.mesh(params).joints_mm, atol=1e-2, rtol=0)
+    assert len(body.assets.faces) == len(assets.faces)
+
+
+def test_train_evaluate_and_the_parts_of_a_run(config_file, tmp_path, demo_folder, assets):
+    path, folder = config_file(epochs=1, warmup_h36m=0, warmup_coco=0, dt_file_h36m=None), tmp_path / "run"
+    trained = kinemesh.train(path, folder, device="cpu")
+    scored = kinemesh.evaluate(folder / "best_epoch.bin", path, device="cpu", protocols=("motionbert", "wham"))
+    assert scored["pw3d"]["mpjpe"] == pytest.approx(trained["pw3d"]["mpjpe"])
+    assert scored["pw3d"]["protocols"]["wham"]["mpjpe"] > 0
+    config = kinemesh.load_config(path)
+    assert isinstance(config, kinemesh.Config)
+    model = kinemesh.build_model("regressor", config, assets)
+    assert sum(parameter.numel() for parameter in model.parameters()) > 0
+    assert kinemesh.load_dataset("pw3d", demo_folder / "mesh_det_pw3d.pkl").test.frame_count > 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_the_package_installs_the_ranges_of_requirements():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    assert all("#" in line for line in (ROOT / "requirements.txt").read_text().splitlines() if re.match(r"\w", line))
+    extras = [name for extra in project["optional-dependencies"].values() for name in extra]
+    assert sorted(filter(None, listed)) == sorted(project["dependencies"] + extras)
