@@ -23,3 +23,12 @@ def test_brightness_follows_the_surface_and_stays_in_range():
     lit = shade(normals, np.array([0.5, 0.6, 0.7]))
     assert (lit[0] > lit[1] + 0.2).all()
     assert (shade(normals, np.ones(3)) <= 1).all()
+
+
+def test_surfaces_are_matt():
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(500, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    lit = shade(normals, np.array([0.2, 0.3, 0.4]))
+    # Light takes the surface's colour everywhere: a gloss would add white where lamps are mirrored.
+    np.testing.assert_allclose(lit / lit.sum(axis=1, keepdims=True), np.tile([2 / 9, 3 / 9, 4 / 9], (500, 1)))

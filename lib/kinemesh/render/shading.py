@@ -1,4 +1,4 @@
-"""Light on a surface: normals, and the brightness of matt skin under fixed lights.
+"""Light on a surface: normals, and the brightness of a matt surface under fixed lights.
 
 Axes are those of the camera: x right, y down, z away from it.
 """
@@ -8,8 +8,7 @@ import numpy as np
 # Directions towards the lights: one from above the camera's left shoulder, a weaker one from the right.
 _KEY_LIGHT = np.array([-0.45, -0.60, -0.66])
 _FILL_LIGHT = np.array([0.85, 0.05, -0.50])
-_AMBIENT, _KEY, _FILL, _SKY, _SHINE = 0.30, 0.62, 0.16, 0.10, 0.10
-_SHININESS = 24
+_AMBIENT, _KEY, _FILL, _SKY = 0.32, 0.64, 0.17, 0.10
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -31,11 +30,9 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def shade(normals: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """Colours (n, 3) in [0, 1] of surfaces with unit normals (n, 3) and colours (3,) or (n, 3)."""
     key_direction = _KEY_LIGHT / np.linalg.norm(_KEY_LIGHT)
-    half_way = key_direction + np.array([0, 0, -1])
     # Wrapped around by a quarter, so that the edge of the shadow is soft.
     key = np.clip((normals @ key_direction + 0.25) / 1.25, 0, 1)
     fill = np.clip(normals @ (_FILL_LIGHT / np.linalg.norm(_FILL_LIGHT)), 0, 1)
     sky = 0.5 - 0.5 * normals[:, 1]
-    shine = np.clip(normals @ (half_way / np.linalg.norm(half_way)), 0, 1) ** _SHININESS
     brightness = _AMBIENT + _KEY * key + _FILL * fill + _SKY * sky
-    return np.clip(colors * brightness[:, None] + _SHINE * shine[:, None], 0, 1)
+    return np.clip(colors * brightness[:, None], 0, 1)

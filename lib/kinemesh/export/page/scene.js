@@ -104,8 +104,7 @@ void main() {
   float light = 0.32 + 0.55 * clamp((dot(n, key) + 0.25) / 1.25, 0.0, 1.0)
               + 0.14 * clamp(dot(n, normalize(vec3(0.85, 0.1, -0.5))), 0.0, 1.0) + 0.12 * (0.5 + 0.5 * n.y)
               + 0.1 * clamp(dot(n, toEye), 0.0, 1.0);
-  float shine = pow(clamp(dot(n, normalize(key + toEye)), 0.0, 1.0), 24.0);
-  shown = vec4(color * light + 0.1 * shine, 1.0);
+  shown = vec4(color * light, 1.0);
 }`];
 const floorShader = [`#version 300 es
 uniform mat4 projectionView; uniform vec3 centre; uniform float reach;
