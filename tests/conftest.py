@@ -30,6 +30,12 @@ def reference():
 
 
 @pytest.fixture(scope="session")
+def unsmoothed_body_path() -> Path:
+    """The stand-in before it was made a mannequin: the body that reference vectors were made with."""
+    return Path(__file__).parent / "golden" / "unsmoothed_body.npz"
+
+
+@pytest.fixture(scope="session")
 def body_folder(tmp_path_factory) -> Path:
     """A data_root that holds the stand-in body's files."""
     folder = tmp_path_factory.mktemp("body")

@@ -6,7 +6,8 @@
 
 `--check` takes from the shipped file which source vertices it kept and its triangles, and makes everything else anew.
 The choice itself cannot be repeated to the last vertex: the shipped one was made in float32, whose rounding decides
-between edges of equal cost on a symmetric body; `--check` says how far a choice made anew agrees.
+between edges of equal cost on a symmetric body; `--check` says how far a choice made anew agrees. Face, chest and hips
+are smoothed to a mannequin's (`tools/demo_body/mannequin/`), before pose blend shapes are fitted.
 """
 
 import argparse
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from kinemesh.body.skeleton import VERTEX_COUNT
 from kinemesh.demo.body import BODY_PATH
@@ -25,7 +25,8 @@ from kinemesh.files.npz import read_npz
 from tools.demo_body import rest_pose
 from tools.demo_body.decimation import decimate
 from tools.demo_body.keypoint_regressors import build_keypoint_regressors
-from tools.demo_body.landmarks import SMPL_VERTEX, find_landmarks, order_with_landmarks
+from tools.demo_body.landmarks import find_landmarks, order_with_landmarks
+from tools.demo_body.mannequin import make_mannequin
 from tools.demo_body.packing import describe_differences, write_body
 from tools.demo_body.pose_blend_shapes import fit_pose_blend_shapes
 from tools.demo_body.shape_space import build_shape_space, strongest_weights
@@ -35,7 +36,6 @@ logger = logging.getLogger("build_demo_body")
 
 MOUTH_WEIGHT = 1e-4  # nobody sees the inside of the mouth
 HAND_WEIGHT = 0.5  # the source's hands are denser than needed
-SAME_VERTEX_M = 1e-5
 
 
 class Topology(NamedTuple):
@@ -76,42 +76,41 @@ def choose_topology(bodies: SourceBodies, rest: TPosedBodies) -> Topology:
     return Topology(order, number_of[faces])
 
 
-def recover_topology(bodies: SourceBodies, rest: TPosedBodies, body_file: Path) -> Topology:
-    """The topology of a body file, by finding each of its vertices among the mean body's."""
-    stored = read_npz(body_file, ("v_template", "faces"), what="a body file")
-    template, faces = stored["v_template"].astype(np.float64), stored["faces"].astype(np.int64)
-    mean = rest.vertices.mean(axis=0)
-    # Templates are centred, by an offset that the landmarks tell: their numbers are known on both sides.
-    landmarks = find_landmarks(bodies, rest.skinning_weights, mean, rest.is_skin)
-    offset = np.median([mean[vertex] - template[SMPL_VERTEX[name]] for name, vertex in landmarks.items()], axis=0)
-    skin = np.flatnonzero(rest.is_skin)
-    distance, nearest = cKDTree(mean[skin]).query(template + offset)
-    if distance.max() > SAME_VERTEX_M or len(np.unique(nearest)) != VERTEX_COUNT:
-        raise SystemExit(f"{body_file}: its vertices are not the source's (off by {distance.max():.2g} m)")
-    return Topology(skin[nearest], faces)
+def stored_topology(body_file: Path) -> Topology:
+    stored = read_npz(body_file, ("source_vertices", "faces"), what="a body file")
+    return Topology(stored["source_vertices"].astype(np.int64), stored["faces"].astype(np.int64))
 
 
-def build_body(rest: TPosedBodies, topology: Topology) -> dict[str, np.ndarray]:
+def build_body(bodies: SourceBodies, rest: TPosedBodies, topology: Topology) -> dict[str, np.ndarray]:
     """Dense arrays named as `kinemesh.demo.body.load_stand_in` names them."""
+
+    def in_region(*names: str) -> np.ndarray:
+        is_inside = np.zeros(len(rest.is_skin), dtype=bool)
+        for name in names:
+            is_inside[bodies.faces[bodies.regions[name]]] = True
+        return is_inside[topology.source_vertices]
+
     weights = strongest_weights(rest.skinning_weights[topology.source_vertices])
     shape = build_shape_space(rest.vertices[:, topology.source_vertices], rest.joints, weights)
     h36m, extra = build_keypoint_regressors(shape.v_template, weights, shape.J_regressor)
-    return {
+    body = {
         **shape._asdict(),
         "faces": topology.faces,
         "skinning_weights": weights,
-        "posedirs": fit_pose_blend_shapes(shape.v_template, weights, shape.J_regressor @ shape.v_template),
         "J_regressor_h36m": h36m,
         "J_regressor_extra": extra,
     }
+    body |= make_mannequin(body, in_region("mouth_cavity"), in_region("eye_cavity.L", "eye_cavity.R"))
+    template = body["v_template"]
+    return body | {"posedirs": fit_pose_blend_shapes(template, weights, shape.J_regressor @ template)}
 
 
 def check(bodies: SourceBodies, rest: TPosedBodies) -> bool:
     """Print how a rebuilt body differs from the shipped one; whether they agree."""
-    shipped = recover_topology(bodies, rest, BODY_PATH)
+    shipped = stored_topology(BODY_PATH)
     with tempfile.TemporaryDirectory() as folder:
         rebuilt = Path(folder) / "body.npz"
-        write_body(rebuilt, build_body(rest, shipped))
+        write_body(rebuilt, build_body(bodies, rest, shipped), shipped.source_vertices)
         lines, agree = describe_differences(rebuilt, BODY_PATH)
     print("Arrays rebuilt on the shipped choice of vertices:", *lines, sep="\n  ")
     anew = choose_topology(bodies, rest)
@@ -134,7 +133,8 @@ def main() -> int:
     rest = bring_to_rest(bodies)
     if arguments.check:
         return 0 if check(bodies, rest) else 1
-    write_body(arguments.out, build_body(rest, choose_topology(bodies, rest)))
+    topology = choose_topology(bodies, rest)
+    write_body(arguments.out, build_body(bodies, rest, topology), topology.source_vertices)
     return 0
 
 

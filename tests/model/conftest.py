@@ -1,9 +1,13 @@
 """Fixtures of the model tests: reference vectors as tensors, and a small config."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
+from kinemesh.demo.body import load_stand_in
 
 
 @pytest.fixture
@@ -38,3 +42,10 @@ def build_config():
         return Config(**{**values, **keys})
 
     return build
+
+
+@pytest.fixture
+def reference_body(assets, unsmoothed_body_path) -> PosedBody:
+    """The body that the reference vectors were made with: other vertices, the same joints."""
+    body = load_stand_in(unsmoothed_body_path)
+    return PosedBody(replace(assets, **{name: body[name] for name in ("v_template", "shapedirs", "posedirs")}))

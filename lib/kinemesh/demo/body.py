@@ -1,7 +1,7 @@
 """The stand-in body: SMPL's counts and file formats, so that everything runs without a licensed file.
 
-It is **not SMPL**: derived from MakeHuman's CC0 body, its betas are not SMPL's and no figure made with it compares with
-a published one. `body.npz` beside this file holds it compactly; `tools/build_demo_body.py` rebuilds it.
+It is **not SMPL**: a mannequin derived from MakeHuman's CC0 body. Its betas are not SMPL's and no figure made with it
+compares with a published one. `body.npz` beside this file holds it compactly; `tools/build_demo_body.py` rebuilds it.
 """
 
 import io
