@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from kinemesh.body.skeleton import MM_PER_M
-from kinemesh.demo.video import make_video
+from kinemesh.demo.video import Actor, make_video
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.infer.translation import project
 from kinemesh.structures import BodyParams
@@ -35,3 +35,15 @@ def test_truth_fits_together(kinematics):
 def test_the_same_each_time():
     np.testing.assert_array_equal(make_video(30).keypoints_px, make_video(30).keypoints_px)
     assert not np.array_equal(make_video(30, seed=1).keypoints_px, make_video(30).keypoints_px)
+
+
+def test_a_cast_of_ones_own_stands_where_it_is_told():
+    cast = (Actor("dance", 4.0, aside_m=-0.7), Actor("stand_talk", 5.5), Actor("walk", 5.0, 90.0, aside_m=0.5))
+    video = make_video(30, cast=cast)
+    assert video.keypoints_px.shape == (3, 30, 17, 3)
+    middle = video.joints_m[:, 15, 0]
+    np.testing.assert_allclose(middle[:, 0], [-0.7, 0.0, 0.5], atol=0.1)
+    assert middle[0, 2] < middle[2, 2] < middle[1, 2]
+    # The nearest is hidden by nobody.
+    assert (video.keypoints_px[0, :, :, 2] > 0).any(axis=-1).all()
+    assert video.joints_m[2, -1, 0, 0] > video.joints_m[2, 0, 0, 0] + 0.3

@@ -50,10 +50,10 @@ def write_mesh_video(
     """Write the video; see `kinemesh.export.write.write_outputs` for the arguments and errors."""
     width, height = camera.image_size
     lens = Perspective(camera.focal_px, camera.centre_px)
-    side = _side_camera(tracks, camera.image_size, assets) if is_side_view and tracks else None
+    side = side_camera(tracks, camera.image_size, assets) if is_side_view and tracks else None
 
     def draw(frame: _Frame) -> np.ndarray:
-        faces = _repeated_faces(assets.faces, len(frame.vertices) // len(assets.v_template))
+        faces = repeated_faces(assets.faces, len(frame.vertices) // len(assets.v_template))
         options = {"color": frame.colors, "samples": _SAMPLES}
         picture = render_mesh(frame.vertices, faces, lens, camera.image_size, frame.background, **options)
         if side is None:
@@ -116,13 +116,13 @@ def _frames(
         yield block
 
 
-def _repeated_faces(faces: np.ndarray, body_count: int) -> np.ndarray:
+def repeated_faces(faces: np.ndarray, body_count: int) -> np.ndarray:
     """Faces of that many bodies whose vertices lie one after the other."""
     offsets = np.arange(body_count)[:, None, None] * (faces.max() + 1)
     return (faces + offsets).reshape(-1, 3)
 
 
-def _side_camera(
+def side_camera(
     tracks: Sequence[Track | MeshTrack], image_size: tuple[int, int], assets: BodyAssets
 ) -> WeakPerspective:
     """One that sees everybody's whole path from the side, the same in every frame so that movement is seen."""
