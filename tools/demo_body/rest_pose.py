@@ -14,23 +14,25 @@ EYE_DEPTH_MARGIN_M = 0.001
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINT_NAMES)}
 
 
-def _adjacency(faces: np.ndarray, vertex_count: int) -> scipy.sparse.csr_matrix:
+def adjacency(faces: np.ndarray, vertex_count: int) -> scipy.sparse.csr_matrix:
+    """(V, V) of ones between two corners of a face, which may also have equal corners."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = edges[edges[:, 0] != edges[:, 1]]
     one_way = scipy.sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(vertex_count, vertex_count)).tocsr()
     return ((one_way + one_way.T) > 0).astype(float)
 
 
 def skin_vertices(bodies: SourceBodies) -> np.ndarray:
     """(S,) bool: the largest connected part, which is the skin; the others are eyes and teeth."""
-    _, labels = connected_components(_adjacency(bodies.faces, len(bodies.skinning_weights)), directed=False)
+    _, labels = connected_components(adjacency(bodies.faces, len(bodies.skinning_weights)), directed=False)
     return labels == np.bincount(labels).argmax()
 
 
 def smooth_weights(weights: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(S, J): weights averaged with their neighbours'; the source's are painted by hand and hard at the shoulders."""
-    adjacency = _adjacency(faces, len(weights))
-    neighbour_count = np.maximum(np.asarray(adjacency.sum(axis=1)).ravel(), 1)
-    average = scipy.sparse.diags(1 / neighbour_count) @ adjacency
+    neighbours = adjacency(faces, len(weights))
+    neighbour_count = np.maximum(np.asarray(neighbours.sum(axis=1)).ravel(), 1)
+    average = scipy.sparse.diags(1 / neighbour_count) @ neighbours
     smoothed = weights
     for _ in range(SMOOTHING_STEPS):
         smoothed = 0.5 * smoothed + 0.5 * (average @ smoothed)

@@ -11,9 +11,9 @@ from scipy.sparse.linalg import spsolve
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from tools.demo_body.landmarks import SMPL_VERTEX
 from tools.demo_body.mannequin.cover import smooth_step
+from tools.demo_body.rest_pose import RIGID_HEAD_WEIGHT, adjacency
 
 CENTRE_M = np.array([0.0, 0.552, 0.0])
-HEAD_WEIGHT = 0.98
 # Degrees from straight ahead, to the sides, up and down: where the mask ends, and over how many it fades before.
 SIDE_END, SIDE_FADE, TOP_END, TOP_FADE, CHIN_END, CHIN_FADE = 73, 25, 45, 20, 56, 14
 SEEN = 0.02  # of the mask, from which vertices are spread
@@ -25,14 +25,6 @@ OUTLIER_M = 0.004
 _MARKS = [SMPL_VERTEX[name] for name in ("nose", "left_eye", "right_eye")]
 # Widths of the bumps that lead through the landmarks, as tangents: sideways, upwards, downwards.
 _BUMPS = ((0.15, 0.26, 0.13), (0.15, 0.15, 0.15), (0.15, 0.15, 0.15))
-
-
-def adjacency(faces: np.ndarray, count: int) -> scipy.sparse.csr_matrix:
-    """(count, count) of ones between corners of a face; faces may have equal corners."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = edges[edges[:, 0] != edges[:, 1]]
-    one_way = scipy.sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count)).tocsr()
-    return ((one_way + one_way.T) > 0).astype(float)
 
 
 def draw_together(is_one: np.ndarray) -> np.ndarray:
@@ -80,7 +72,7 @@ class Mask:
         directions, _ = _to_polar(template)
         azimuth = np.degrees(np.arctan2(np.abs(directions[:, 0]), directions[:, 2]))
         elevation = np.degrees(np.arcsin(directions[:, 1]))
-        is_head = weights[:, SMPL_JOINT_NAMES.index("head")] > HEAD_WEIGHT
+        is_head = weights[:, SMPL_JOINT_NAMES.index("head")] > RIGID_HEAD_WEIGHT
         share = smooth_step((SIDE_END - azimuth) / SIDE_FADE)
         share *= smooth_step((TOP_END - elevation) / TOP_FADE) * smooth_step((CHIN_END + elevation) / CHIN_FADE)
         share[in_mouth] = 1

@@ -6,11 +6,11 @@ from scipy.sparse.linalg import splu
 
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.render.shading import vertex_normals
-from tools.demo_body.mannequin.face import adjacency, draw_together
+from tools.demo_body.mannequin.face import draw_together
+from tools.demo_body.rest_pose import RIGID_HEAD_WEIGHT, adjacency
 
 ACROSS = 100.0  # cost of leaving the surface
 ALONG = 1e-3
-HEAD_WEIGHT = 0.98
 SAME = 1e-9
 
 
@@ -22,7 +22,7 @@ def keep_means(
     Each of the n bodies or directions is moved as little and as evenly as can be, the mouth's vertices as one.
     """
     stands_for = draw_together(in_mouth & ~held)
-    is_free = ~held & (body["skinning_weights"][:, SMPL_JOINT_NAMES.index("head")] > HEAD_WEIGHT)
+    is_free = ~held & (body["skinning_weights"][:, SMPL_JOINT_NAMES.index("head")] > RIGID_HEAD_WEIGHT)
     is_free &= stands_for == np.arange(len(held))
     rows = np.concatenate([body["J_regressor_h36m"], body["J_regressor_extra"]])
     missing = np.einsum("kv,vdn->kdn", rows, before - after)
