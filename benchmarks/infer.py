@@ -23,6 +23,7 @@ from kinemesh.infer.keypoint_formats import FORMATS
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.model.opening import build_model
 from kinemesh.program.wild.run import DEMO_CHECKPOINT
+from kinemesh.structures import Timeline
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,8 +87,8 @@ def _run(predictor: MeshPredictor, path: Path, folder: Path) -> dict[str, float]
     seconds = {"read": time.perf_counter() - began}
     settings = Settings(is_pixel=True)
     found = predictor.infer(detections, image_size=CAMERA.image_size, fps=FPS, settings=settings)
-    frame_count = int(detections.frame.max()) + 1
-    options = {"fps": FPS, "frame_count": frame_count, "video_path": None, "is_side_view": False}
+    timeline = Timeline.of_constant_rate(FPS, int(detections.frame.max()) + 1)
+    options = {"timeline": timeline, "video_path": None, "is_side_view": False}
     written = write_outputs(
         found.tracks, found.camera, predictor.assets, folder, formats=["npz"], device=predictor.device, **options
     )

@@ -22,7 +22,7 @@ from kinemesh.model.opening import build_model, open_checkpoint
 from kinemesh.program.wild.cli import FORMATS as OUTPUTS
 from kinemesh.program.wild.cli import JOINT_ORDERS, main
 from kinemesh.program.wild.cli import MESH_FORMATS as MESH_OUTPUTS
-from kinemesh.render.video import video_writer
+from kinemesh.render.video import read_frames, video_info, video_writer
 
 ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs/mesh/MB_demo.yaml")
@@ -157,6 +157,51 @@ def test_a_video_gives_size_rate_and_frames(npz_file, model_flags, call, tmp_pat
     assert "has 24 frames, but there are keypoints of frame 59" in error
 
 
+def test_a_folder_of_videos_a_part_of_each(demo_video, model_flags, call, tmp_path):
+    """One at the video's rate, one at half of it; what is written begins at --start, and keeps the video's numbers."""
+    for name in ("videos", "keypoints"):
+        (tmp_path / name).mkdir()
+    for name, frames, step in (("walk", 40, 1), ("run", 40, 2)):
+        with video_writer(tmp_path / f"videos/{name}.mp4", (64, 36), 20.0) as add_frame:
+            for number in range(frames):
+                add_frame(np.full((36, 64, 3), 5 * number, dtype=np.uint8))
+        np.savez(tmp_path / f"keypoints/{name}.npz", keypoints=demo_video.keypoints_px[:1, :frames:step])
+    flags = [
+        *model_flags, "--vid_path", str(tmp_path / "videos"), "--json_path", str(tmp_path / "keypoints"),
+        "--out_path", str(tmp_path / "out"), "--formats", "npz,mp4", "--start", "0.5", "--end", "1",
+    ]  # fmt: skip
+    status, output, error = call(*flags)
+    assert status == 2
+    assert "1 of 2 videos failed (run.mp4); the others are written" in error
+    assert "has 40 frames, 20 a second, but the keypoints end with frame 19" in output
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert (summary["videos"]["walk.mp4"]["frames"], summary["videos"]["walk.mp4"]["first_frame"]) == (10, 10)
+    assert "--keypoint_fps 10" in summary["videos"]["run.mp4"]["error"]
+    with np.load(tmp_path / "out/walk/0.npz") as file:
+        np.testing.assert_array_equal(file["frame_ids"], np.arange(10, 20))
+        np.testing.assert_allclose(file["time_s"], np.arange(10, 20) / 20)
+    assert video_info(tmp_path / "out/walk/mesh.mp4")[:4] == (64, 36, 10, 20.0)
+    assert next(read_frames(tmp_path / "out/walk/mesh.mp4"))[:4].mean() == pytest.approx(50, abs=4)
+
+    one = [*flags[:-4], "--keypoint_fps", "10"]
+    one[one.index("--vid_path") + 1] += "/run.mp4"
+    one[one.index("--json_path") + 1] += "/run.npz"
+    status, _, error = call(*one)
+    assert status == 2
+    assert "holds the results of" in error and "--overwrite" in error
+    one[one.index("--out_path") + 1] += "/run"
+    status, _, error = call(*one)
+    assert status == 0, error
+    info = video_info(tmp_path / "out/run/mesh.mp4")
+    assert info[:4] == (64, 36, 20, 10.0)
+    found = [frame[:4].mean() for frame in read_frames(tmp_path / "out/run/mesh.mp4")]
+    np.testing.assert_allclose(found, 10 * np.arange(20), atol=5)  # every second picture
+    one[one.index("--vid_path") + 1] = str(tmp_path / "videos/walk.mp4")
+    status, _, error = call(*one)
+    assert status == 2
+    assert f"--out_path {tmp_path / 'out/run'}: holds the results of {tmp_path / 'videos/run.mp4'}" in error
+
+
 def test_refines_another_estimators_bodies(demo_video, npz_file, body_folder, assets, call, tmp_path):
     values = yaml.safe_load((ROOT / "configs/mesh/MB_demo_refine_hybrik.yaml").read_text())
     values |= {
@@ -220,6 +265,11 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--fps", "nan"), "'nan': expected a number above 0"),
         ((*BASIC, "--fps", "90000"), "--fps 90000: expected frames a second, above 0 and at most 1000"),
         ((*BASIC, "--smooth", "x"), "'x': expected a number above 0"),
+        ((*BASIC, "--keypoint_fps", "15"), "--keypoint_fps is for keypoints of a part of a video's frames"),
+        ((*BASIC, "--start", "-1"), "'-1': expected a number"),
+        ((*BASIC, "--start", "3", "--end", "3"), "--end 3: expected seconds after --start 3"),
+        ((*BASIC, "--start", "9"), "--start 9: no frame from there; the last is at 0.633 s"),
+        ((*BASIC, "--vid_path", "empty"), "--vid_path empty: holds neither videos nor images"),
         ((*BASIC, "--max_gap", "-1"), "argument --max_gap"),
         ((*BASIC, "--clip_len", "0"), "'0': expected a whole number from 1 on"),
         ((*BASIC, "--windows", "none"), "invalid choice"),
@@ -257,6 +307,7 @@ def test_what_a_user_gets_wrong_is_said_in_one_line(
     monkeypatch.chdir(tmp_path)
     npz_file.rename("k.npz")
     Path("text").write_text("text")
+    Path("empty").mkdir()
     np.save("flat.npy", np.zeros((5, 3)))
     np.save("nan.npy", np.full((5, 17, 3), np.nan))
     Path("cut.npy").write_bytes(Path("nan.npy").read_bytes()[:-9])

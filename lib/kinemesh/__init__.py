@@ -55,11 +55,13 @@ def save(tracks: "Tracks", folder: Path | str, formats: Sequence[str] = ("npz", 
     The folder is made. Raises `kinemesh.errors.UserError` for an unknown format or what cannot be written.
     """
     from kinemesh.export.write import write_outputs
+    from kinemesh.structures import Timeline
 
     Path(folder).mkdir(parents=True, exist_ok=True)
+    frame_count = max((int(track.frame_ids[-1]) + 1 for track in tracks), default=0)
     write_outputs(
-        tracks, tracks.camera, tracks.assets, Path(folder), formats=formats, fps=tracks.fps,
-        frame_count=max((int(track.frame_ids[-1]) + 1 for track in tracks), default=0),
+        tracks, tracks.camera, tracks.assets, Path(folder), formats=formats,
+        timeline=Timeline.of_constant_rate(tracks.fps, frame_count),
         video_path=None, is_side_view=False, device=tracks.device,
     )  # fmt: skip
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+_SAME_TIME_S = 1e-6
+
 
 class BodyParams(NamedTuple):
     """An SMPL body: joint rotations (joint 0 is `global_orient`, the rest `body_pose`) and shape."""
@@ -91,3 +93,32 @@ class MeshTrack(NamedTuple):
     joints_m: np.ndarray  # (F, K, 3) float32, the mean of the bodies' regressed ones, before `trans_m`
     trans_m: np.ndarray  # (F, 3) float32, added to the mean to place it in camera axes
     confidence: np.ndarray  # (F,) float32 in [0, 1], mean of the keypoints'
+
+
+class Timeline(NamedTuple):
+    """The F frames that outputs cover, by the numbers that keypoints and tracks count in, and when each is shown."""
+
+    fps: float  # the mean rate
+    time_s: np.ndarray  # (F,) float64, increasing, seconds after the video's first frame
+    first_frame: int = 0  # the number of the first of them
+    pictures: np.ndarray | None = (
+        None  # (F,) int64 the frame of the video file that shows each; None: of the same number
+    )
+
+    @classmethod
+    def of_constant_rate(cls, fps: float, frame_count: int) -> "Timeline":
+        return cls(fps, np.arange(frame_count) / fps)
+
+    @property
+    def elapsed_s(self) -> np.ndarray:
+        """(F,) float64, seconds after the first of them."""
+        return self.time_s - self.time_s[:1]
+
+    @property
+    def is_constant(self) -> bool:
+        return bool(np.abs(self.elapsed_s - np.arange(len(self.time_s)) / self.fps).max(initial=0) < _SAME_TIME_S)
+
+    def at_constant_rate(self) -> np.ndarray:
+        """(F,) int64: which of the frames, counted from 0, is shown at n / fps."""
+        ticks_s = np.arange(len(self.time_s)) / self.fps + _SAME_TIME_S
+        return np.searchsorted(self.elapsed_s, ticks_s, side="right") - 1

@@ -9,9 +9,13 @@ from kinemesh.demo.splits import StandIn
 from kinemesh.export.rig import body_params
 from kinemesh.export.write import FORMATS, write_outputs
 from kinemesh.motion.motion import make_motion
-from kinemesh.structures import Track, VideoCamera
+from kinemesh.structures import Timeline, Track, VideoCamera
 
 FRAME_COUNT, FPS = 40, 25.0
+TIMELINE = Timeline.of_constant_rate(FPS, FRAME_COUNT)
+# A phone's: every fifth frame is shown three times as long.
+_SHOWN_S = np.cumsum(np.where(np.arange(FRAME_COUNT) % 5 == 1, 3, 1) / 35) - 1 / 35
+UNEVEN = Timeline((FRAME_COUNT - 1) / _SHOWN_S[-1], _SHOWN_S)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +61,7 @@ def tracks() -> list[Track]:
 def written(tracks, camera, assets, tmp_path_factory):
     """A folder with every format of both tracks."""
     folder = tmp_path_factory.mktemp("outputs")
-    options = {"fps": FPS, "frame_count": FRAME_COUNT, "video_path": None, "is_side_view": False}
+    options = {"timeline": TIMELINE, "video_path": None, "is_side_view": False}
     seconds = write_outputs(tracks, camera, assets, folder, formats=FORMATS, device=torch.device("cpu"), **options)
     assert list(seconds) == list(FORMATS)
     return folder

@@ -1,5 +1,7 @@
 """The video of meshes: who is where in which frame, over what, and from which side."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,15 +10,16 @@ from kinemesh.errors import UserError
 from kinemesh.export.mesh_video import write_mesh_video
 from kinemesh.render.scene import BACKGROUND_COLOR
 from kinemesh.render.video import read_frames, video_info, video_writer
-from tests.export.conftest import FPS, FRAME_COUNT
+from kinemesh.structures import Timeline
+from tests.export.conftest import FPS, FRAME_COUNT, TIMELINE, UNEVEN
 
+constant = partial(Timeline.of_constant_rate, FPS)
 GREY = np.full((96, 128, 3), 90, dtype=np.uint8)
 
 
-def render(path, tracks, camera, assets, frame_count=FRAME_COUNT, video_path=None, is_side_view=False):
-    sizes = {"fps": FPS, "frame_count": frame_count}
+def render(path, tracks, camera, assets, timeline=TIMELINE, video_path=None, is_side_view=False):
     options = {"video_path": video_path, "is_side_view": is_side_view, "device": torch.device("cpu")}
-    write_mesh_video(path, tracks, camera, assets, **sizes, **options)
+    write_mesh_video(path, tracks, camera, assets, timeline=timeline, **options)
     return np.stack(list(read_frames(path))).astype(int)
 
 
@@ -25,7 +28,7 @@ def differs(frames, color):
 
 
 def test_people_are_drawn_where_the_camera_sees_them(written, tracks, camera, skinned):
-    assert video_info(written / "mesh.mp4") == (128, 96, FPS, FRAME_COUNT)
+    assert video_info(written / "mesh.mp4")[:4] == (128, 96, FRAME_COUNT, FPS)
     frames = np.stack(list(read_frames(written / "mesh.mp4"))).astype(int)
     drawn = differs(frames, 255 * np.array(BACKGROUND_COLOR))
     frame = 10
@@ -51,12 +54,30 @@ def test_source_video_is_beneath_frame_by_frame_and_may_end_early(tracks, camera
     with video_writer(tmp_path / "source.mp4", (128, 96), FPS) as add:
         for number in range(5):
             add(GREY + np.uint8(20 * number))
-    nobody = render(tmp_path / "nobody.mp4", tracks[1:], camera, assets, 6, tmp_path / "source.mp4")
+    nobody = render(tmp_path / "nobody.mp4", tracks[1:], camera, assets, constant(6), tmp_path / "source.mp4")
     assert [round(frame.mean(), -1) for frame in nobody[:5]] == [90, 110, 130, 150, 170]
     assert not differs(nobody[5], 255 * np.array(BACKGROUND_COLOR)).any()
-    somebody = render(tmp_path / "somebody.mp4", tracks[:1], camera, assets, 5, tmp_path / "source.mp4")
+    somebody = render(tmp_path / "somebody.mp4", tracks[:1], camera, assets, constant(5), tmp_path / "source.mp4")
     for number in range(5):
         assert 0.02 < differs(somebody[number], 90 + 20 * number).mean() < 0.5
+
+
+def test_a_source_of_varying_rate_keeps_its_times(tracks, camera, assets, tmp_path):
+    render(tmp_path / "mesh.mp4", tracks, camera, assets, UNEVEN)
+    np.testing.assert_allclose(video_info(tmp_path / "mesh.mp4").time_s, UNEVEN.time_s, atol=1e-4)
+
+
+def test_a_part_and_a_lower_rate_show_their_own_pictures(tracks, camera, assets, tmp_path):
+    with video_writer(tmp_path / "source.mp4", (128, 96), 2 * FPS) as add:
+        for number in range(8):
+            add(GREY + np.uint8(20 * number))
+    for timeline, shown in (
+        (constant(3)._replace(first_frame=4), [170, 190, 210]),
+        (constant(4)._replace(pictures=np.array([1, 3, 5, 99])), [110, 150, 190]),
+    ):
+        found = render(tmp_path / "mesh.mp4", [], camera, assets, timeline, tmp_path / "source.mp4")
+        assert [round(frame.mean(), -1) for frame in found[:3]] == shown
+    assert not differs(found[3], 255 * np.array(BACKGROUND_COLOR)).any()
 
 
 def test_side_view_stands_beside_and_holds_still(tracks, camera, assets, tmp_path):

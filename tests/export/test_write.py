@@ -9,10 +9,11 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.export.rig import body_params
 from kinemesh.export.write import FORMATS, file_stems, write_outputs
-from tests.export.conftest import FPS, FRAME_COUNT
+from kinemesh.structures import Timeline
+from tests.export.conftest import FPS, TIMELINE, UNEVEN
 
 CPU = torch.device("cpu")
-OPTIONS = {"fps": FPS, "frame_count": FRAME_COUNT, "video_path": None, "is_side_view": False, "device": CPU}
+OPTIONS = {"timeline": TIMELINE, "video_path": None, "is_side_view": False, "device": CPU}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,19 @@ def test_npz_holds_what_amass_files_hold_and_the_track(archives, tracks, camera,
         vertices, _ = skinned(track, True)
         assert arrays["joints"].shape == (frame_count, 17, 3)
         np.testing.assert_allclose(arrays["joints"], assets.J_regressor_h36m @ vertices, atol=2e-6)
+
+
+def test_npz_keeps_numbers_and_times_of_the_whole_video(tracks, camera, assets, tmp_path):
+    part = [track._replace(frame_ids=track.frame_ids + 100) for track in tracks]
+    timeline = UNEVEN._replace(time_s=UNEVEN.time_s + 7.5, first_frame=100)
+    write_outputs(part, camera, assets, tmp_path, formats=(*FORMATS[2:], "npz"), **OPTIONS | {"timeline": timeline})
+    write_outputs(tracks, camera, assets, tmp_path / "whole", formats=FORMATS[2:], **OPTIONS | {"timeline": UNEVEN})
+    for track in part:
+        with np.load(tmp_path / f"{track.name}.npz") as arrays:
+            np.testing.assert_array_equal(arrays["frame_ids"], track.frame_ids)
+            np.testing.assert_allclose(arrays["time_s"], 7.5 + UNEVEN.time_s[track.frame_ids - 100])
+    for path in (tmp_path / "whole").iterdir():  # the others begin with the part
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
 def test_smplx_driven_by_the_npz_gives_the_same_vertices(archives, tracks, body_folder, assets):
@@ -72,7 +86,7 @@ def test_only_the_formats_asked_for(tracks, camera, assets, tmp_path):
 
 
 def test_nobody_gives_a_page_and_a_video_all_the_same(camera, assets, tmp_path):
-    options = OPTIONS | {"frame_count": 3, "is_side_view": True}
+    options = OPTIONS | {"timeline": Timeline.of_constant_rate(FPS, 3), "is_side_view": True}
     write_outputs([], camera, assets, tmp_path, formats=FORMATS, **options)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mesh.mp4", "viewer.html"]
 

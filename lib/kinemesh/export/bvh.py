@@ -12,13 +12,16 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
 from kinemesh.export.rig import Y_UP_SIGNS, RestBody, held_rows, joint_rotations, rest_body, root_positions
 from kinemesh.geometry.rotation import matrix_to_euler_zxy
-from kinemesh.structures import Track
+from kinemesh.structures import Timeline, Track
 
 _ROTATION_CHANNELS = "Zrotation Xrotation Yrotation"
 
 
-def bvh_text(track: Track, assets: BodyAssets, fps: float, frame_count: int) -> str:
-    """The file's content; the same for the same arguments. Frames without the person repeat the last pose."""
+def bvh_text(track: Track, assets: BodyAssets, timeline: Timeline) -> str:
+    """The file's content; the same for the same arguments. Frames without the person repeat the last pose.
+
+    The format knows one rate only: where the video's varies, a row is the frame that is shown then.
+    """
     rest = rest_body(assets, track.betas)
     order: list[int] = []
     hierarchy = ["HIERARCHY", *_joint_lines(0, rest, assets, order)]
@@ -26,8 +29,9 @@ def bvh_text(track: Track, assets: BodyAssets, fps: float, frame_count: int) -> 
     # Joints' values stand in the order in which the hierarchy names them, depth first.
     rows = np.concatenate([values[:, :1], values[:, [joint + 1 for joint in order]]], axis=1).reshape(len(values), -1)
     lines = [" ".join(f"{value:.5f}" for value in row) for row in rows]
-    motion = ["MOTION", f"Frames: {frame_count}", f"Frame Time: {1 / fps:.8f}"]
-    return "\n".join([*hierarchy, *motion, *(lines[row] for row in held_rows(track.frame_ids, frame_count)), ""])
+    shown = held_rows(track.frame_ids, len(timeline.time_s))[timeline.at_constant_rate()]
+    motion = ["MOTION", f"Frames: {len(shown)}", f"Frame Time: {1 / timeline.fps:.8f}"]
+    return "\n".join([*hierarchy, *motion, *(lines[row] for row in shown), ""])
 
 
 def _channel_values(track: Track, rest: RestBody) -> np.ndarray:

@@ -57,8 +57,12 @@ class _Arrays(NamedTuple):
         return len(self.accessors) - 1
 
 
-def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, fps: float) -> bytes:
-    """The file's content; the same for the same arguments. The video's camera stands at the origin."""
+def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, time_s: np.ndarray) -> bytes:
+    """The file's content; the same for the same arguments. The video's camera stands at the origin.
+
+    Args:
+        time_s: when each frame of the video is shown.
+    """
     rest = rest_body(assets, track.betas)
     arrays = _Arrays(bytearray(), [], [])
     mesh = {"name": track.name, "primitives": [_primitive(arrays, rest, assets)]}
@@ -80,7 +84,7 @@ def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, fps: float)
         "materials": [
             {"name": "skin", "pbrMetallicRoughness": {"baseColorFactor": [0.35, 0.46, 0.7, 1.0], "metallicFactor": 0.0}}
         ],
-        "animations": [_animation(arrays, track, rest, fps)],
+        "animations": [_animation(arrays, track, rest, time_s)],
         "bufferViews": arrays.views,
         "accessors": arrays.accessors,
         "buffers": [{"byteLength": len(arrays.data)}],
@@ -127,9 +131,9 @@ def _camera(camera: VideoCamera) -> dict:
     return {"name": "video_camera", "type": "perspective", "perspective": lens}
 
 
-def _animation(arrays: _Arrays, track: Track, rest: RestBody, fps: float) -> dict:
+def _animation(arrays: _Arrays, track: Track, rest: RestBody, time_s: np.ndarray) -> dict:
     rows, frames = keyed_rows(track.frame_ids)
-    times = arrays.add((frames / fps).astype("<f4"), "SCALAR", with_bounds=True)
+    times = arrays.add(time_s[frames].astype("<f4"), "SCALAR", with_bounds=True)
     quaternions = unit_quaternions(track.poses)[rows].astype("<f4")
     outputs = [(0, "translation", arrays.add(root_positions(track, rest)[rows].astype("<f4"), "VEC3"))]
     for joint in range(SMPL_JOINT_COUNT):

@@ -19,9 +19,9 @@ from kinemesh.machine.log import progress
 from kinemesh.render.rasterizer import Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from kinemesh.render.video import read_frames, video_writer
-from kinemesh.structures import MeshTrack, Track, VideoCamera
+from kinemesh.structures import MeshTrack, Timeline, Track, VideoCamera
 
-_FRAMES_AT_ONCE = 32
+_FRAMES_AT_ONCE, _BYTES_AT_ONCE = 32, 1 << 28
 _SAMPLES = 3  # a pixel and direction, on outlines
 _SKIN_M = 0.2  # how far flesh may reach beyond the joints
 _SIDE_SHARE = 0.92  # of the side view's panel that everybody's path fills
@@ -41,13 +41,16 @@ def write_mesh_video(
     camera: VideoCamera,
     assets: BodyAssets,
     *,
-    fps: float,
-    frame_count: int,
+    timeline: Timeline,
     video_path: Path | None,
     is_side_view: bool,
     device: torch.device,
 ) -> None:
-    """Write the video; see `kinemesh.export.write.write_outputs` for the arguments and errors."""
+    """Write the video; see `kinemesh.export.write.write_outputs` for the arguments and errors.
+
+    Args:
+        tracks: their `frame_ids` count from the timeline's first frame.
+    """
     width, height = camera.image_size
     lens = Perspective(camera.focal_px, camera.centre_px)
     side = side_camera(tracks, camera.image_size, assets) if is_side_view and tracks else None
@@ -64,8 +67,11 @@ def write_mesh_video(
         return np.concatenate([picture, beside], axis=1)
 
     size = (width * (1 if side is None else 2), height)
-    frames = _frames(tracks, camera, assets, frame_count, video_path, device)
-    with video_writer(path, size, fps) as write, ThreadPoolExecutor(os.cpu_count()) as executor:
+    frame_count = len(timeline.time_s)
+    pictures = iter(()) if video_path is None else _pictures(video_path, camera.image_size, timeline)
+    frames = _frames(tracks, camera, assets, frame_count, pictures, device)
+    times = None if timeline.is_constant else timeline.elapsed_s
+    with video_writer(path, size, timeline.fps, times) as write, ThreadPoolExecutor(os.cpu_count()) as executor:
         drawn = (picture for block in frames for picture in executor.map(draw, block))
         for picture in progress(drawn, frame_count, "mesh.mp4", every=500):
             write(picture)
@@ -76,16 +82,16 @@ def _frames(
     camera: VideoCamera,
     assets: BodyAssets,
     frame_count: int,
-    video_path: Path | None,
+    pictures: Iterator[np.ndarray],
     device: torch.device,
 ) -> Iterator[list[_Frame]]:
-    """Blocks of frames in the order of time; where the video is shorter than `frame_count`, on the plain ground."""
+    """Blocks of frames in the order of time; where there are fewer pictures than `frame_count`, on the plain ground."""
     body = PosedBody(assets).to(device)
     width, height = camera.image_size
     plain = np.broadcast_to(np.round(255 * np.array(BACKGROUND_COLOR)).astype(np.uint8), (height, width, 3))
-    pictures = iter(()) if video_path is None else read_frames(video_path)
-    for first in range(0, frame_count, _FRAMES_AT_ONCE):
-        numbers = range(first, min(first + _FRAMES_AT_ONCE, frame_count))
+    at_once = max(os.cpu_count() or 1, min(_FRAMES_AT_ONCE, _BYTES_AT_ONCE // plain.size))
+    for first in range(0, frame_count, at_once):
+        numbers = range(first, min(first + at_once, frame_count))
         people: list[list[tuple[np.ndarray, int]]] = [[] for _ in numbers]
         for number, track in enumerate(tracks):
             start, stop = np.searchsorted(track.frame_ids, (numbers.start, numbers.stop))
@@ -102,9 +108,6 @@ def _frames(
         block = []
         for present in people:
             background = next(pictures, plain)
-            if background.shape != plain.shape:
-                found = f"{background.shape[1]}x{background.shape[0]}"
-                raise UserError(f"{video_path} is {found}, expected {width}x{height}, the size the keypoints are for.")
             colors = [PERSON_COLORS[number % len(PERSON_COLORS)] for _, number in present]
             block.append(
                 _Frame(
@@ -114,6 +117,19 @@ def _frames(
                 )
             )
         yield block
+
+
+def _pictures(video_path: Path, image_size: tuple[int, int], timeline: Timeline) -> Iterator[np.ndarray]:
+    """The video's frames of the timeline, as far as there are any."""
+    width, height = image_size
+    numbers = timeline.pictures
+    if numbers is None:
+        numbers = range(timeline.first_frame, timeline.first_frame + len(timeline.time_s))
+    for picture in read_frames(video_path, numbers):
+        if picture.shape != (height, width, 3):
+            found = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise UserError(f"{video_path} is {found}, expected {width}x{height}, the size the keypoints are for.")
+        yield picture
 
 
 def repeated_faces(faces: np.ndarray, body_count: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from kinemesh.export.rig import (
 )
 from kinemesh.render.scene import PERSON_COLORS
 from kinemesh.render.shading import vertex_normals
-from kinemesh.structures import Track, VideoCamera
+from kinemesh.structures import Timeline, Track, VideoCamera
 
 _PAGE_FOLDER = Path(__file__).with_name("page")
 _LARGEST_INT16 = 32767
@@ -44,15 +44,14 @@ class _Packed:
         return place
 
 
-def viewer_html(
-    tracks: Sequence[Track], camera: VideoCamera, assets: BodyAssets, *, fps: float, frame_count: int
-) -> str:
+def viewer_html(tracks: Sequence[Track], camera: VideoCamera, assets: BodyAssets, timeline: Timeline) -> str:
     """The page's text; the same for the same arguments."""
     packed = _Packed()
     skinning = strongest_weights(assets.skinning_weights)
     content = {
-        "fps": float(fps),
-        "frameCount": frame_count,
+        "fps": float(timeline.fps),
+        "frameCount": len(timeline.time_s),
+        "times": None if timeline.is_constant else timeline.elapsed_s.round(4).tolist(),
         "camera": {
             "focal": float(camera.focal_px),
             "centre": [float(value) for value in camera.centre_px],

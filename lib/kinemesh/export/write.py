@@ -21,7 +21,7 @@ from kinemesh.export.rig import body_params
 from kinemesh.export.viewer import viewer_html
 from kinemesh.files.writing import write_atomically, write_text_atomically
 from kinemesh.infer.released import mean_vertices_mm
-from kinemesh.structures import MeshTrack, Track, VideoCamera
+from kinemesh.structures import MeshTrack, Timeline, Track, VideoCamera
 
 FORMATS = ("npz", "mp4", "html", "glb", "bvh")
 # Of the mean of several bodies, which has no pose and no shape.
@@ -38,8 +38,7 @@ def write_outputs(
     folder: Path,
     *,
     formats: Sequence[str],
-    fps: float,
-    frame_count: int,
+    timeline: Timeline,
     video_path: Path | None,
     is_side_view: bool,
     device: torch.device,
@@ -48,8 +47,8 @@ def write_outputs(
 
     Args:
         formats: of FORMATS; for MeshTracks of MESH_FORMATS.
-        fps: frames a second of the video, and so of every file.
-        frame_count: frames of the video, whoever is in them.
+        timeline: the frames to cover, whoever is in them: the npz files keep their numbers and times, the others begin
+            with the first of them.
         video_path: what mesh.mp4 is drawn over; None for a plain ground.
         is_side_view: mesh.mp4 also shows the people from the side, beside the camera's view.
         device: where bodies are posed.
@@ -63,15 +62,15 @@ def write_outputs(
         raise UserError(f"--formats {unknown[0]}: no such format. Expected some of {', '.join(known)}.")
     folder = Path(folder)
     paths = [folder / stem for stem in file_stems(tracks)]
+    moved = [track._replace(frame_ids=track.frame_ids - timeline.first_frame) for track in tracks]
     seconds = {}
     for name in [name for name in known if name in formats]:
         started = time.perf_counter()
         if name == "mp4":
-            sizes = {"fps": fps, "frame_count": frame_count}
             options = {"video_path": video_path, "is_side_view": is_side_view, "device": device}
-            write_mesh_video(folder / VIDEO_FILE, tracks, camera, assets, **sizes, **options)
+            write_mesh_video(folder / VIDEO_FILE, moved, camera, assets, timeline=timeline, **options)
         elif name == "html":
-            page = viewer_html(tracks, camera, assets, fps=fps, frame_count=frame_count)
+            page = viewer_html(moved, camera, assets, timeline)
             write_text_atomically(folder / PAGE_FILE, page)
         elif name == "npy":
             body = PosedBody(assets).to(device)
@@ -80,17 +79,23 @@ def write_outputs(
         elif name == "npz":
             kinematics = JointKinematics(assets).to(device)
             for path, track in zip(paths, tracks, strict=True):
-                arrays = npz_arrays(track, camera, kinematics, fps, device)
+                arrays = npz_arrays(track, camera, kinematics, timeline, device)
                 write_atomically(_with_ending(path, name), lambda file, arrays=arrays: np.savez(file, **arrays))
         else:
-            for path, track in zip(paths, tracks, strict=True):
+            for path, track in zip(paths, moved, strict=True):
                 if name == "glb":
-                    content = glb_bytes(track, camera, assets, fps)
+                    content = glb_bytes(track, camera, assets, timeline.elapsed_s)
                 else:
-                    content = bvh_text(track, assets, fps, frame_count).encode()
+                    content = bvh_text(track, assets, timeline).encode()
                 write_atomically(_with_ending(path, name), lambda file, content=content: file.write(content))
         seconds[name] = time.perf_counter() - started
     return seconds
+
+
+def output_names(tracks: Sequence[Track], formats: Sequence[str]) -> list[str]:
+    """The files that `write_outputs` writes."""
+    shared = {"mp4": [VIDEO_FILE], "html": [PAGE_FILE]}
+    return [name for kind in formats for name in shared.get(kind, [f"{stem}.{kind}" for stem in file_stems(tracks)])]
 
 
 def _with_ending(path: Path, ending: str) -> Path:
@@ -123,7 +128,7 @@ def file_stems(tracks: Sequence[Track] | Sequence[MeshTrack]) -> list[str]:
 
 
 def npz_arrays(
-    track: Track, camera: VideoCamera, kinematics: JointKinematics, fps: float, device: torch.device
+    track: Track, camera: VideoCamera, kinematics: JointKinematics, timeline: Timeline, device: torch.device
 ) -> dict[str, np.ndarray]:
     """What `<id>.npz` holds: AMASS's names, and what the track knows beyond them (docs/inference_outputs.md)."""
     frame_count = len(track.frame_ids)
@@ -139,8 +144,9 @@ def npz_arrays(
         "betas": track.betas,
         "trans": track.trans_m,
         "gender": np.array("neutral"),
-        "mocap_framerate": np.array(float(fps)),
+        "mocap_framerate": np.array(float(timeline.fps)),
         "frame_ids": track.frame_ids,
+        "time_s": timeline.time_s[track.frame_ids - timeline.first_frame],
         "joints": joints_m,
         "confidence": track.confidence,
         "interpolated": track.interpolated,

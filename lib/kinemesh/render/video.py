@@ -1,159 +1,287 @@
-"""Reads and writes video files through ffmpeg, one frame at a time, in flat memory."""
+"""Reads and writes video files, one frame at a time, in flat memory.
+
+FFmpeg's libraries do it, by way of PyAV, in this process: timestamps, trimming (edit lists), rotation and every bit depth
+are theirs to know. Only containers that hold their own pictures are opened, never a playlist that names other files.
+"""
 
 import contextlib
+import itertools
 import logging
-import re
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+import av
 import numpy as np
+from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from kinemesh.errors import UserError
 from kinemesh.files.writing import replacement
+from kinemesh.render.image_folder import read_images
 
 logger = logging.getLogger(__name__)
 
+# A playlist's demuxer (hls, concat, dash, image2, ...) would open whatever local file it names.
+_CONTAINERS = "mov,matroska,webm,avi,asf,flv,mpeg,mpegts,ogg,mxf,gif"
+_EXPECTED = "Expected mp4, mov, mkv, webm, avi, wmv, flv, mpg, ts, ogv, mxf or gif"
+# A file may claim pictures of any size; these are the largest that 360 degree cameras take.
+LARGEST_PIXELS = 1 << 26
+_READING = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(LARGEST_PIXELS)}
+# Each holds a few frames, which more of them would not decode much faster.
+_MOST_THREADS = 8
+# Codecs that store pictures which are not shown, or several in one packet.
+_HIDES_FRAMES = ("vp8", "mpeg4")
+_LOWEST_FPS, _HIGHEST_FPS = 1 / 3600, 1000.0
+# Files that count milliseconds are no more exact; beyond this a rate is not constant.
+_ROUNDING_S, _JITTER_FRAMES = 0.0015, 0.1
+# Sound may last a little longer than pictures.
+_MISSING_S = 0.5
+
 # Visually lossless at a speed at which encoding does not decide the run time.
-_ENCODING = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
-# H.264 in its usual pixel format has even sides only.
-_EVEN_SIDES = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
+_PIXEL_FORMAT = "yuv420p"
+_ENCODING = {"preset": "veryfast", "crf": "18"}
+_TICKS_PER_S = 90_000
 
 
 class VideoInfo(NamedTuple):
     width: int
     height: int
-    fps: float
     frame_count: int
+    fps: float | None  # the mean rate; None: the file says none, or none that can be true
+    time_s: np.ndarray | None  # (frame_count,) float64 from 0, increasing, when each frame is shown; None as `fps`
 
 
 def video_info(path: Path | str) -> VideoInfo:
-    """Size as shown (a phone's rotation applied), rate and number of frames, without decoding more than one.
+    """Size as shown (a phone's rotation applied), number of frames and their times, decoding no more than it must.
 
-    Raises UserError where there is no such file, no ffmpeg, or no video in the file.
+    A folder of images is a video without a rate. Raises UserError where there is no such file, or no video in it.
     """
+    if Path(path).is_dir():
+        first, *others = (picture.shape for picture in read_images(path, only_sizes=True))
+        return VideoInfo(first[1], first[0], 1 + len(others), None, None)
     with contextlib.closing(read_frames(path)) as frames:
         height, width, _ = next(frames).shape
-    counting = [*_reading(path), "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"]
-    done = subprocess.run(counting, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    counts = re.findall(rb"^frame=\s*(\d+)", done.stdout, re.MULTILINE)
-    rates = re.findall(rb"Video:.*?([\d.]+) fps", done.stderr) or re.findall(rb"Video:.*?([\d.]+) tbr", done.stderr)
-    if not counts or not rates:
-        raise _not_a_video(path, done.stderr)
-    return VideoInfo(width, height, float(rates[0]), int(counts[-1]))
+    with _opened(path) as (container, stream):
+        rate, time_base = stream.average_rate or stream.guessed_rate, stream.time_base
+        claimed_s = (container.duration or 0) / av.time_base
+        stamps = _packet_stamps(container, stream)
+    if stamps is None:
+        with _opened(path) as (container, stream):
+            stamps = [frame.pts for frame in _decoded(container, stream, path)]
+    fps, time_s = _clock(stamps, float(time_base or 0), float(rate or 0))
+    if fps and claimed_s > time_s[-1] + 1 / fps + _MISSING_S:
+        logger.warning("%s: claims %.1f s; its %d frames end after %.1f s", path, claimed_s, len(stamps), time_s[-1])
+    return VideoInfo(width, height, len(stamps), fps, time_s)
 
 
-def read_frames(path: Path | str) -> Iterator[np.ndarray]:
-    """The frames of a video as stored, none dropped or doubled to even out the rate: (H, W, 3) uint8, RGB.
+def read_frames(path: Path | str, numbers: Iterable[int] | None = None) -> Iterator[np.ndarray]:
+    """The frames of a video, or of a folder of images, as shown: (H, W, 3) uint8, RGB.
 
-    Raises UserError where there is no such file, no ffmpeg, or nothing that it can decode.
+    Args:
+        numbers: which frames, counted from 0, never falling; those beyond the end are left out. None: each once.
+
+    Raises UserError where there is no such file, or nothing in it that can be decoded. What is damaged is left out, with
+    a warning.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path} not found. Expected a video file.")
-    decoding = [*_reading(path), "-fps_mode", "passthrough", "-c:v", "ppm", "-f", "image2pipe", "-"]
-    with _running(decoding, stdout=subprocess.PIPE) as (process, said):
-        frame_count = 0
-        while (frame := _read_ppm(process.stdout)) is not None:
-            frame_count += 1
-            yield frame
-        status = process.wait()
-        if not frame_count:
-            raise _not_a_video(path, said())
-        if status:
-            logger.warning("%s: cannot be read beyond frame %d (%s)", path, frame_count - 1, _last_line(said()))
+    wanted = None if numbers is None else iter(numbers)
+    number = None if wanted is None else next(wanted, None)
+    converter = VideoReformatter()  # keeps its tables and threads from frame to frame
+    with contextlib.ExitStack() as stack:
+        if Path(path).is_dir():
+            pictures = read_images(path)
+        else:
+            pictures = _decoded(*stack.enter_context(_opened(path)), path)
+        for place, picture in enumerate(pictures):
+            if wanted is None:
+                yield _upright(picture, converter, path)
+                continue
+            if number is None:
+                return
+            if number <= place:
+                shown = _upright(picture, converter, path)
+                while number is not None and number <= place:
+                    yield shown
+                    number = next(wanted, None)
 
 
 @contextlib.contextmanager
-def video_writer(path: Path | str, image_size: tuple[int, int], fps: float) -> Iterator[Callable[[np.ndarray], None]]:
+def _opened(path: Path | str) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """The file and the first of its streams that is a moving picture, not an album's cover."""
+    if not Path(path).is_file():
+        raise UserError(f"{path} not found. Expected a video file.")
+    try:
+        # The prefix keeps a name such as "http://..." a file's. Titles may be in any encoding.
+        container = av.open(f"file:{path}", options=dict(_READING), metadata_errors="replace")
+    except FFmpegError as error:
+        raise _not_a_video(path, error.strerror) from None
+    with container:
+        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not streams:
+            raise _not_a_video(path, "it holds no moving picture")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise _not_a_video(path, "its codec is not known")
+        if stream.codec_context.width * stream.codec_context.height > LARGEST_PIXELS:
+            size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+            raise UserError(f"{path}: claims pictures of {size}. Expected at most {LARGEST_PIXELS} pixels.")
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
+        stream.codec_context.options = {"max_pixels": str(LARGEST_PIXELS)}
+        yield container, stream
+
+
+def _not_a_video(path: Path | str, reason: str) -> UserError:
+    return UserError(f"{path}: not a video that can be read ({reason}). {_EXPECTED}.")
+
+
+def _packet_stamps(container: av.container.InputContainer, stream: av.VideoStream) -> list[int] | None:
+    """When each frame is shown, without decoding; None where a packet need not be a frame."""
+    if stream.codec_context.name in _HIDES_FRAMES:
+        return None
+    stamps = []
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                return None
+            if packet.size and not packet.is_discard:  # discarded: cut away by an edit list
+                stamps.append(packet.pts)
+    except FFmpegError:
+        return None
+    return sorted(stamps) if None not in stamps and len(set(stamps)) == len(stamps) > 0 else None
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream, path: Path | str
+) -> Iterator[av.VideoFrame]:
+    """Every frame that can be decoded; a warning says how many where something was damaged."""
+    damage, count = "", 0
+    packets = container.demux(stream)
+    is_over = False
+    while not is_over:
+        try:
+            packet = next(packets, None)
+            is_over = packet is None or not packet.size  # an empty one ends the stream
+        except FFmpegError as error:
+            packet, is_over, damage = None, True, error.strerror
+        if packet is not None and packet.is_corrupt:
+            damage = damage or "it ends early"
+        try:
+            frames = stream.codec_context.decode(None if is_over else packet)
+        except FFmpegError as error:
+            if not isinstance(error, (InvalidDataError, EOFError)):
+                raise _not_a_video(path, error.strerror) from None
+            damage, frames = damage or error.strerror, []
+        for frame in frames:
+            count += 1
+            yield frame
+    if not count:
+        raise _not_a_video(path, damage or "it holds no frame")
+    if damage:
+        logger.warning("%s: damaged (%s); %d frames can be read", path, damage, count)
+
+
+def _upright(picture: av.VideoFrame | np.ndarray, converter: VideoReformatter, path: Path | str) -> np.ndarray:
+    """A decoded frame as RGB, turned and mirrored as its display matrix says."""
+    if isinstance(picture, np.ndarray):
+        return picture
+    try:
+        pixels = converter.reformat(picture, format="rgb24").to_ndarray()
+    except (FFmpegError, MemoryError) as error:
+        size = f"{picture.width}x{picture.height}"
+        raise UserError(f"{path}: a picture of {size} cannot be converted ({error}). Expected a smaller one.") from None
+    try:
+        matrix = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV has no name for something that lies beside it, as a photograph's facts or a stereo view's
+        return np.ascontiguousarray(np.rot90(pixels, round(picture.rotation / 90)))
+    if matrix is None:
+        return pixels
+    # x' = a x + c y, y' = b x + d y, of quarter turns and mirrors only.
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5]
+    if abs(int(b)) > abs(int(a)):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _clock(stamps: list[int | None], time_base: float, rate: float) -> tuple[float | None, np.ndarray | None]:
+    """Mean rate and times of frames; times of a constant rate are exact, whatever the file rounds them to."""
+    number = np.arange(len(stamps))
+    is_timed = None not in stamps and time_base > 0 and all(a < b for a, b in itertools.pairwise(stamps))
+    shown_s = np.array([stamp - stamps[0] for stamp in stamps]) * time_base if is_timed else None
+    mean = float((len(stamps) - 1) / shown_s[-1]) if is_timed and len(stamps) > 1 else 0.0
+    for fps in (rate, mean):
+        if _LOWEST_FPS <= fps <= _HIGHEST_FPS and (
+            not is_timed or np.abs(shown_s - number / fps).max() <= max(_ROUNDING_S, _JITTER_FRAMES / fps)
+        ):
+            return fps, number / fps
+    return (mean, shown_s) if _LOWEST_FPS <= mean <= _HIGHEST_FPS else (None, None)
+
+
+@contextlib.contextmanager
+def video_writer(
+    path: Path | str, image_size: tuple[int, int], fps: float, time_s: np.ndarray | None = None
+) -> Iterator[Callable[[np.ndarray], None]]:
     """A function that adds a frame (H, W, 3) uint8, RGB, to an H.264 file at `path`, which appears when all are there.
 
     Args:
         image_size: width, height of every frame; an odd side is padded by a black line.
+        time_s: when each frame is shown, from 0, increasing; None: at the constant rate `fps`.
 
-    Raises UserError without ffmpeg, or if it fails or is killed: then no file is left, and an old one is untouched.
+    Raises UserError if it cannot be written: then no file is left, and an old one is untouched.
     """
     width, height = image_size
-    source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:.6f}", "-i", "-")
-    with replacement(path) as temporary:
-        encoding = [_ffmpeg(), "-y", "-v", "error", *source, "-vf", _EVEN_SIDES, *_ENCODING, "-f", "mp4", temporary]
-        with _running(encoding, stdin=subprocess.PIPE) as (process, said):
+    padding = ((0, height % 2), (0, width % 2), (0, 0))
+    time_base = 1 / _exact_rate(fps) if time_s is None else Fraction(1, _TICKS_PER_S)
+    converter = VideoReformatter()
+    count, last = 0, -1
+    with replacement(path) as temporary, _encoder(path, temporary, image_size, fps, time_base) as encode:
 
-            def write(frame: np.ndarray) -> None:
-                if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-                    expected = (height, width, 3)
-                    raise ValueError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {expected}")
-                try:
-                    process.stdin.write(np.ascontiguousarray(frame).data)
-                except BrokenPipeError:
-                    raise failure() from None
+        def write(frame: np.ndarray) -> None:
+            nonlocal count, last
+            if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+                expected = (height, width, 3)
+                raise ValueError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {expected}")
+            if width % 2 or height % 2:
+                frame = np.pad(frame, padding)
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture = converter.reformat(picture, format=_PIXEL_FORMAT, interpolation="BICUBIC")
+            last = count if time_s is None else max(last + 1, round(float(time_s[count]) * _TICKS_PER_S))
+            picture.pts, picture.time_base = last, time_base
+            count += 1
+            encode(picture)
 
-            def failure() -> UserError:
-                status = process.wait()
-                reason = _last_line(said()) or f"status {status}"
-                return UserError(f"{path}: cannot be written, ffmpeg stopped ({reason}). Free space and run again.")
-
-            yield write
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-            if process.wait():
-                raise failure()
-
-
-def _ffmpeg() -> str:
-    import imageio_ffmpeg  # looks for the program when it is imported
-
-    try:
-        return imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError:
-        raise UserError(
-            "no ffmpeg program found, which videos need. Install imageio-ffmpeg from a wheel, or set IMAGEIO_FFMPEG_EXE."
-        ) from None
-
-
-def _reading(path: Path | str) -> list[str]:
-    # The prefix keeps a name such as "http://..." a file's, and the list keeps a playlist from opening anything else.
-    return [_ffmpeg(), "-nostdin", "-protocol_whitelist", "file,pipe", "-i", f"file:{path}", "-map", "0:v:0"]
+        yield write
+        encode(None)
 
 
 @contextlib.contextmanager
-def _running(command: list, **pipes) -> Iterator[tuple[subprocess.Popen, Callable[[], bytes]]]:
-    """A process that does not outlive the block, and what it has said on standard error so far."""
-    with tempfile.TemporaryFile() as errors:
-        # In a session of its own: Ctrl-C is this program's to handle.
-        process = subprocess.Popen(command, stderr=errors, start_new_session=True, **pipes)
-
-        def said() -> bytes:
-            errors.seek(0)
-            return errors.read()
-
+def _encoder(
+    path: Path | str, temporary: Path, image_size: tuple[int, int], fps: float, time_base: Fraction
+) -> Iterator[Callable[[av.VideoFrame | None], None]]:
+    """Adds a frame to the temporary file; None for the last."""
+    try:
+        container = av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"})
         try:
-            yield process, said
-        finally:
-            process.kill()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-            process.wait()
+            stream = container.add_stream("libx264", rate=_exact_rate(fps), options=dict(_ENCODING))
+            # H.264 in its usual pixel format has even sides only.
+            stream.width, stream.height = (side + side % 2 for side in image_size)
+            stream.pix_fmt = _PIXEL_FORMAT
+            stream.thread_type = "FRAME"  # several frames at once, not slices of one, which cost size
+            stream.codec_context.time_base = time_base
+            yield lambda frame: container.mux(stream.encode(frame))
+        except BaseException:
+            with contextlib.suppress(FFmpegError):
+                container.close()
+            raise
+        container.close()
+    except FFmpegError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}). Free space and run again.") from None
 
 
-def _read_ppm(stream: BinaryIO) -> np.ndarray | None:
-    """The next picture of a stream of binary PPM pictures; None at its end, or where it breaks off."""
-    header = [stream.readline() for _ in range(3)]
-    if header[0] != b"P6\n":
-        return None
-    width, height = map(int, header[1].split())
-    data = stream.read(width * height * 3)
-    return np.frombuffer(data, dtype=np.uint8).reshape(height, width, 3) if len(data) == width * height * 3 else None
-
-
-def _last_line(text: bytes) -> str:
-    return text.decode(errors="replace").strip().rpartition("\n")[2][-200:]
-
-
-def _not_a_video(path: Path | str, said: bytes) -> UserError:
-    return UserError(
-        f"{path}: not a video that ffmpeg reads ({_last_line(said)}). Expected mp4, mov, avi, mkv or webm."
-    )
+def _exact_rate(fps: float) -> Fraction:
+    """29.97002997 is 30000/1001."""
+    fps = max(fps, 1e-6)
+    return Fraction(fps).limit_denominator(1001) or Fraction(fps).limit_denominator(1_000_000)

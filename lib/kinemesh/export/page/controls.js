@@ -1,8 +1,17 @@
 // ---- time ----
 let isPlaying = false, startedAt = 0, startedFrame = 0;
+function timeOf(number) { return content.times ? content.times[number] : number / content.fps; }
+function frameAt(seconds) {
+  let first = 0, last = lastFrame;
+  while (first < last) {
+    const middle = Math.ceil((first + last) / 2);
+    if (timeOf(middle) <= seconds + 1e-6) first = middle; else last = middle - 1;
+  }
+  return first;
+}
 function showFrame(number) {
   frame = Math.min(lastFrame, Math.max(0, number));
-  const seconds = (frame / content.fps).toFixed(2);
+  const seconds = timeOf(frame).toFixed(2);
   element("frame").value = frame;
   element("frame").setAttribute("aria-valuetext", `frame ${frame} of ${lastFrame}, ${seconds} seconds`);
   element("counter").textContent = `frame ${frame} / ${lastFrame} \u00b7 ${seconds} s`;
@@ -19,8 +28,8 @@ function play(shouldPlay) {
 }
 function advance(now) {
   if (!isPlaying) return;
-  const passed = (Math.max(0, now - startedAt) / 1000) * content.fps * Number(element("speed").value);
-  const number = Math.floor(startedFrame + passed) % (lastFrame + 1);
+  const passed = (Math.max(0, now - startedAt) / 1000) * Number(element("speed").value);
+  const number = frameAt((timeOf(startedFrame) + passed) % (timeOf(lastFrame) + 1 / content.fps));
   if (number !== frame) showFrame(number);
   requestAnimationFrame(advance);
 }

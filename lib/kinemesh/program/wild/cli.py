@@ -20,7 +20,7 @@ _NOT_IN_DEMO = {
     name: f"--{name}"
     for name in (
         "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "keypoint_format",
-        "image_size", "fps",
+        "image_size", "fps", "keypoint_fps", "start", "end",
     )
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
@@ -30,6 +30,8 @@ _EXAMPLES = """examples:
       two made-up people, by the checkpoint that comes with the program: every output, no file needed
   python infer_wild_mesh.py --vid_path walk.mp4 --json_path alphapose-results.json --out_path out/walk
       everybody in the video
+  python infer_wild_mesh.py --vid_path videos --json_path keypoints --out_path out --start 2 --end 12
+      every video of a folder (keypoints/walk.json for videos/walk.mp4), ten seconds of each
   python infer_wild_mesh.py --json_path openpose_folder --image_size 1920x1080 --fps 25 --focus 1 --out_path out/walk
       one person, without the video
   python infer_wild_mesh.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml --evaluate checkpoint/mesh/refiner/best_epoch.bin \\
@@ -74,6 +76,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for flag, what in (("json_path", "the keypoints' file or folder"), ("out_path", "a folder to write to")):
         if not getattr(arguments, flag):
             raise UserError(f"--{flag} is missing: {what}. Give it, or try --demo, which needs no file.")
+    if arguments.keypoint_fps and not arguments.vid_path:
+        raise UserError("--keypoint_fps is for keypoints of a part of a video's frames. Without --vid_path give --fps.")
+    if arguments.end is not None and arguments.end <= (arguments.start or 0):
+        raise UserError(f"--end {arguments.end:g}: expected seconds after --start {arguments.start or 0:g}.")
     if not arguments.vid_path and not arguments.image_size:
         raise UserError("the picture's size is not known. Give the video as --vid_path, or --image_size WIDTHxHEIGHT.")
     return arguments
@@ -116,8 +122,14 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="keypoints: AlphaPose, MMPose or COCO JSON, OpenPose folder, H36M-17 npz",
     )
-    add("-v", "--vid_path", metavar="FILE", help="the video; may be left out if --image_size is given")
+    add(
+        "-v",
+        "--vid_path",
+        metavar="PATH",
+        help="the video, its frames as a folder of images, or a folder of videos; may be left out if --image_size is given",
+    )
     add("-o", "--out_path", metavar="DIR", help="folder to write to")
+    add("--overwrite", action="store_true", help="also into a folder that holds another input's results, which go")
     add(
         "--ref_3d_motion_path",
         metavar="FILE.npy",
@@ -147,6 +159,14 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--image_size", type=_size, metavar="WxH", help="the picture's size in pixels, without a video")
     add("--fps", type=_positive, metavar="RATE", help="frames a second (default: the video's, or 30)")
+    add(
+        "--keypoint_fps",
+        type=_positive,
+        metavar="RATE",
+        help="rate of keypoints that are not of every frame of the video",
+    )
+    add("--start", type=_seconds, metavar="SECONDS", help="only from here on (default: the beginning)")
+    add("--end", type=_seconds, metavar="SECONDS", help="only up to here (default: the end)")
     add("--max_gap", type=_whole(0), metavar="N", help="fill gaps of up to N frames (default: half a second)")
     add("--tta", choices=("flip", "none"), default="flip", help="also predict the mirror image (default: %(default)s)")
     add(
@@ -189,6 +209,10 @@ def _positive(text: str) -> float:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
     return value
+
+
+def _seconds(text: str) -> float:
+    return 0.0 if text.strip("0.") == "" and "0" in text else _positive(text)
 
 
 def _size(text: str) -> tuple[int, int]:

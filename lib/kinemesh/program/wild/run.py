@@ -1,13 +1,14 @@
 """The whole of `infer_wild_mesh.py`, top to bottom: files in, tracks, files out."""
 
 import argparse
+import functools
 import logging
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,38 +18,55 @@ from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.export.write import write_outputs
+from kinemesh.export.write import output_names, write_outputs
 from kinemesh.files.npz import read_npy
-from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.keypoint_files import Detections, detections_of_array, read_keypoints
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.machine.log import set_up_console
-from kinemesh.render.video import video_info
+from kinemesh.program.wild.folder import (
+    claim_folder,
+    inputs_of,
+    remove_other_results,
+    run_all,
+    runs_of_folder,
+    write_summary,
+)
+from kinemesh.program.wild.video import Source, check_frames, chosen_part, open_source
+from kinemesh.structures import Timeline
 
 logger = logging.getLogger(__name__)
 
-_DEFAULT_FPS = 30.0
 # More keypoints than this outside the picture: its size must be another's.
 _MOST_OUTSIDE = 0.2
-# Programs that count a video's frames differ by a few.
-_FRAMES_TOO_MANY_S = 1.0
-
-
-class _Video(NamedTuple):
-    """What keypoints are of."""
-
-    path: Path | None
-    image_size: tuple[int, int]
-    fps: float
-    frame_count: int | None  # None: not said
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Find the people, predict and place their bodies, write the files. Raises `UserError` for what the user must fix."""
     set_up_console()
+    runs = runs_of_folder(arguments)
+
+    @functools.cache
+    def load() -> MeshPredictor:
+        if arguments.demo:
+            predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
+            logger.info("the body is a stand-in, not SMPL, and the video is made up")
+        else:
+            config = load_config(arguments.config, arguments.overrides)
+            predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
+        keep_freed_memory(predictor.device)
+        return predictor
+
+    if runs is None:
+        _run_one(arguments, load)
+    else:
+        run_all(arguments, runs, lambda run: _run_one(run, load))
+
+
+def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -> dict:
+    """One video's people: what its summary.json holds. The predictor is loaded when the inputs have been read."""
     began = time.perf_counter()
-    folder = _prepare_folder(Path(arguments.out_path))
+    folder = claim_folder(arguments)
     settings = Settings(
         is_pixel=arguments.pixel or arguments.demo,
         is_flip_tested=arguments.tta == "flip",
@@ -59,78 +77,64 @@ def run(arguments: argparse.Namespace) -> None:
         focal_px=CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal,
     )
     if arguments.demo:
-        video, detections = _Video(None, CAMERA.image_size, FPS, None), detections_of_array(make_video().keypoints_px)
-        predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
-        logger.info("the body is a stand-in, not SMPL, and the video is made up")
+        source = Source(None, CAMERA.image_size, FPS, np.zeros(0))
+        detections = detections_of_array(make_video().keypoints_px)
     else:
-        video, detections = _video(arguments), read_keypoints(arguments.json_path, arguments.keypoint_format)
-        config = load_config(arguments.config, arguments.overrides)
-        predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
+        source, detections = open_source(arguments), read_keypoints(arguments.json_path, arguments.keypoint_format)
+    check_frames(detections, source)
+    _check_places(detections, source.image_size)
+    detections, first, stop = chosen_part(detections, source, arguments.start, arguments.end)
+    predictor = load()
+    if not arguments.demo:
         _log_choices(predictor, settings)
-    keep_freed_memory(predictor.device)
-    _check_frames(detections, video)
     predictions = load_predictions(arguments.predictions) if arguments.predictions else None
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
     read_s = time.perf_counter() - began
     inference = predictor.infer(
         detections,
-        image_size=video.image_size,
-        fps=video.fps,
+        image_size=source.image_size,
+        fps=source.fps,
         settings=settings,
         focus=arguments.focus,
         predictions=predictions,
         video_names=tuple(Path(path).stem for path in (arguments.vid_path, arguments.json_path) if path),
         reference=reference,
     )
-    last_frame = max(int(track.frame_ids[-1]) for track in inference.tracks)
-    frame_count = max(video.frame_count or 0, last_frame + 1)
-    written_s = _write(arguments, inference, predictor, folder, video, frame_count)
+    end = max(len(source.time_s), *(int(track.frame_ids[-1]) + 1 for track in inference.tracks))
+    timeline = source.timeline(first, end if stop is None else min(stop, end))
+    formats = [name for name in arguments.formats if name != "mp4" or not arguments.no_render]
+    # Should this be stopped from here on, the folder tells whose files it holds.
+    owner = {"inputs": inputs_of(arguments), "files": output_names(inference.tracks, formats)}
+    remove_other_results(arguments)
+    write_summary(folder, owner | {"unfinished": True})
+    written_s = write_outputs(
+        inference.tracks,
+        inference.camera,
+        predictor.assets,
+        folder,
+        formats=formats,
+        timeline=timeline,
+        video_path=source.path,
+        is_side_view=arguments.side_view,
+        device=predictor.device,
+    )
     seconds = {"read": read_s, **inference.seconds, **{f"write_{name}": taken for name, taken in written_s.items()}}
     seconds["total"] = time.perf_counter() - began
-    summary = _summary(arguments, settings, inference, video, frame_count, seconds)
-    write_text_atomically(folder / "summary.json", json_text(summary, indent=2) + "\n")
+    summary = owner | _summary(arguments, settings, inference, source, timeline)
+    summary["seconds"] = {stage: round(taken, 3) for stage, taken in seconds.items()}
+    write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])
+    return summary
 
 
-def _prepare_folder(folder: Path) -> Path:
-    """Made at once: a wrong name should not cost the whole run."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out_path {folder}: cannot be made ({error.strerror}). Give another folder.") from None
-    return folder
-
-
-def _video(arguments: argparse.Namespace) -> _Video:
-    """The video's own size and rate, unless a flag says another rate; without a video those of the flags."""
-    if not arguments.vid_path:
-        if arguments.fps is None:
-            logger.info("no --vid_path and no --fps: %g frames a second are taken", _DEFAULT_FPS)
-        return _Video(None, arguments.image_size, arguments.fps or _DEFAULT_FPS, None)
-    path = Path(arguments.vid_path)
-    if not path.is_file():
-        raise UserError(f"--vid_path {path} not found. Expected a video file, or --image_size WIDTHxHEIGHT instead.")
-    width, height, fps, frame_count = video_info(path)
-    if arguments.image_size and arguments.image_size != (width, height):
-        given = "x".join(map(str, arguments.image_size))
-        raise UserError(f"--image_size {given}: {path} is {width}x{height}. Leave out --image_size.")
-    return _Video(path, (width, height), arguments.fps or fps, frame_count)
-
-
-def _check_frames(detections: Detections, video: _Video) -> None:
-    """Whether the keypoints can be of this video."""
-    last = int(detections.frame.max())
-    if video.frame_count and last >= video.frame_count + _FRAMES_TOO_MANY_S * video.fps:
-        raise UserError(
-            f"{video.path}: has {video.frame_count} frames, but there are keypoints of frame {last}. "
-            "Expected keypoints of this video; is this another cut, or another frame rate?"
-        )
+def _check_places(detections: Detections, image_size: tuple[int, int]) -> None:
+    """Whether the keypoints can be of pictures of this size."""
     points = detections.keypoints_px[detections.keypoints_px[..., 2] > 0][:, :2]
-    is_outside = ((points < 0) | (points > video.image_size)).any(axis=-1)
+    is_outside = ((points < 0) | (points > image_size)).any(axis=-1)
     if len(points) and is_outside.mean() > _MOST_OUTSIDE:
         logger.warning(
             "%.0f %% of the keypoints lie outside the picture of %dx%d: is this its size?",
-            100 * is_outside.mean(), *video.image_size,
+            100 * is_outside.mean(), *image_size,
         )  # fmt: skip
 
 
@@ -152,48 +156,24 @@ def _log_choices(predictor: MeshPredictor, settings: Settings) -> None:
         logger.info("this model saw keypoints by the picture's width only: --pixel may suit it better")
 
 
-def _write(
-    arguments: argparse.Namespace,
-    inference: Inference,
-    predictor: MeshPredictor,
-    folder: Path,
-    video: _Video,
-    frame_count: int,
-) -> dict[str, float]:
-    """Seconds spent on each format."""
-    return write_outputs(
-        inference.tracks,
-        inference.camera,
-        predictor.assets,
-        folder,
-        formats=[name for name in arguments.formats if name != "mp4" or not arguments.no_render],
-        fps=video.fps,
-        frame_count=frame_count,
-        video_path=video.path,
-        is_side_view=arguments.side_view,
-        device=predictor.device,
-    )
-
-
 def _summary(
     arguments: argparse.Namespace,
     settings: Settings,
     inference: Inference,
-    video: _Video,
-    frame_count: int,
-    seconds: dict[str, float],
+    source: Source,
+    timeline: Timeline,
 ) -> dict:
     return {
-        "command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]]),
         "checkpoint": str(CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate),
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
-        "video": str(video.path) if video.path else None,
-        "image_size": list(video.image_size),
+        "video": str(source.path) if source.path else None,
+        "image_size": list(source.image_size),
         "focal_px": inference.camera.focal_px,
-        "fps": video.fps,
-        "frames": frame_count,
+        "fps": source.fps,
+        "is_rate_constant": timeline.is_constant,
+        "first_frame": timeline.first_frame,
+        "frames": len(timeline.time_s),
         "people": inference.people,
-        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
 
 

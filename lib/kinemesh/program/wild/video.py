@@ -1,0 +1,131 @@
+"""What keypoints are of: a video's size, clock and frames, and the part of it that is asked for."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemesh.errors import UserError
+from kinemesh.infer.keypoint_files import Detections
+from kinemesh.render.video import video_info
+from kinemesh.structures import Timeline
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT_FPS = 30.0
+# Programs that count a video's frames differ by a few.
+_FRAMES_TOO_MANY_S = 1.0
+# Keypoints of every second, third or fourth frame; fewer of them tell nothing.
+_STEPS, _FEWEST_FRAMES = (2, 3, 4), 10
+_SAME_RATE = 0.01
+# Far more than hours hold; a file may claim any length.
+_MOST_FRAMES = 10_000_000
+
+
+class Source(NamedTuple):
+    """A video, or what is known without one; its frames are those that keypoints count."""
+
+    path: Path | None
+    image_size: tuple[int, int]
+    fps: float  # of the keypoints
+    time_s: np.ndarray  # (F,) seconds after the first frame; empty where there is no video
+    pictures: np.ndarray | None = None  # (F,) the video file's frame for each; None: of the same number
+    is_sure: bool = True  # False: keypoints of every second frame would not be noticed
+
+    def timeline(self, first: int, stop: int) -> Timeline:
+        """Of these frames; beyond the video's end the mean rate goes on."""
+        beyond = np.arange(1, max(0, stop - len(self.time_s)) + 1) / self.fps
+        last_s = self.time_s[-1] if len(self.time_s) else -1 / self.fps
+        time_s = np.concatenate((self.time_s, last_s + beyond))[first:stop]
+        if self.pictures is None:
+            return Timeline(self.fps, time_s, first)
+        # No video has a frame of the largest number.
+        none = np.full(len(beyond), np.iinfo(np.int64).max)
+        return Timeline(self.fps, time_s, first, np.concatenate((self.pictures, none))[first:stop])
+
+
+def open_source(arguments: argparse.Namespace) -> Source:
+    """The video's own size and clock, unless a flag says another rate; without a video those of the flags."""
+    if not arguments.vid_path:
+        if arguments.fps is None:
+            logger.info("no --vid_path and no --fps: %g frames a second are taken", _DEFAULT_FPS)
+        return Source(None, arguments.image_size, arguments.fps or _DEFAULT_FPS, np.zeros(0))
+    path = Path(arguments.vid_path)
+    if not path.exists():
+        raise UserError(f"--vid_path {path} not found. Expected a video file, or --image_size WIDTHxHEIGHT instead.")
+    info = video_info(path)
+    size = (info.width, info.height)
+    if arguments.image_size and arguments.image_size != size:
+        given = "x".join(map(str, arguments.image_size))
+        raise UserError(f"--image_size {given}: {path} is {size[0]}x{size[1]}. Leave out --image_size.")
+    fps, time_s = info.fps, info.time_s
+    if arguments.fps is not None:
+        fps, time_s = arguments.fps, None
+    elif fps is None and path.is_dir():
+        logger.info("images and no --fps: %g frames a second are taken", _DEFAULT_FPS)
+        fps = _DEFAULT_FPS
+    elif fps is None:
+        raise UserError(f"{path}: says no frame rate that can be true. Give it as --fps.")
+    if time_s is None:
+        time_s = np.arange(info.frame_count) / fps
+    source = Source(path, size, fps, time_s, is_sure=arguments.keypoint_fps is None)
+    return source if arguments.keypoint_fps is None else _sampled(source, arguments.keypoint_fps)
+
+
+def _sampled(source: Source, fps: float) -> Source:
+    """The same video at the rate at which the keypoints were made; each frame shows the picture nearest in time."""
+    if abs(fps - source.fps) <= _SAME_RATE * source.fps:
+        return source
+    length_s = source.time_s[-1] + 1 / source.fps
+    count = max(1, int(np.ceil(length_s * fps - _SAME_RATE)))
+    if count > _MOST_FRAMES:
+        raise UserError(
+            f"--keypoint_fps {fps:g}: {count} frames of {source.path}, which claims {length_s:.0f} s. Give less."
+        )
+    time_s = np.arange(count) / fps
+    between = (source.time_s[1:] + source.time_s[:-1]) / 2
+    return source._replace(fps=fps, time_s=time_s, pictures=np.searchsorted(between, time_s - 1e-6))
+
+
+def check_frames(detections: Detections, source: Source) -> None:
+    """Whether the keypoints can be of this video's frames. Raises UserError if not."""
+    count, last = len(source.time_s), int(detections.frame.max())
+    if not count:
+        return
+    if last >= count + _FRAMES_TOO_MANY_S * source.fps:
+        raise UserError(
+            f"{source.path}: has {count} frames, but there are keypoints of frame {last}. Expected keypoints of this video; "
+            "is this another cut, or another frame rate (--keypoint_fps)?"
+        )
+    for step in _STEPS if source.is_sure else ():
+        if last + 1 >= _FEWEST_FRAMES and abs((last + 1) * step - count) <= step:
+            raise UserError(
+                f"{source.path}: has {count} frames, {source.fps:g} a second, but the keypoints end with frame {last}, as if "
+                f"made of every {('second', 'third', 'fourth')[step - 2]} one. Give --keypoint_fps {source.fps / step:g} if "
+                f"they are, --keypoint_fps {source.fps:g} if not."
+            )
+
+
+def chosen_part(
+    detections: Detections, source: Source, start_s: float | None, end_s: float | None
+) -> tuple[Detections, int, int | None]:
+    """The detections from `start_s` to before `end_s`, their first frame, and the one after the last; None: the end.
+
+    Raises UserError if nothing is left.
+    """
+    if start_s is None and end_s is None:
+        return detections, 0, None
+    time_s = source.timeline(0, max(len(source.time_s), int(detections.frame.max()) + 1)).time_s
+    # A time that was rounded means the frame that it was rounded from.
+    first, stop = (
+        int(np.searchsorted(time_s, at - 0.5e-3)) for at in (start_s or 0.0, np.inf if end_s is None else end_s)
+    )
+    if first >= stop:
+        until = "" if end_s is None else f" to --end {end_s:g}"
+        raise UserError(f"--start {start_s or 0:g}: no frame from there{until}; the last is at {time_s[-1]:.3f} s.")
+    is_inside = (detections.frame >= first) & (detections.frame < stop)
+    if not is_inside.any():
+        raise UserError(f"--start, --end: nobody was detected in frames {first} to {stop - 1}. Choose another part.")
+    return Detections(*(column[is_inside] for column in detections)), first, stop
