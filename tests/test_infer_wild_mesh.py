@@ -335,6 +335,6 @@ def test_flags_name_what_there_is():
 
 def test_help_is_instant():
     code = "import sys; from kinemesh.program.wild.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "lib", capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "--ref_3d_motion_path" in ran.stdout

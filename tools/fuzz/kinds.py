@@ -27,6 +27,7 @@ from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
 from tools.fuzz.joblib_layout import write_joblib
+from tools.fuzz.videos import make_videos, read_video
 
 _FRAMES = 5
 
@@ -290,5 +291,6 @@ KINDS = {
     "checkpoint": Kind("latest_epoch.bin", _checkpoints, _read_checkpoint),
     "released": Kind("best_epoch.bin", _released, _read_checkpoint),
     "pretrained": Kind("latest_epoch.bin", _pretrained, lambda path: load_pretrained(_small_model().backbone, path)),
+    "video": Kind("video.mp4", make_videos, read_video),
     "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
 }
