@@ -21,7 +21,7 @@ import numpy as np
 
 from kinemesh.body.skeleton import VERTEX_COUNT
 from kinemesh.demo.body import BODY_PATH
-from kinemesh.files.npz import read_npz
+from kinemesh.files.arrays import read_npz
 from tools.demo_body import rest_pose
 from tools.demo_body.decimation import decimate
 from tools.demo_body.keypoint_regressors import build_keypoint_regressors

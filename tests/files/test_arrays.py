@@ -1,7 +1,97 @@
+"""Arrays come out of files as they were written; what claims more than the file holds is one line."""
+
+import zipfile
+
 import numpy as np
 import pytest
 
-from kinemesh.files.arrays import LONGEST_TEXT, array_of
+from kinemesh.errors import UserError
+from kinemesh.files import joblib as safe_joblib
+from kinemesh.files.arrays import LONGEST_TEXT, NoArraysError, array_of, read_npz
+
+WHAT = "predictions"
+ARRAYS = {
+    "video": np.array(["a", "bé", ""]),
+    "frame": np.arange(3),
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(3, 2)),
+    "no rows": np.zeros((0, 72), "f4"),
+    "no axes": np.array(30.0),
+    "extra": np.array([{}], dtype=object),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "file.npz"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_come_back_and_others_are_not_read(save, path):
+    save(path, **ARRAYS)
+    loaded = read_npz(path, ("video", "frame", "fortran"), ("no rows", "no axes", "absent"), what=WHAT)
+    assert list(loaded) == ["video", "frame", "fortran", "no rows", "no axes"]
+    for key, array in loaded.items():
+        assert array.dtype == ARRAYS[key].dtype
+        np.testing.assert_array_equal(array, ARRAYS[key])
+
+
+def test_python_objects_are_refused(path):
+    np.savez(path, **ARRAYS)
+    with pytest.raises(
+        UserError, match=r"file.npz: refused, nothing in it was run: 'extra' holds object, expected numbers or text"
+    ):
+        read_npz(path, ("extra",), what=WHAT)
+
+
+def test_what_is_missing_is_named(path):
+    np.savez(path, video=ARRAYS["video"], pose=np.zeros(3))
+    with pytest.raises(
+        UserError, match=r"no 'frame' in it, only video, pose. Expected predictions with video, frame.$"
+    ):
+        read_npz(path, ("video", "frame"), what=WHAT)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.pkl", b"abc")
+    with pytest.raises(
+        NoArraysError, match=r"file.npz: a zip archive without arrays. Expected predictions, as np.savez"
+    ):
+        read_npz(path, ("video",), what=WHAT)
+
+
+def test_damaged_files_are_one_line(path):
+    np.savez(path, frame=np.arange(100))
+    whole = path.read_bytes()
+    for content in (b"PK\x03\x04", whole[:200], whole.replace(b"NUMPY", b"NUMPI"), whole.replace(b"(100,)", b"(900,)")):
+        path.write_bytes(content)
+        with pytest.raises(
+            UserError, match=r"file.npz (is damaged|ends early) \(.*\). Expected predictions: copy or download it again"
+        ):
+            read_npz(path, ("frame",), what=WHAT)
+
+
+def test_a_header_that_claims_more_than_the_data_is_refused(path):
+    np.save(path.with_suffix(".npy"), np.arange(10))
+    member = path.with_suffix(".npy").read_bytes()
+    for shape in (b"(11,)", b"(1,)*9", b"(9999999999999,)"):
+        with zipfile.ZipFile(path, "w") as archive:
+            claim = b"(10,), }" + b" " * (len(shape) - 5)
+            assert claim in member
+            archive.writestr("frame.npy", member.replace(claim, shape + b", }"))
+        with pytest.raises(UserError, match=r"is damaged|ends early|claims"):
+            read_npz(path, ("frame",), what=WHAT)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("frame.npy", member.replace(b"<i8", b"<U0"))
+    with pytest.raises(UserError, match=r"'frame' claims shape \(10,\), type <U0, without the data for it"):
+        read_npz(path, ("frame",), what=WHAT)
+
+
+def test_structured_and_unpacking_without_end_are_refused(path, monkeypatch):
+    np.savez(path, frame=np.zeros(3, [("a", "f4")]))
+    with pytest.raises(UserError, match=r"'frame' holds \[\('a', '<f4'\)\], expected numbers or text"):
+        read_npz(path, ("frame",), what=WHAT)
+    monkeypatch.setattr(safe_joblib, "ALWAYS_ALLOWED_BYTES", 1000)
+    np.savez_compressed(path, frame=np.zeros(1_000_000))
+    with pytest.raises(UserError, match=r"unpacks to 8000128 bytes, expected at most \d+"):
+        read_npz(path, ("frame",), what=WHAT)
 
 
 def bomb(width=10, depth=12):

@@ -20,8 +20,7 @@ from kinemesh.body.skeleton import (
     VERTEX_COUNT,
 )
 from kinemesh.errors import UserError
-from kinemesh.files.arrays import array_of
-from kinemesh.files.npz import read_npy, read_npz
+from kinemesh.files.arrays import array_of, read_npy, read_npz
 from kinemesh.files.pickles import load_pickle
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from kinemesh.body.skeleton import (
     VERTEX_COUNT,
 )
 from kinemesh.errors import UserError
-from kinemesh.files.npz import read_npz
+from kinemesh.files.arrays import read_npz
 from kinemesh.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from kinemesh.estimates.values import (
     to_numbers,
     to_text,
 )
+from kinemesh.files.arrays import NoArraysError, read_npz
 from kinemesh.files.joblib import load_joblib
-from kinemesh.files.npz import NoArraysError, read_npz
 from kinemesh.files.pickles import faults_as_user_errors
 from kinemesh.geometry.rotation import matrix_to_axis_angle
 

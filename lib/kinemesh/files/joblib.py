@@ -17,8 +17,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinemesh.files.pickle_names import AllowedNames, LoadedArray, array_layout
-from kinemesh.files.pickle_scan import OTHER_FORMATS, NotAPickle, Refused, Truncated
+from kinemesh.files.pickle_limits import (
+    OTHER_FORMATS,
+    AllowedNames,
+    LoadedArray,
+    NotAPickle,
+    Refused,
+    Truncated,
+    array_layout,
+)
 from kinemesh.files.pickles import FrugalUnpickler, checked, faults_as_user_errors
 
 # What poses, cameras and masks compress to stays far below; what zeros compress to does not.

@@ -1,12 +1,12 @@
 """Reads pickles as data: numpy arrays, text, numbers and builtin containers, and nothing else.
 
-A pickle is a program: it may name any importable function and have it called. Here every name goes through the
-allow-list of kinemesh.files.pickle_names, whose entries are functions made for it.
+A pickle is a program: it may name any importable function and have it called. Here kinemesh.files.pickle_limits says
+what it may ask for.
 
 Guarded: running code; arrays whose claimed size is not the size of their data; lengths beyond the end of the file and
-huge memo indices (kinemesh.files.pickle_scan); results nested deeper than MAX_DEPTH. Memory stays within some twenty times the
-file's size, or 0.5 GiB. Not guarded: a file made to waste time, or to crash the interpreter, with no more than its
-own size (such as endlessly nested tuples used as a dict key).
+huge memo indices; results nested deeper than MAX_DEPTH. Memory stays within some twenty times the file's size, or
+0.5 GiB. Not guarded: a file made to waste time, or to crash the interpreter, with no more than its own size (such as
+endlessly nested tuples used as a dict key).
 """
 
 import pickle
@@ -18,8 +18,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kinemesh.errors import UserError
-from kinemesh.files.pickle_names import AllowedNames, ExtraClasses, LoadedArray
-from kinemesh.files.pickle_scan import NotAPickle, Refused, Truncated, scan_pickle
+from kinemesh.files.pickle_limits import (
+    AllowedNames,
+    ExtraClasses,
+    LoadedArray,
+    NotAPickle,
+    Refused,
+    Truncated,
+    scan_pickle,
+)
 
 MAX_DEPTH = 100
 LEAF_TYPES = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, slice})

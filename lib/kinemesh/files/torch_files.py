@@ -18,8 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from kinemesh.files.pickle_names import AllowedNames
-from kinemesh.files.pickle_scan import NotAPickle, Refused, Truncated
+from kinemesh.files.pickle_limits import AllowedNames, NotAPickle, Refused, Truncated
 from kinemesh.files.pickles import FrugalUnpickler, checked, faults_as_user_errors
 
 _DTYPES = {

@@ -14,7 +14,7 @@ import numpy as np
 from kinemesh.errors import UserError
 from kinemesh.estimates.readers import NUMBERED_NAME
 from kinemesh.estimates.values import fail, to_numbers
-from kinemesh.files.npz import read_npz
+from kinemesh.files.arrays import read_npz
 from kinemesh.infer.keypoint_formats import FORMATS, format_of_count, to_h36m
 
 logger = logging.getLogger(__name__)

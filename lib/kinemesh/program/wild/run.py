@@ -19,7 +19,7 @@ from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.export.write import output_names, write_outputs
-from kinemesh.files.npz import read_npy
+from kinemesh.files.arrays import read_npy
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.keypoint_files import Detections, detections_of_array, read_keypoints
 from kinemesh.machine.device import keep_freed_memory

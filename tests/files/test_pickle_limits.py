@@ -1,9 +1,11 @@
+"""What is cut short or asks for the absurd is told before it is loaded, and data is stepped over."""
+
 import pickle
 import struct
 
 import pytest
 
-from kinemesh.files.pickle_scan import NotAPickle, Refused, Truncated, scan_pickle
+from kinemesh.files.pickle_limits import NotAPickle, Refused, Truncated, scan_pickle
 
 
 @pytest.fixture
