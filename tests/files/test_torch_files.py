@@ -207,6 +207,7 @@ def test_other_files(data, message, path):
 
 
 STATE = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQK\0K\x04\x85K\x01\x85tR"
+BY_CLAIM = b"\x8a\x06\0\0\0\0\0\x01\x85R."  # called with 1 << 40
 
 
 @pytest.mark.parametrize(
@@ -219,6 +220,9 @@ STATE = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\
         (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x08\0\0\0__code__K\x01sb.", "which is not data"),
         (b"\x80\x02]" + b"]" * 3000 + b"a" * 3000 + b".", "nested deeper than 100 levels"),
         (b"\x80\x02)" + b"\x85" * 3000 + b".", "nested deeper than 100 levels"),
+        (b"\x80\x02cbuiltins\nbytearray\n" + BY_CLAIM, "is damaged"),
+        (b"\x80\x02ctorch\nFloatTensor\n" + BY_CLAIM, r"it names torch\.FloatTensor"),
+        (b"\x80\x02ctorch.storage\nUntypedStorage\n" + BY_CLAIM, r"it names torch\.storage\.Untyped"),
         (b"\x80\x02K\x01Q.", "persistent id that is no storage of numbers"),
     ],
 )

@@ -1,9 +1,11 @@
 """Reads PyTorch's checkpoint files as data: tensors, numbers, text and builtin containers, and nothing else.
 
-torch.load, restricted or not, is not asked: it also builds sparse, meta and quantised tensors, unpacks compressed
-members, and sets aside whatever size a file of the old layout claims. Here a tensor is numbers in
-memory, as many as the file holds. Layouts: `torch/serialization.py` of PyTorch 0.4 to 2.13, that is a zip archive of
-`data.pkl` and one stored member a storage, or before 1.6 five pickles and then the storages.
+torch.load is not asked, not even with `weights_only=True`: before PyTorch 2.10 a file could then write to memory
+(CVE-2026-24747), and since then a file of some hundred bytes still gets a bytearray or tensor of any size that it
+claims, no checksum is compared, pickle protocols 4 and 5 are not read, and sparse, meta and quantised tensors are.
+Here a tensor is numbers in memory, as many as the file holds. Layouts: `torch/serialization.py` of PyTorch 0.4 to
+2.13, that is a zip archive of `data.pkl` and one stored member a storage, or before 1.6 five pickles and then the
+storages.
 """
 
 import math
