@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, Actor, DemoVideo, make_video
 from kinemesh.errors import UserError
@@ -28,7 +29,6 @@ from kinemesh.infer import MeshPredictor
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import progress, set_up_console
 from kinemesh.program.cli import run_reporting_errors
-from kinemesh.program.wild.run import DEMO_CHECKPOINT
 from kinemesh.render.keypoints import draw_skeleton
 from kinemesh.render.picture import FAINT_TEXT_COLOR
 from kinemesh.render.rasterizer import Camera, Perspective
@@ -48,7 +48,7 @@ CAPTIONS = ("2D keypoints: all that goes in", "meshes, over the people filmed", 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--evaluate", default=str(DEMO_CHECKPOINT), metavar="FILE", help="checkpoint for the stand-in")
+    parser.add_argument("--evaluate", default=str(CHECKPOINT_PATH), metavar="FILE", help="checkpoint for the stand-in")
     parser.add_argument("--width", type=int, default=400, metavar="PX", help="of a panel (default: %(default)s)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="draw each N-th frame (default: %(default)s)")
     parser.add_argument("--out", default="demo.webp", metavar="FILE", help=".webp or .gif")
