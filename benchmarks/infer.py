@@ -22,7 +22,7 @@ from kinemesh.infer.keypoint_files import read_keypoints
 from kinemesh.infer.keypoint_formats import FORMATS
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.model.opening import build_model
-from kinemesh.program.wild.run import DEMO_CHECKPOINT
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.structures import Timeline
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ def main() -> None:
 def _predictor(is_released_size: bool, device: torch.device) -> MeshPredictor:
     assets = StandIn().assets
     if not is_released_size:
-        return MeshPredictor.load(DEMO_CHECKPOINT, device=str(device), assets=assets)
+        return MeshPredictor.load(CHECKPOINT_PATH, device=str(device), assets=assets)
     config = load_config(ROOT / "configs/mesh/MB_ft_pw3d.yaml")
     model = build_model("regressor", config, assets)
     return MeshPredictor(model.to(device), assets, config, device, "regressor")

@@ -16,7 +16,7 @@ from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.infer.keypoint_files import detections_of_array
 from kinemesh.infer.placing import regress_joints_m
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, pa_mpjpe_mm
-from kinemesh.program.wild.run import DEMO_CHECKPOINT
+from kinemesh.demo.body import CHECKPOINT_PATH
 
 SETTINGS = {
     "`--pixel`": {"is_pixel": True},
@@ -31,7 +31,7 @@ def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--videos", type=int, default=4, help="of two people each")
     arguments = flags.parse_args()
-    predictor = MeshPredictor.load(DEMO_CHECKPOINT, device=arguments.device, assets=StandIn().assets)
+    predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
     rows = [("", "MPJPE, 17 joints", "PA-MPJPE", "acceleration error, mm per frame squared", "place x, y, z, mm")]
     for name, changes in SETTINGS.items():
         errors = np.mean(
