@@ -14,15 +14,15 @@ import torch
 
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.config import load_config
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.export.write import write_outputs
 from kinemesh.infer import MeshPredictor, Settings
-from kinemesh.infer.keypoint_files import read_keypoints
-from kinemesh.infer.keypoint_formats import FORMATS
+from kinemesh.keypoints import read_keypoints
+from kinemesh.keypoints.formats import FORMATS
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.model.opening import build_model
-from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.structures import Timeline
 
 ROOT = Path(__file__).parent.parent

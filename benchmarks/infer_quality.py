@@ -10,13 +10,13 @@ import torch
 
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import FPS, make_video
 from kinemesh.infer import MeshPredictor, Settings
-from kinemesh.infer.keypoint_files import detections_of_array
 from kinemesh.infer.placing import regress_joints_m
+from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, pa_mpjpe_mm
-from kinemesh.demo.body import CHECKPOINT_PATH
 
 SETTINGS = {
     "`--pixel`": {"is_pixel": True},

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lib/kinemesh"
 # No room imports a later one.
 ROOMS = (
-    "errors", "structures", "geometry", "files", "config", "machine", "keypoints", "body", "motion", "losses",
+    "errors", "structures", "geometry", "files", "config", "machine", "body", "keypoints", "motion", "losses",
     "protocols", "metrics", "model", "data", "synthesis", "render", "world", "fit", "estimates", "evaluation",
     "training", "export", "report", "demo", "detect", "infer", "prepare", "program",
 )  # fmt: skip

@@ -11,13 +11,14 @@ import pytest
 import torch
 import yaml
 
+from kinemesh.body.skeleton import H36M_JOINT_NAMES
 from kinemesh.config import Config, load_config
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import DemoVideo, make_video
 from kinemesh.export import write
 from kinemesh.files.checkpoints import load_checkpoint
-from kinemesh.infer.keypoint_formats import FORMATS
+from kinemesh.keypoints.formats import FORMATS
 from kinemesh.model.opening import build_model, open_checkpoint
 from kinemesh.program.wild.cli import FORMATS as OUTPUTS
 from kinemesh.program.wild.cli import JOINT_ORDERS, main
@@ -150,7 +151,7 @@ def test_a_video_gives_size_rate_and_frames(npz_file, model_flags, call, tmp_pat
     status, _, error = call(*flags, "--out_path", str(tmp_path / "out"), "--image_size", "1280x720")
     assert status == 2
     assert f"--image_size 1280x720: {video} is 128x72" in error
-    late = np.full((60, 17, 3), 1.0)
+    late = np.random.default_rng(0).uniform(0, 70, (60, 17, 3))
     np.savez(npz_file, keypoints=late)
     status, _, error = call(*flags, "--out_path", str(tmp_path / "out"))
     assert status == 2
@@ -200,6 +201,69 @@ def test_a_folder_of_videos_a_part_of_each(demo_video, model_flags, call, tmp_pa
     status, _, error = call(*one)
     assert status == 2
     assert f"--out_path {tmp_path / 'out/run'}: holds the results of {tmp_path / 'videos/run.mp4'}" in error
+
+
+def as_coco_results(demo_video, frames, image=int) -> list[dict]:
+    """The demo's first person, H36M's 17 joints in a layout whose 17 are COCO's."""
+    points = demo_video.keypoints_px[0]
+    return [{"image_id": image(frame), "keypoints": points[frame].ravel().tolist()} for frame in frames]
+
+
+def test_joints_read_in_a_wrong_order_are_told_with_the_flag_that_mends_it(demo_video, model_flags, call, tmp_path):
+    (tmp_path / "k.json").write_text(json.dumps(as_coco_results(demo_video, range(20))))
+    flags = [
+        *model_flags, "--json_path", str(tmp_path / "k.json"), "--image_size", "1280x720", "--formats", "npz",
+        "--out_path", str(tmp_path / "out"),
+    ]  # fmt: skip
+    status, output, error = call(*flags)
+    assert status == 0, error
+    assert "of the person's size" in output
+    assert "likely cause: the joints are in the order of H36M-17: --keypoint_format h36m17" in output
+    status, output, error = call(*flags, "--keypoint_format", "h36m17")
+    assert status == 0, error
+    assert "warning" not in output
+    facts = json.loads((tmp_path / "out/summary.json").read_text())["people"]["0"]
+    assert facts["reprojection_error_of_size"] < 0.05
+
+
+def test_what_is_a_guess_is_written_down(demo_video, model_flags, call, tmp_path):
+    items = as_coco_results(demo_video, range(20))
+    for item in items[:5]:
+        item["keypoints"][3 * 16] = None  # right wrist
+    (tmp_path / "k.json").write_text(json.dumps(items))
+    status, _, error = call(
+        *model_flags, "--json_path", str(tmp_path / "k.json"), "--image_size", "1280x720", "--formats", "npz",
+        "--out_path", str(tmp_path / "out"), "--keypoint_format", "h36m17",
+    )  # fmt: skip
+    assert status == 0, error
+    facts = json.loads((tmp_path / "out/summary.json").read_text())["people"]["0"]
+    is_seen = demo_video.keypoints_px[0, :20, :, 2] > 0
+    is_seen[:5, 16] = False
+    guessed = dict(zip(H36M_JOINT_NAMES, (~is_seen).mean(axis=0).tolist(), strict=True))
+    assert facts["joints_guessed"] == {name: share for name, share in guessed.items() if share}
+    assert facts["joints_guessed"]["right_wrist"] == 0.25
+    with np.load(tmp_path / "out/0.npz") as file:
+        np.testing.assert_array_equal(file["joint_seen"], is_seen)
+        assert file["reprojection_error_px"].shape == (20,)
+        assert 0 < file["reprojection_error_px"].max() < 30
+
+
+def test_separate_pictures_give_bodies_and_nothing_in_time(demo_video, model_flags, call, tmp_path):
+    """Nothing that is written grows with the number of an image."""
+    items = as_coco_results(demo_video, range(2), image=lambda frame: (139, 10**14)[frame])
+    (tmp_path / "k.json").write_text(json.dumps(items))
+    out = tmp_path / "out"
+    status, output, error = call(
+        *model_flags, "--json_path", str(tmp_path / "k.json"), "--image_size", "1280x720", "--out_path", str(out),
+        "--keypoint_format", "h36m17",
+    )  # fmt: skip
+    assert status == 0, error
+    assert "separate pictures have no time: mp4, html, glb, bvh left out" in output
+    assert sorted(path.name for path in out.iterdir()) == [f"{10**14}.npz", "139.npz", "summary.json"]
+    assert sum(path.stat().st_size for path in out.iterdir()) < 40_000
+    assert json.loads((out / "summary.json").read_text())["frames"] == 2
+    with np.load(out / "139.npz") as file:
+        assert file["frame_ids"].tolist() == [139]
 
 
 def test_refines_another_estimators_bodies(demo_video, npz_file, body_folder, assets, call, tmp_path):
@@ -264,6 +328,8 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--fps", "0"), "'0': expected a number above 0"),
         ((*BASIC, "--fps", "nan"), "'nan': expected a number above 0"),
         ((*BASIC, "--fps", "90000"), "--fps 90000: expected frames a second, above 0 and at most 1000"),
+        ((*BASIC, "--least_score", "-1"), "expected a number from 0 on"),
+        ((*BASIC, "--first_frame", "2"), "invalid choice"),
         ((*BASIC, "--smooth", "x"), "'x': expected a number above 0"),
         ((*BASIC, "--keypoint_fps", "15"), "--keypoint_fps is for keypoints of a part of a video's frames"),
         ((*BASIC, "--start", "-1"), "'-1': expected a number"),
@@ -287,7 +353,7 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--keypoint_format", "body25"), "holds 17 joints a person. Expected 25, as --keypoint_format says"),
         ((*BASIC, "--focus", "9"), "--focus 9: there is nobody of that number. Expected one of 0, 1."),
         ((*BASIC, "--device", "tpu"), "--device tpu: expected auto, cpu"),
-        ((*BASIC, "--json_path", "none.json"), "none.json not found. Expected AlphaPose JSON"),
+        ((*BASIC, "--json_path", "none.json"), "none.json not found. Expected AlphaPose"),
         ((*BASIC, "--vid_path", "none.mp4"), "--vid_path none.mp4 not found"),
         ((*BASIC, "--evaluate", "none.bin"), "none.bin not found"),
         ((*BASIC, "--config", "none.yaml"), "none.yaml not found"),

@@ -1,5 +1,8 @@
 """The one exception for faults that the user, not the program, has to fix."""
 
+from pathlib import Path
+from typing import NoReturn
+
 
 class UserError(Exception):
     """A file, key, shape, value or flag is wrong.
@@ -10,3 +13,8 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+def fail(path: Path | str, fault: str, expected: str) -> NoReturn:
+    """Raise the one line for a fault of a file; `fault` starts with the key, field or place in it."""
+    raise UserError(f"{path}: {fault}. Expected {expected}; fix the file, or give another.")

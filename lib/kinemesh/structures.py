@@ -82,6 +82,8 @@ class Track(NamedTuple):
     trans_m: np.ndarray  # (F, 3) float32, added to the posed body to place it in camera axes
     confidence: np.ndarray  # (F,) float32 in [0, 1], mean of the keypoints'; 0 where interpolated
     interpolated: np.ndarray  # (F,) bool, True where no keypoints were given
+    joint_seen: np.ndarray | None = None  # (F, K) bool, False where a joint's place is a guess; None: not known
+    reprojection_error_px: np.ndarray | None = None  # (F,) float32, mean over seen keypoints, nan where there is none
 
 
 class MeshTrack(NamedTuple):

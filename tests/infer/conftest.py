@@ -1,9 +1,7 @@
-"""A tiny model on the stand-in body, and keypoints in every layout."""
+"""A tiny model on the stand-in body."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -37,28 +35,3 @@ def tiny_predictor(assets):
         return MeshPredictor(model, assets, config, torch.device("cpu"), kind)
 
     return build
-
-
-@pytest.fixture
-def write_json(tmp_path):
-    """Writes content as JSON and returns the path."""
-
-    def write(content, name: str = "keypoints.json") -> Path:
-        path = tmp_path / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return path
-
-    return write
-
-
-@pytest.fixture
-def flat_points():
-    """`flat_points(count, seed)`: x, y, confidence of `count` joints as a flat list."""
-
-    def make(count: int, seed: int = 0) -> list[float]:
-        rng = np.random.default_rng(seed)
-        return (
-            np.concatenate((rng.uniform(10, 600, (count, 2)), rng.uniform(0.3, 1, (count, 1))), axis=1).ravel().tolist()
-        )
-
-    return make

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.infer.keypoint_files import Detections, detections_of_array
-from kinemesh.infer.keypoint_formats import crop_scale, scale_by_width
-from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
+from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections
+from kinemesh.infer.scaling import crop_scale, network_inputs, scale_by_width
+from kinemesh.keypoints import Detections
+from kinemesh.keypoints.arrays import detections_of_array
 
 
 def person_at(x: float, y: float = 200.0, size: float = 150.0, seed: int = 0) -> np.ndarray:
@@ -22,27 +23,27 @@ def detections(rows: list[tuple[int, str, np.ndarray]]) -> Detections:
 
 def test_people_by_name_and_focus():
     rows = detections([(0, "7", person_at(100)), (0, "3", person_at(300)), (1, "7", person_at(101))])
-    people = find_people(rows, reach=5)
+    people = find_people(rows, fps=5)
     assert [(one.name, one.frames.tolist()) for one in people] == [("7", [0, 1]), ("3", [0])]
-    assert [one.name for one in find_people(rows, reach=5, focus="3")] == ["3"]
+    assert [one.name for one in find_people(rows, fps=5, focus="3")] == ["3"]
     with pytest.raises(UserError, match="--focus 4: there is nobody of that number. Expected one of 7, 3"):
-        find_people(rows, reach=5, focus="4")
+        find_people(rows, fps=5, focus="4")
 
 
 def test_of_two_of_one_name_in_one_frame_the_surer_is_taken():
     sure, unsure = person_at(100), person_at(300)
     unsure[:, 2] = 0.2
-    (one,) = find_people(detections([(0, "1", unsure), (0, "1", sure)]), reach=5)
+    (one,) = find_people(detections([(0, "1", unsure), (0, "1", sure)]), fps=5)
     np.testing.assert_allclose(one.keypoints_px, sure[None], rtol=1e-6)
 
 
 def test_frames_with_too_few_keypoints_do_not_count():
     hidden = person_at(100)
     hidden[3:, 2] = 0
-    (one,) = find_people(detections([(0, "1", hidden), (1, "1", person_at(100))]), reach=5)
+    (one,) = find_people(detections([(0, "1", hidden), (1, "1", person_at(100))]), fps=5)
     assert one.frames.tolist() == [1]
     with pytest.raises(UserError, match="none of 1 detections has 4 keypoints"):
-        find_people(detections([(0, "1", hidden)]), reach=5)
+        find_people(detections([(0, "1", hidden)]), fps=5)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -113,3 +114,54 @@ def test_a_box_is_one_for_all_of_a_persons_segments():
     np.testing.assert_allclose(boxed, np.concatenate((crop_scale(left), crop_scale(right))))
     pixel = network_inputs(segments, (1280, 720), is_pixel=True)
     np.testing.assert_allclose(pixel, scale_by_width(np.concatenate((left, right)), (1280, 720)))
+
+
+def test_nobody_is_linked_across_the_street():
+    """Somebody leaves; two seconds of nobody at that place; somebody else stands 300 px away."""
+    rows = [(frame, "", person_at(100)) for frame in range(30)] + [
+        (frame, "", person_at(400)) for frame in range(55, 90)
+    ]
+    people = find_people(detections(rows), fps=30)
+    assert [(one.frames[0], one.frames[-1]) for one in people] == [(0, 29), (55, 89)]
+
+
+def test_reach_has_an_end():
+    """Out of sight for a second, but no farther than half a size from where they were going."""
+    near, far = person_at(150), person_at(230)
+    for points, names in ((near, ["0", "0"]), (far, ["0", "1"])):
+        given = detections([(0, "", person_at(100)), (29, "", points)])
+        assert link_detections(given.frame, given.keypoints_px, reach=30).tolist() == names
+
+
+def test_somebody_detected_twice_is_one_person():
+    rows = []
+    for frame in range(30):
+        twice = person_at(300.0 + frame)
+        twice[:, :2] += 4
+        twice[:, 2] = 0.5
+        rows += [(frame, "", twice), (frame, "", person_at(300.0 + frame)), (frame, "", person_at(700, seed=3))]
+    people = find_people(detections(rows), fps=30)
+    assert [len(one.frames) for one in people] == [30, 30]
+    assert all(one.keypoints_px[:, :, 2].min() > 0.8 for one in people)
+
+
+def test_short_tracks_are_left_out_of_a_video_and_counted(caplog):
+    rows = [(frame, "1", person_at(100)) for frame in range(60)] + [
+        (frame, "2", person_at(500)) for frame in range(20, 25)
+    ]
+    with caplog.at_level("WARNING", "lib"):
+        assert [one.name for one in find_people(detections(sorted(rows, key=lambda row: row[0])), fps=30)] == ["1"]
+    assert "1 tracks shorter than 0.3 s are left out" in caplog.text
+    assert len(find_people(detections(rows), fps=30, focus="2")) == 1  # who is asked for is kept
+    assert len(find_people(detections(rows[55:]), fps=30)) == 2  # too little video to tell
+
+
+def test_people_of_separate_pictures_are_never_linked():
+    rows = [(139, "139", person_at(100)), (140, "140", person_at(100))]
+    people = find_people(detections(rows)._replace(are_images=True), fps=30)
+    assert [(one.name, one.frames.tolist()) for one in people] == [("139", [139]), ("140", [140])]
+
+
+def test_linked_people_take_names_that_are_free():
+    rows = [(0, "0", person_at(100)), (0, "", person_at(500)), (1, "0", person_at(101)), (1, "", person_at(501))]
+    assert [one.name for one in find_people(detections(rows), fps=30)] == ["0", "1"]

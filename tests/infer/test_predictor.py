@@ -11,8 +11,10 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from kinemesh.infer import Settings, windows
-from kinemesh.infer.keypoint_files import detections_of_array
-from kinemesh.infer.keypoint_formats import scale_by_width
+from kinemesh.infer.estimates import match_people
+from kinemesh.infer.people import Person
+from kinemesh.infer.scaling import scale_by_width
+from kinemesh.keypoints.arrays import detections_of_array
 
 SIZE = (1280, 720)
 
@@ -209,6 +211,26 @@ def test_an_untrained_refiner_returns_the_estimate(tiny_predictor, demo_video, t
         assert angles_between(track.poses, demo_video.poses[person].astype(np.float32)) < 5e-3
         np.testing.assert_allclose(track.betas, demo_video.betas[person], atol=1e-4)
         assert found.people[track.name]["reprojection_error_px"] < 12
+
+
+def test_numbers_that_two_programs_gave_the_other_way_round_do_not_count(tiny_predictor, demo_video, tmp_path):
+    refiner = tiny_predictor("refiner")
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (1, 0), range(40))
+    given = detections_of_array(demo_video.keypoints_px[:, :40])
+    names = {"0": "p1", "1": "p0"}  # the file's names, each other's
+    given = given._replace(person=np.array([names[name] for name in given.person.tolist()]))
+    settings = Settings(focal_px=demo_video.camera.focal_px)
+    found = refiner.infer(given, image_size=SIZE, fps=30, settings=settings, predictions=predictions)
+    for track in found.tracks:
+        place = list(names.values()).index(track.name)
+        np.testing.assert_allclose(track.betas, demo_video.betas[place], atol=1e-3)
+
+
+def test_names_decide_where_bodies_fit_alike(demo_video, tmp_path):
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (0, 1), range(4))
+    people = [Person(name, np.arange(4), demo_video.keypoints_px[0, :4]) for name in ("p1", "p0")]
+    matched = match_people(predictions, [0, 1], people, lambda *_: 0.2)
+    assert [predictions.tracks[matched[place]].person for place in (0, 1)] == ["p1", "p0"]
 
 
 def test_frames_far_from_any_prediction_are_left_out(tiny_predictor, demo_video, tmp_path):

@@ -12,11 +12,12 @@ from kinemesh.errors import UserError
 from kinemesh.export.write import write_outputs
 from kinemesh.geometry.rotation import matrix_to_axis_angle
 from kinemesh.infer import Settings
-from kinemesh.infer.keypoint_files import detections_of_array
-from kinemesh.infer.keypoint_formats import FORMATS
 from kinemesh.infer.released import mean_vertices_mm
+from kinemesh.keypoints.arrays import detections_of_array
+from kinemesh.keypoints.formats import FORMATS
 from kinemesh.program.wild.cli import main
 from kinemesh.render.video import read_frames, video_info
+from kinemesh.structures import Timeline
 
 SIZE, CLIP_LEN = (1280, 720), 15
 LEFT_KEYPOINTS, RIGHT_KEYPOINTS = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]
@@ -157,7 +158,8 @@ def test_a_mean_of_bodies_is_written_as_vertices_only(tiny_predictor, keypoints_
     found = tiny_predictor().infer(
         detections_of_array(keypoints_px), image_size=SIZE, fps=30, settings=Settings(windows="released")
     )
-    options = {"fps": 30, "frame_count": 120, "video_path": None, "is_side_view": False, "device": torch.device("cpu")}
+    timeline = Timeline.of_constant_rate(30, 120)
+    options = {"timeline": timeline, "video_path": None, "is_side_view": False, "device": torch.device("cpu")}
     for name in ("npz", "glb", "bvh", "html"):
         with pytest.raises(UserError, match=f"--formats {name}: no such format. Expected some of npy, mp4"):
             write_outputs(found.tracks, found.camera, assets, tmp_path, formats=["npy", name], **options)
@@ -217,7 +219,7 @@ def test_the_script_writes_vertices_and_a_video(
         points[:, 7] = (points[:, 0] + points[:, 8]) / 2
         points[(points[:, [0, 8], 2] == 0).any(axis=1), 7, 2] = 0
         assert farthest(vertices, released_vertices(model, points)) < TOLERANCE_MM
-    assert video_info(out / "mesh.mp4") == (320, 90, 30.0, LAST_FRAME + 1)
+    assert video_info(out / "mesh.mp4")[:4] == (320, 90, LAST_FRAME + 1, 30.0)
     drawn = [np.abs(frame - frame[0, 0].astype(float)).max(axis=-1) > 24 for frame in read_frames(out / "mesh.mp4")]
     assert np.mean([frame[:, :160].mean() for frame in drawn]) > 0.02  # before the camera
     assert np.mean([frame[:, 160:].mean() for frame in drawn]) > 0.02  # and from the side

@@ -26,6 +26,7 @@ from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
+from tools.fuzz import keypoints
 from tools.fuzz.joblib_layout import write_joblib
 from tools.fuzz.videos import make_videos, read_video
 
@@ -287,6 +288,8 @@ KINDS = {
     ),
     "hybrik": Kind("res.pk", _hybrik, load_predictions),
     "wham": Kind("wham_output.pkl", _wham, load_predictions),
+    "keypoints": Kind("keypoints.json", keypoints.keypoint_files, keypoints.read),
+    "keypoint_arrays": Kind("keypoints.npz", keypoints.keypoint_arrays, keypoints.read),
     "phalp": Kind("demo_dance.pkl", _phalp, load_predictions),
     "checkpoint": Kind("latest_epoch.bin", _checkpoints, _read_checkpoint),
     "released": Kind("best_epoch.bin", _released, _read_checkpoint),

@@ -15,10 +15,9 @@ import torch
 
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.sources import LARGEST_ANGLE, SOURCES
-from kinemesh.errors import UserError
+from kinemesh.errors import UserError, fail
 from kinemesh.estimates.values import (
     LARGEST_FRAME,
-    fail,
     row_number,
     take_entry,
     to_array,

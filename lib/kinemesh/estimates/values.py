@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from kinemesh.errors import UserError
+from kinemesh.errors import fail
 from kinemesh.files.arrays import array_of
 
 LARGEST_FRAME = 1 << 31
@@ -103,8 +103,3 @@ def to_numbers(
 def _check_row_count(path: Path, where: str, row_count: int, expected: int | None) -> None:
     if expected is not None and row_count != expected:
         fail(path, f"{where} has {row_count} rows", f"as many as there are frames, {expected}")
-
-
-def fail(path: Path, fault: str, expected: str) -> NoReturn:
-    """Raise the one line; `fault` starts with the key."""
-    raise UserError(f"{path}: {fault}. Expected {expected}; fix the file, or give another.")

@@ -38,7 +38,7 @@ def write_outputs(
     folder: Path,
     *,
     formats: Sequence[str],
-    timeline: Timeline,
+    timeline: Timeline | None,
     video_path: Path | None,
     is_side_view: bool,
     device: torch.device,
@@ -48,7 +48,7 @@ def write_outputs(
     Args:
         formats: of FORMATS; for MeshTracks of MESH_FORMATS.
         timeline: the frames to cover, whoever is in them: the npz files keep their numbers and times, the others begin
-            with the first of them.
+            with the first of them. None for separate pictures, of which only npz can be written.
         video_path: what mesh.mp4 is drawn over; None for a plain ground.
         is_side_view: mesh.mp4 also shows the people from the side, beside the camera's view.
         device: where bodies are posed.
@@ -62,7 +62,8 @@ def write_outputs(
         raise UserError(f"--formats {unknown[0]}: no such format. Expected some of {', '.join(known)}.")
     folder = Path(folder)
     paths = [folder / stem for stem in file_stems(tracks)]
-    moved = [track._replace(frame_ids=track.frame_ids - timeline.first_frame) for track in tracks]
+    first = 0 if timeline is None else timeline.first_frame
+    moved = [track._replace(frame_ids=track.frame_ids - first) for track in tracks]
     seconds = {}
     for name in [name for name in known if name in formats]:
         started = time.perf_counter()
@@ -118,17 +119,17 @@ def _write_npy(path: Path, track: MeshTrack, body: PosedBody) -> None:
 def file_stems(tracks: Sequence[Track] | Sequence[MeshTrack]) -> list[str]:
     """A file name, without its ending, for each track: its name with whatever a file name may not hold as `_`."""
     stems = [re.sub(r"[^\w.-]", "_", track.name, flags=re.ASCII).lstrip(".") or "_" for track in tracks]
-    for number, stem in enumerate(stems):
-        if stem in stems[:number]:
-            names = [track.name for track, other in zip(tracks, stems, strict=True) if other == stem]
-            raise UserError(
-                f"people {names[0]!r} and {names[1]!r} would share the file name {stem}. Rename one in the input."
-            )
+    named: dict[str, str] = {}
+    for track, stem in zip(tracks, stems, strict=True):
+        if stem in named:
+            names = f"{named[stem]!r} and {track.name!r}"
+            raise UserError(f"people {names} would share the file name {stem}. Rename one in the input.")
+        named[stem] = track.name
     return stems
 
 
 def npz_arrays(
-    track: Track, camera: VideoCamera, kinematics: JointKinematics, timeline: Timeline, device: torch.device
+    track: Track, camera: VideoCamera, kinematics: JointKinematics, timeline: Timeline | None, device: torch.device
 ) -> dict[str, np.ndarray]:
     """What `<id>.npz` holds: AMASS's names, and what the track knows beyond them (docs/inference_outputs.md)."""
     frame_count = len(track.frame_ids)
@@ -139,16 +140,19 @@ def npz_arrays(
             joints_mm = kinematics(body_params(track, chosen, device))
         joints_m[chosen] = joints_mm.cpu().numpy() / MM_PER_M
     joints_m += track.trans_m[:, None]
+    more = {"joint_seen": track.joint_seen, "reprojection_error_px": track.reprojection_error_px}
+    if timeline is not None:
+        more["mocap_framerate"] = np.array(float(timeline.fps))
+        more["time_s"] = timeline.time_s[track.frame_ids - timeline.first_frame]
     return {
         "poses": track.poses,
         "betas": track.betas,
         "trans": track.trans_m,
         "gender": np.array("neutral"),
-        "mocap_framerate": np.array(float(timeline.fps)),
         "frame_ids": track.frame_ids,
-        "time_s": timeline.time_s[track.frame_ids - timeline.first_frame],
         "joints": joints_m,
         "confidence": track.confidence,
         "interpolated": track.interpolated,
         "camera": np.array([camera.focal_px, *camera.centre_px, *camera.image_size], dtype=np.float64),
+        **{name: values for name, values in more.items() if values is not None},
     }

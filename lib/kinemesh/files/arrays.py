@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from kinemesh.errors import UserError
-from kinemesh.files.joblib import unpacked_limit
+from kinemesh.files.joblib import unpacked_limit, unpickle
 from kinemesh.files.pickle_limits import Refused, Truncated
 from kinemesh.files.pickles import faults_as_user_errors
 
@@ -63,6 +63,33 @@ def read_npz(
         return {key: _read_member(archive, info, key) for key, info in wanted.items()}
 
 
+def array_names(path: str | Path, *, what: str) -> list[str]:
+    """Names of the arrays in a .npz file. Raises UserError as `read_npz` does for a file that is none."""
+    path = Path(path)
+    with faults_as_user_errors(path, what), zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def read_object(path: str | Path, key: str, *, what: str) -> Any:
+    """The Python object under `key` of a .npz file that numpy pickled, by the rules of kinemesh.files.pickles.
+
+    A dict or list that was saved as an array of no axes comes back as itself. Raises UserError as
+    kinemesh.files.joblib.load_joblib does.
+    """
+    path = Path(path)
+    with faults_as_user_errors(path, what), zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(f"{key}.npy")
+        limit = unpacked_limit(path.stat().st_size)
+        if info.compress_type not in _METHODS or info.file_size > limit:
+            raise Refused(f"'{key}' unpacks to {info.file_size} bytes, expected at most {limit}")
+        with archive.open(info) as file:
+            _, _, dtype = _read_header(file, f"'{key}'")
+            if not dtype.hasobject:
+                raise Refused(f"'{key}' holds {str(dtype)[:60]}, expected an object")
+            value = unpickle(file.read(limit))
+    return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+
+
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> np.ndarray:
     if info.compress_type not in _METHODS:
         raise Refused(f"'{key}' is compressed by method {info.compress_type} of zip, which numpy does not use")
@@ -71,11 +98,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> n
 
 
 def _read_array(file: BinaryIO, available_bytes: int, name: str) -> np.ndarray:
-    version = npy_format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise Refused(f"{name} is of npy version {version}, expected 1.0 or 2.0 as numbers and text have")
-    read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, is_fortran, dtype = read_header(file)
+    shape, is_fortran, dtype = _read_header(file, name)
     if dtype.kind not in "biufUS":
         raise Refused(f"{name} holds {str(dtype)[:60]}, expected numbers or text")
     count = math.prod(shape)
@@ -118,3 +141,11 @@ def array_of(value: Any) -> np.ndarray:
         return np.asarray(value)
     except ValueError:
         raise ValueError("a list of unequal rows") from None
+
+
+def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = npy_format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise Refused(f"{name} is of npy version {version}, expected 1.0 or 2.0 as numbers and text have")
+    read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    return read_header(file)

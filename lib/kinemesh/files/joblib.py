@@ -48,14 +48,19 @@ def load_joblib(path: str | Path, *, what: str) -> Any:
         for magic, name in OTHER_FORMATS.items():
             if data.startswith(magic):
                 raise NotAPickle(f"it looks like {name}")
-        names = AllowedNames(lambda module, name: _Array if (module in WRAPPERS and name == _WRAPPER) else None)
-        if data[:1] != pickle.PROTO:
-            raise NotAPickle(f"its content starts {data[:12]!r}")
-        try:
-            value = _Unpickler(io.BytesIO(data), data, names).load()
-        except EOFError:
-            raise Truncated(f"its content has {len(data)} bytes") from None
-        return checked(value, set())
+        return unpickle(data)
+
+
+def unpickle(data: bytes) -> Any:
+    """What a pickle in memory holds, under the same rules; raises what kinemesh.files.pickles.faults_as_user_errors knows."""
+    names = AllowedNames(lambda module, name: _Array if (module in WRAPPERS and name == _WRAPPER) else None)
+    if data[:1] != pickle.PROTO:
+        raise NotAPickle(f"its content starts {data[:12]!r}")
+    try:
+        value = _Unpickler(io.BytesIO(data), data, names).load()
+    except EOFError:
+        raise Truncated(f"its content has {len(data)} bytes") from None
+    return checked(value, set())
 
 
 def unpacked_limit(packed_bytes: int) -> int:

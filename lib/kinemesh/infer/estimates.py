@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 # Enough frames to tell people apart by.
 _COMPARED_FRAMES = 32
 _NEVER = 1e6
+# How much better, in parts of a person's size, a body of another name must fit.
+_OTHER_NAME = 0.01
 
 
 def choose_video(predictions: Predictions, names: tuple[str, ...]) -> list[int]:
@@ -40,14 +42,13 @@ def match_people(
 ) -> dict[int, int]:
     """For each person who is predicted, by place in `people`, the track.
 
-    Names that are the same in both count; else people and tracks are paired so that bodies fit keypoints best, since
-    every program numbers people in its own way. `misfit` of poses (N, 72), betas (N, 10) and keypoints (N, K, 3) says
-    how badly a body fits. Raises UserError if nobody is predicted.
+    Whose body fits whose keypoints decides, since every program numbers people in its own way; names that are the same
+    in both only where fits are the same, as of one who walks behind another. `misfit` of poses (N, 72), betas (N, 10)
+    and keypoints (N, K, 3) says how badly a body fits, in parts of the person's size. Raises UserError if nobody is
+    predicted.
     """
     names = [predictions.tracks[track].person for track in tracks]
-    if len(set(names)) == len(names) and all(person.name in names for person in people):
-        return {place: tracks[names.index(person.name)] for place, person in enumerate(people)}
-    from scipy.optimize import linear_sum_assignment  # slow to import, and only other names need it
+    from scipy.optimize import linear_sum_assignment  # slow to import, and only a refiner needs it
 
     costs = np.full((len(people), len(tracks)), _NEVER)
     for column, track in enumerate(tracks):
@@ -59,6 +60,7 @@ def match_people(
                 picked = rows[theirs[some]]
                 body = predictions.poses[picked], predictions.betas[picked]
                 costs[place, column] = misfit(*body, person.keypoints_px[ours[some]])
+                costs[place, column] += _OTHER_NAME * (person.name != names[column])
     pairs = zip(*linear_sum_assignment(costs), strict=True)
     matched = {int(place): tracks[column] for place, column in pairs if costs[place, column] < _NEVER}
     if not matched:
@@ -66,6 +68,12 @@ def match_people(
             f"{predictions.path}: none of its frames is one in which somebody was detected. "
             "Expected frames of this video, counted from 0."
         )
+    renamed = [(people[place].name, names[tracks.index(track)]) for place, track in matched.items()]
+    if any(ours != theirs for ours, theirs in renamed):
+        pairs = ", ".join(
+            f"{theirs or 'the only one'} of {predictions.path.name} is {ours}" for ours, theirs in renamed[:10]
+        )
+        logger.info("people paired by how bodies fit keypoints: %s", pairs)
     left_out = [person.name for place, person in enumerate(people) if place not in matched]
     if left_out:
         logger.warning("not predicted, and so left out: %s", ", ".join(left_out))

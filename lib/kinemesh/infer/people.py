@@ -8,18 +8,25 @@ import numpy as np
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
-from kinemesh.infer.keypoint_files import Detections
-from kinemesh.infer.keypoint_formats import crop_scale, scale_by_width
+from kinemesh.keypoints.detections import Detections
 
 logger = logging.getLogger(__name__)
 
 # A frame with fewer keypoints tells nothing of a pose.
 _LEAST_KEYPOINTS = 4
-# How far, in parts of the person's size, a keypoint may be from where it was expected, one frame later.
+# How far, in parts of the person's size, a keypoint may be from where it was expected, one frame later, and ever.
 _REACH = 0.2
-_LEAST_SIMILARITY = 0.1
+_LONGEST_REACH = 0.5
+_LEAST_SIMILARITY = 0.3
 # Frames over which a person's speed in the picture is taken.
 _SPEED_FRAMES = 5
+# How long somebody may be out of sight.
+_REACH_S = 1.0
+# Two detections of one frame whose keypoints are so near, in parts of their size, are one person's.
+_SAME_PERSON = 0.08
+# Whoever is there for less is a false detection, where the video is long enough to tell.
+_SHORTEST_TRACK_S = 0.3
+_LEAST_VIDEO_S = 1.0
 
 
 class Person(NamedTuple):
@@ -44,61 +51,88 @@ class Segment(NamedTuple):
         return np.arange(self.first_frame, self.first_frame + len(self.keypoints_px))
 
 
-def find_people(detections: Detections, reach: int, focus: str | None = None) -> list[Person]:
+def find_people(
+    detections: Detections, fps: float, focus: str | None = None, is_relinked: bool = False
+) -> list[Person]:
     """People by their track's name, or linked by overlap where the file names none; in order of appearance.
 
     Args:
-        reach: how many frames after somebody was last seen a detection may still be the same person.
+        fps: frames a second: somebody may be out of sight for a second, and is left out who is there for less than 0.3.
         focus: the name of the only one wanted.
+        is_relinked: take no notice of the file's tracks.
 
     Raises UserError if `focus` is nobody, or no frame shows enough of anybody.
     """
-    is_seen = (detections.keypoints_px[..., 2] > 0).sum(axis=1) >= _LEAST_KEYPOINTS
+    keypoints_px = detections.as_h36m()
+    is_seen = (keypoints_px[..., 2] > 0).sum(axis=1) >= _LEAST_KEYPOINTS
     if not is_seen.any():
         raise UserError(
             f"none of {len(is_seen)} detections has {_LEAST_KEYPOINTS} keypoints of a confidence above 0. "
             "Expected keypoints of a person; run the detector again, or lower its threshold."
         )
-    frame, person, keypoints_px = (column[is_seen] for column in detections)
-    if (person == "").any():
-        person = link_detections(frame, keypoints_px, reach)
-        logger.info("no track ids: %d people linked by overlap", len(np.unique(person)))
-    names = list(dict.fromkeys(person.tolist()))
-    if focus is not None and focus not in names:
-        some = ", ".join(names[:20])
+    frame, person, keypoints_px = detections.frame[is_seen], detections.person[is_seen], keypoints_px[is_seen]
+    is_unsaid = (person == "") | is_relinked
+    if is_unsaid.any() and not detections.are_images:
+        frame, person, keypoints_px = _named_by_overlap(frame, person, keypoints_px, is_unsaid, round(_REACH_S * fps))
+    rows_of = _rows_by_name(person)
+    if focus is not None and focus not in rows_of:
+        some = ", ".join(list(rows_of)[:20])
         raise UserError(f"--focus {focus}: there is nobody of that number. Expected one of {some}.")
     people = []
-    for name in names if focus is None else [focus]:
-        rows = _one_a_frame(frame, keypoints_px, np.flatnonzero(person == name))
+    for name, rows in rows_of.items() if focus is None else [(focus, rows_of[focus])]:
+        rows = _one_a_frame(frame, keypoints_px, rows)
         people.append(Person(name, frame[rows], keypoints_px[rows]))
     repeated = len(frame) - sum(len(one.frames) for one in people)
     if focus is None and repeated:
         logger.warning("%d detections repeat a person in one frame: the surest one is taken", repeated)
-    return people
+    is_video = not detections.are_images and len(np.unique(frame)) >= _LEAST_VIDEO_S * fps
+    return _long_enough(people, _SHORTEST_TRACK_S * fps) if is_video and focus is None else people
+
+
+def _named_by_overlap(
+    frame: np.ndarray, person: np.ndarray, keypoints_px: np.ndarray, is_unsaid: np.ndarray, reach: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same rows with everybody named, and once a frame where two detections lie on one another."""
+    is_repeated = np.zeros(len(frame), dtype=bool)
+    is_repeated[is_unsaid] = _repeats_another(frame[is_unsaid], keypoints_px[is_unsaid])
+    if is_repeated.any():
+        logger.info("%d detections lie on another of the same frame: the surer one is taken", is_repeated.sum())
+        frame, person, keypoints_px, is_unsaid = (
+            column[~is_repeated] for column in (frame, person, keypoints_px, is_unsaid)
+        )
+    numbers = link_detections(frame[is_unsaid], keypoints_px[is_unsaid], reach)
+    taken = set(person[~is_unsaid].tolist())
+    free = (name for name in map(str, itertools.count()) if name not in taken)
+    names = {number: next(free) for number in dict.fromkeys(numbers.tolist())}
+    said = person.astype(object)
+    said[is_unsaid] = [names[number] for number in numbers.tolist()]
+    logger.info("no track ids: %d people linked by overlap", len(names))
+    return frame, said.astype(str), keypoints_px
 
 
 def link_detections(frame: np.ndarray, keypoints_px: np.ndarray, reach: int) -> np.ndarray:
     """(N,) names "0", "1", ... for detections in the order of frames.
 
     Each frame's detections are given to the people seen up to `reach` frames before, moved on at their speed, so that
-    the sum of object keypoint similarities is largest (Ronchi and Perona, ICCV 2017, with one reach for all joints).
+    the sum of similarities is largest (Kuhn and Munkres): the mean of object keypoint similarity (Ronchi and Perona,
+    ICCV 2017, with one reach for all joints) and the overlap of boxes. Nobody is linked who has not enough of either.
     """
     from scipy.optimize import linear_sum_assignment  # slow to import, and only detections without names need it
 
     names = np.empty(len(frame), dtype=object)
     last_rows: dict[int, list[int]] = {}  # of each person, the last few rows
     count = 0
-    for number in np.unique(frame):
-        rows = np.arange(*np.searchsorted(frame, (number, number + 1)))
+    numbers, starts = np.unique(frame, return_index=True)
+    for number, start, stop in zip(numbers.tolist(), starts, [*starts[1:], len(frame)], strict=True):
+        rows = np.arange(start, stop)
         last_rows = {one: seen for one, seen in last_rows.items() if number - frame[seen[-1]] <= reach}
         known = list(last_rows)
-        similarity = np.zeros((len(known), len(rows)))
-        for place, one in enumerate(known):
-            similarity[place] = _similarity(frame, keypoints_px, last_rows[one], number, rows)
         taken = {}
-        for place, column in zip(*linear_sum_assignment(similarity, maximize=True), strict=True):
-            if similarity[place, column] >= _LEAST_SIMILARITY:
-                taken[column] = known[place]
+        if known:
+            similarity = _similarity(frame, keypoints_px, [last_rows[one] for one in known], number, rows)
+            for place, column in zip(*linear_sum_assignment(similarity, maximize=True), strict=True):
+                if similarity[place, column] >= _LEAST_SIMILARITY:
+                    taken[column] = known[place]
         for column, row in enumerate(rows):
             if column not in taken:
                 taken[column] = count
@@ -125,14 +159,6 @@ def fill_gaps(people: list[Person], longest_gap: int) -> list[Segment]:
             _interpolate(keypoints)
             segments.append(Segment(number, int(person.frames[rows[0]]), keypoints, is_interpolated))
     return segments
-
-
-def network_inputs(segments: list[Segment], image_size: tuple[int, int], is_pixel: bool) -> np.ndarray:
-    """(R, K, 3) what the network reads of all segments, one after another; a person's box is one for all of theirs."""
-    if is_pixel:
-        return scale_by_width(np.concatenate([segment.keypoints_px for segment in segments]), image_size)
-    people = itertools.groupby(segments, key=lambda segment: segment.person)
-    return np.concatenate([crop_scale(np.concatenate([segment.keypoints_px for segment in own])) for _, own in people])
 
 
 def _interpolate(keypoints_px: np.ndarray) -> None:
@@ -162,22 +188,74 @@ def _one_a_frame(frame: np.ndarray, keypoints_px: np.ndarray, rows: np.ndarray) 
 
 
 def _similarity(
-    frame: np.ndarray, keypoints_px: np.ndarray, seen: list[int], number: int, rows: np.ndarray
+    frame: np.ndarray, keypoints_px: np.ndarray, seen: list[list[int]], number: int, rows: np.ndarray
 ) -> np.ndarray:
-    """(rows,) similarity of detections in frame `number` to a person of the last rows `seen`."""
-    last = keypoints_px[seen[-1]]
-    elapsed = number - frame[seen[-1]]
-    expected = last[:, :2]
-    if len(seen) > 1:
-        earlier = keypoints_px[seen[0]]
-        both = (last[:, 2] > 0) & (earlier[:, 2] > 0)
-        if both.any():
-            # The whole person's, since single joints swing back.
-            moved = np.median(last[both, :2] - earlier[both, :2], axis=0)
-            expected = expected + moved * elapsed / (frame[seen[-1]] - frame[seen[0]])
+    """(people, rows) similarity of detections in frame `number` to people of the last rows `seen`."""
+    newest, oldest = np.array([rows[-1] for rows in seen]), np.array([rows[0] for rows in seen])
+    last, earlier = keypoints_px[newest], keypoints_px[oldest]  # (P, K, 3)
+    elapsed, between = number - frame[newest], frame[newest] - frame[oldest]
+    # The whole person's speed, since single joints swing back.
+    both = (last[..., 2] > 0) & (earlier[..., 2] > 0)
+    steps = last[..., :2] - earlier[..., :2]
+    moved = np.zeros((len(seen), 2), dtype=steps.dtype)
+    for place in np.flatnonzero(both.any(axis=1) & (between > 0)):
+        moved[place] = np.median(steps[place, both[place]], axis=0)
+    expected = last[..., :2] + (moved * (elapsed / np.maximum(between, 1))[:, None])[:, None]
     points = keypoints_px[rows]
-    both = (points[..., 2] > 0) & (last[:, 2] > 0)
-    size = max(np.ptp(last[last[:, 2] > 0, :2], axis=0).max(), 1.0)
-    distance = ((points[..., :2] - expected) ** 2).sum(axis=-1)
-    closeness = np.exp(-distance / (2 * elapsed * (_REACH * size) ** 2))
-    return (closeness * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+    both = (points[None, ..., 2] > 0) & (last[:, None, :, 2] > 0)  # (P, R, K)
+    low, high = _boxes(np.concatenate((expected, last[..., 2:]), axis=-1))
+    size = np.maximum((high - low).max(axis=-1), 1.0)
+    reach = np.minimum(_REACH * np.sqrt(elapsed), _LONGEST_REACH) * size
+    distance = ((points[None, ..., :2] - expected[:, None]) ** 2).sum(axis=-1)
+    closeness = np.exp(-distance / (2 * reach[:, None, None] ** 2))
+    near = (closeness * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
+    return (near + _overlap((low[:, None], high[:, None]), _boxes(points))) / 2
+
+
+def _boxes(keypoints_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (N, 2) of the boxes around what is seen of (N, K, 3)."""
+    is_seen = keypoints_px[..., 2:] > 0
+    low = np.where(is_seen, keypoints_px[..., :2], np.inf).min(axis=-2)
+    return low, np.where(is_seen, keypoints_px[..., :2], -np.inf).max(axis=-2)
+
+
+def _overlap(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Intersection over union of boxes, by numpy's rules of broadcasting."""
+    shared = np.maximum(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]), 0).prod(axis=-1)
+    areas = [np.maximum(high - low, 1e-6).prod(axis=-1) for low, high in (one, other)]
+    return shared / (areas[0] + areas[1] - shared)
+
+
+def _repeats_another(frame: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
+    """(N,) whether a surer detection of the same frame is the same person."""
+    is_repeated = np.zeros(len(frame), dtype=bool)
+    confidence = keypoints_px[..., 2].mean(axis=1)
+    _, starts, counts = np.unique(frame, return_index=True, return_counts=True)
+    for start, count in zip(starts[counts > 1], counts[counts > 1], strict=True):
+        points = keypoints_px[start : start + count]
+        both = (points[None, ..., 2] > 0) & (points[:, None, :, 2] > 0)
+        distance = np.linalg.norm(points[None, ..., :2] - points[:, None, :, :2], axis=-1)
+        distance = (distance * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
+        low, high = _boxes(points)
+        is_same = (distance < _SAME_PERSON * (high - low).max(axis=-1)) & (both.sum(axis=-1) >= _LEAST_KEYPOINTS)
+        kept: list[int] = []
+        for one in np.argsort(-confidence[start : start + count], kind="stable"):
+            is_repeated[start + one] = is_same[one, kept].any()
+            kept += [] if is_repeated[start + one] else [one]
+    return is_repeated
+
+
+def _rows_by_name(person: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows of each name, in the order in which names appear."""
+    names, first, inverse = np.unique(person, return_index=True, return_inverse=True)
+    rows = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
+    return {str(names[place]): rows[place] for place in np.argsort(first)}
+
+
+def _long_enough(people: list[Person], least_frames: float) -> list[Person]:
+    """Without tracks that are too short to be anybody's; all, if there are none longer."""
+    long = [person for person in people if len(person.frames) >= least_frames]
+    if not long or len(long) == len(people):
+        return people
+    logger.warning("%d tracks shorter than %g s are left out", len(people) - len(long), _SHORTEST_TRACK_S)
+    return long

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from kinemesh.body.kinematics import JointKinematics
-from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, MM_PER_M
 from kinemesh.errors import UserError
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.infer.doubts import person_size_px
 from kinemesh.infer.people import Segment
 from kinemesh.infer.translation import reprojection_errors_px, solve_from_reference, solve_translation
 from kinemesh.infer.windows import smooth_rotations
@@ -41,15 +42,19 @@ def place_person(
     if smoothing_radius:
         poses = [smooth_poses(pose, smoothing_radius) for pose in poses]
         joints = [regress_joints_m(kinematics, pose, betas) for pose in poses]
-    trans_m, facts = place_joints(joints, segments, camera, fps, joints_before=joints_before, reference=reference)
+    options = {"joints_before": joints_before, "reference": reference}
+    trans_m, error_px, facts = place_joints(joints, segments, camera, fps, **options)
+    keypoints = np.concatenate([segment.keypoints_px for segment in segments])
     track = Track(
         name=name,
         frame_ids=np.concatenate([segment.frame_ids for segment in segments]),
         poses=np.concatenate(poses),
         betas=betas,
         trans_m=trans_m,
-        confidence=np.concatenate([segment.keypoints_px[..., 2].mean(axis=1) for segment in segments]),
+        confidence=keypoints[..., 2].mean(axis=1),
         interpolated=np.concatenate([segment.is_interpolated for segment in segments]),
+        joint_seen=keypoints[..., 2] > 0,
+        reprojection_error_px=error_px,
     )
     return track, facts
 
@@ -62,8 +67,8 @@ def place_joints(
     *,
     joints_before: list[np.ndarray] | None = None,
     reference: np.ndarray | None = None,
-) -> tuple[np.ndarray, dict]:
-    """Translations (frames of the track, 3) m float32, and what `summary.json` says of the track.
+) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Translations (F, 3) m and mean reprojection errors (F,) px of a track, and what `summary.json` says of it.
 
     Args:
         joints: (F, K, 3) m of each segment, relative to the body model's origin.
@@ -82,21 +87,38 @@ def place_joints(
         together = np.split(path, np.cumsum([len(points) for points in joints])[:-1])
     confidence = keypoints[..., 2].mean(axis=1)
     placed = [points + trans[:, None] for points, trans in zip(joints, together, strict=True)]
-    placed_before = [points + trans[:, None] for points, trans in zip(joints_before, alone, strict=True)]
     error = reprojection_errors_px(np.concatenate(placed), keypoints, camera)
+    error_of_frame = _mean_of_seen(error, keypoints[..., 2])
+    is_seen = keypoints[..., 2] > 0
+    frame_ids = np.concatenate([segment.frame_ids for segment in segments])
+    placed_before = [points + trans[:, None] for points, trans in zip(joints_before, alone, strict=True)]
+    mean_error = float(np.average(error, weights=keypoints[..., 2]))
+    guessed = (~is_seen[~is_interpolated]).mean(axis=0)
     facts |= {
         "frames": len(confidence),
-        "first_frame": int(segments[0].frame_ids[0]),
-        "last_frame": int(segments[-1].frame_ids[-1]),
+        "first_frame": int(frame_ids[0]),
+        "last_frame": int(frame_ids[-1]),
         "frames_interpolated": int(is_interpolated.sum()),
         "gaps_interpolated": sum(int((np.diff(segment.is_interpolated.astype(int)) > 0).sum()) for segment in segments),
         "gaps_left_open": len(segments) - 1,
         "mean_confidence": float(confidence[~is_interpolated].mean()),
-        "reprojection_error_px": float(np.average(error, weights=keypoints[..., 2])),
+        "joints_guessed": {
+            name: round(float(share), 4) for name, share in zip(H36M_JOINT_NAMES, guessed, strict=True) if share
+        },
+        "reprojection_error_px": mean_error,
+        "reprojection_error_of_size": mean_error / person_size_px(keypoints),
+        "worst_frame": int(frame_ids[np.nanargmax(error_of_frame)]),
         "jitter_before_m_per_s3": _jitter(placed_before, fps),
         "jitter_after_m_per_s3": _jitter(placed, fps),
     }
-    return np.concatenate(together).astype(np.float32), facts
+    return np.concatenate(together).astype(np.float32), error_of_frame, facts
+
+
+def _mean_of_seen(error_px: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """(F,) float32 mean of errors (F, K) weighted by confidence; nan where nothing is seen."""
+    weight = confidence.sum(axis=1)
+    mean = (error_px * confidence).sum(axis=1) / np.where(weight > 0, weight, 1)
+    return np.where(weight > 0, mean, np.nan).astype(np.float32)
 
 
 @torch.inference_mode()

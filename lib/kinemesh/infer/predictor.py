@@ -4,6 +4,7 @@ predictor = MeshPredictor.load("checkpoint/mesh/MB_ft_pw3d/best_epoch.bin", "con
 tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fps=30)
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,15 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.infer import released
+from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
-from kinemesh.infer.keypoint_files import Detections, detections_of_array, read_keypoints
-from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
+from kinemesh.infer.people import Person, fill_gaps, find_people
 from kinemesh.infer.placing import place_person, regress_joints_m
+from kinemesh.infer.scaling import network_inputs
 from kinemesh.infer.translation import misfit_of_frames, video_camera
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
+from kinemesh.keypoints import Detections, Reading, read_keypoints
+from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import StageClock, progress
 from kinemesh.model.opening import open_checkpoint
@@ -34,7 +38,6 @@ from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs,
 
 _LARGEST_FPS = 1000
 _DEFAULT_GAP_S = 0.5
-_DEFAULT_REACH_S = 1.0
 # Frames that go through the network at once.
 _FRAMES_AT_ONCE = 2048
 
@@ -50,6 +53,7 @@ class Settings:
     longest_gap: int | None = None  # frames that are filled; None: half a second's
     windows: str = "overlap"  # or "released": as the released script does, see `kinemesh.infer.released`
     focal_px: float | None = None  # None: the image's diagonal
+    is_relinked: bool = False  # people by overlap, whatever tracks the keypoints name
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,13 @@ class MeshPredictor:
     def predict(
         self, keypoints: Path | str | np.ndarray, *, image_size: tuple[int, int], fps: float = 30.0, **settings
     ) -> Tracks:
-        """Tracks of everybody in a keypoint file, or in an array (F, 17, 2 or 3) or (people, F, 17, 2 or 3), H36M-17.
+        """Tracks of everybody in a file of docs/keypoints.md, or an array (F, 17, 2 or 3) or (people, F, 17, 2 or 3), H36M-17.
 
         `settings` are those of `Settings`. Raises UserError for files and values that cannot be used.
         """
+        reading = Reading(image_size=image_size)
         is_array = isinstance(keypoints, np.ndarray)
-        detections = detections_of_array(keypoints) if is_array else read_keypoints(keypoints)
+        detections = detections_of_array(keypoints, reading) if is_array else read_keypoints(keypoints, reading)
         found = self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings))
         return Tracks(found.tracks, found.camera, fps, self.assets, self.device)
 
@@ -159,10 +164,11 @@ class MeshPredictor:
         camera = video_camera(image_size, settings.focal_px)
         clock = StageClock()
         with clock("people"):
-            people = find_people(detections, round(_DEFAULT_REACH_S * fps), focus)
+            people = find_people(detections, fps, focus, settings.is_relinked)
         if is_released:
             return self._infer_released(people, camera, fps, settings, clock)
         with clock("people"):
+            warn_of_swaps(people)
             if reference is not None and len(people) > 1:
                 raise UserError(
                     f"--ref_3d_motion_path is of one person, but there are {len(people)}. Give --focus, whose it is."
@@ -193,8 +199,8 @@ class MeshPredictor:
         tracks, facts = [], {}
         with clock("placing"):
             poses_of = np.split(poses, np.cumsum(lengths)[:-1])
-            for number, person in enumerate(people):
-                own = [place for place, segment in enumerate(segments) if segment.person == number]
+            for number, places in itertools.groupby(range(len(segments)), lambda place: segments[place].person):
+                person, own = people[number], list(places)
                 track, facts[person.name] = place_person(
                     person.name,
                     [segments[place] for place in own],
@@ -207,6 +213,8 @@ class MeshPredictor:
                     reference=reference,
                 )
                 tracks.append(track)
+        if focus is None:
+            tracks = without_wild(tracks, facts)
         return Inference(tracks, camera, facts, clock.seconds, clip_len)
 
     @torch.inference_mode()

@@ -16,9 +16,9 @@ from kinemesh.body.mirror import mirror_inputs, mirror_params
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
-from kinemesh.infer.keypoint_formats import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.people import Person, fill_gaps
 from kinemesh.infer.placing import place_joints
+from kinemesh.infer.scaling import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.windows import Window, batch_windows
 from kinemesh.machine.log import progress
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, VideoCamera
@@ -99,7 +99,7 @@ def place_bodies(
     joints_m = torch.cat(joints).double().numpy() / MM_PER_M
     segments = fill_gaps([person], 0)
     bounds = np.cumsum([len(segment.keypoints_px) for segment in segments])[:-1]
-    trans_m, facts = place_joints(np.split(joints_m, bounds), segments, camera, fps)
+    trans_m, _, facts = place_joints(np.split(joints_m, bounds), segments, camera, fps)
     track = MeshTrack(
         name=person.name,
         frame_ids=person.frames,

@@ -44,6 +44,18 @@ def set_up_console(is_quiet: bool = False) -> None:
     root.addHandler(handler)
 
 
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """No message but errors from the block, as of runs that are only tried."""
+    root = logging.getLogger("kinemesh")
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
 class _LogFile(logging.FileHandler):
     """A log that cannot be written, as on a full disk, is no reason to stop or to fill the console."""
 

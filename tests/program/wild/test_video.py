@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.infer.keypoint_files import Detections
+from kinemesh.keypoints import Detections
 from kinemesh.program.wild.video import check_frames, chosen_part, open_source
 from tests.render.clips import encode, numbered_frames
 

@@ -11,16 +11,21 @@ FORMATS = ("npz", "mp4", "html", "glb", "bvh")
 WINDOWS = ("overlap", "released")
 # With --windows released, whose mean of two bodies is no body.
 MESH_FORMATS = ("npy", "mp4")
-JOINT_ORDERS = ("auto", "halpe26", "coco17", "body25", "h36m17")
+JOINT_ORDERS = (
+    "auto", "halpe26", "coco17", "body25", "h36m17", "coco18", "body25b", "mpi15", "coco25", "posetrack18", "mpii16",
+    "aic14", "crowdpose14", "mediapipe33",
+)  # fmt: skip
+AXES = ("people,frames", "frames,people")
 # In seconds: long enough to take out a detector's tremble, short enough to keep a step.
 _SMOOTHED_S = 0.3
 _LARGEST_SIDE = 1 << 16
+_LEAST_SCORE = 0.2
 # What the demo has of its own.
 _NOT_IN_DEMO = {
     name: f"--{name}"
     for name in (
         "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "keypoint_format",
-        "image_size", "fps", "keypoint_fps", "start", "end",
+        "image_size", "fps", "keypoint_fps", "start", "end", "keypoint_axes", "first_frame", "least_score",
     )
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
@@ -120,7 +125,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "-j",
         "--json_path",
         metavar="PATH",
-        help="keypoints: AlphaPose, MMPose or COCO JSON, OpenPose folder, H36M-17 npz",
+        help="keypoints of any program in docs/keypoints.md; of several videos in a folder or file, PATH/NAME",
     )
     add(
         "-v",
@@ -157,6 +162,21 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="joint order, where the number of joints misleads",
     )
+    add("--keypoint_axes", choices=AXES, help="of an npz of four axes, where it does not say")
+    add(
+        "--first_frame",
+        type=int,
+        choices=(0, 1),
+        help="what the video's first frame is numbered (default: as the names tell)",
+    )
+    add(
+        "--least_score",
+        type=_score,
+        default=_LEAST_SCORE,
+        metavar="SCORE",
+        help="leave out detections that the file scores lower (default: %(default)s)",
+    )
+    add("--relink", action="store_true", help="link people by overlap, whatever tracks the file names")
     add("--image_size", type=_size, metavar="WxH", help="the picture's size in pixels, without a video")
     add("--fps", type=_positive, metavar="RATE", help="frames a second (default: the video's, or 30)")
     add(
@@ -199,6 +219,16 @@ def _whole(least: int):
         return int(text)
 
     return convert
+
+
+def _score(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 on")
+    return value
 
 
 def _positive(text: str) -> float:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,11 @@ from kinemesh.estimates.predictions import load_predictions
 from kinemesh.export.write import output_names, write_outputs
 from kinemesh.files.arrays import read_npy
 from kinemesh.infer import Inference, MeshPredictor, Settings
-from kinemesh.infer.keypoint_files import Detections, detections_of_array, read_keypoints
+from kinemesh.infer.doubts import Measure, warn_of_misfit
+from kinemesh.keypoints import Detections, Reading, read_keypoints
+from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import keep_freed_memory
-from kinemesh.machine.log import set_up_console
+from kinemesh.machine.log import set_up_console, silenced
 from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
@@ -75,12 +77,14 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         longest_gap=arguments.max_gap,
         windows=arguments.windows,
         focal_px=CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal,
+        is_relinked=arguments.relink,
     )
     if arguments.demo:
         source = Source(None, CAMERA.image_size, FPS, np.zeros(0))
         detections = detections_of_array(make_video().keypoints_px)
     else:
-        source, detections = open_source(arguments), read_keypoints(arguments.json_path, arguments.keypoint_format)
+        source = open_source(arguments)
+        detections = read_keypoints(arguments.json_path, _reading(arguments, source))
     check_frames(detections, source)
     _check_places(detections, source.image_size)
     detections, first, stop = chosen_part(detections, source, arguments.start, arguments.end)
@@ -90,19 +94,18 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     predictions = load_predictions(arguments.predictions) if arguments.predictions else None
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
     read_s = time.perf_counter() - began
+    given = {
+        "predictions": predictions,
+        "video_names": tuple(Path(path).stem for path in (arguments.vid_path, arguments.json_path) if path),
+        "reference": reference,
+    }
     inference = predictor.infer(
-        detections,
-        image_size=source.image_size,
-        fps=source.fps,
-        settings=settings,
-        focus=arguments.focus,
-        predictions=predictions,
-        video_names=tuple(Path(path).stem for path in (arguments.vid_path, arguments.json_path) if path),
-        reference=reference,
+        detections, image_size=source.image_size, fps=source.fps, settings=settings, focus=arguments.focus, **given
     )
-    end = max(len(source.time_s), *(int(track.frame_ids[-1]) + 1 for track in inference.tracks))
-    timeline = source.timeline(first, end if stop is None else min(stop, end))
-    formats = [name for name in arguments.formats if name != "mp4" or not arguments.no_render]
+    measure = _measure(predictor, source, settings, given | {"reference": None})
+    warn_of_misfit(inference.people, detections, source.image_size, measure)
+    timeline = _timeline(detections, source, inference, first, stop)
+    formats = _formats(arguments, detections)
     # Should this be stopped from here on, the folder tells whose files it holds.
     owner = {"inputs": inputs_of(arguments), "files": output_names(inference.tracks, formats)}
     remove_other_results(arguments)
@@ -125,6 +128,51 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])
     return summary
+
+
+def _reading(arguments: argparse.Namespace, source: Source) -> Reading:
+    return Reading(
+        joint_order=arguments.keypoint_format,
+        first_frame=arguments.first_frame,
+        least_score=arguments.least_score,
+        image_size=source.image_size,
+        frame_count=len(source.time_s) or None,
+        axes=arguments.keypoint_axes,
+    )
+
+
+def _measure(predictor: MeshPredictor, source: Source, settings: Settings, given: dict) -> Measure:
+    """Everybody's mean error in parts of their size, were the keypoints read otherwise."""
+
+    def measure(detections: Detections, image_size: tuple[int, int], is_relinked: bool) -> float:
+        tried = replace(settings, is_relinked=is_relinked or settings.is_relinked)
+        with silenced():
+            people = predictor.infer(detections, image_size=image_size, fps=source.fps, settings=tried, **given).people
+        errors, frames = zip(
+            *((facts["reprojection_error_of_size"], facts["frames"]) for facts in people.values()), strict=True
+        )
+        return float(np.average(errors, weights=frames))
+
+    return measure
+
+
+def _timeline(
+    detections: Detections, source: Source, inference: Inference, first: int, stop: int | None
+) -> Timeline | None:
+    """The frames that outputs cover; none of separate pictures, whose numbers are no places in time."""
+    if detections.are_images:
+        return None
+    end = max(len(source.time_s), *(int(track.frame_ids[-1]) + 1 for track in inference.tracks))
+    return source.timeline(first, end if stop is None else min(stop, end))
+
+
+def _formats(arguments: argparse.Namespace, detections: Detections) -> list[str]:
+    """What is written; of separate pictures nothing that plays in time."""
+    formats = [name for name in arguments.formats if name != "mp4" or not arguments.no_render]
+    if detections.are_images and formats != ["npz"]:
+        logger.info("separate pictures have no time: %s left out", ", ".join(name for name in formats if name != "npz"))
+        formats = [name for name in formats if name == "npz"]
+    return formats
 
 
 def _check_places(detections: Detections, image_size: tuple[int, int]) -> None:
@@ -161,8 +209,14 @@ def _summary(
     settings: Settings,
     inference: Inference,
     source: Source,
-    timeline: Timeline,
+    timeline: Timeline | None,
 ) -> dict:
+    if timeline is None:
+        pictures = np.concatenate([track.frame_ids for track in inference.tracks])
+        covered = {"frames": len(np.unique(pictures))}
+    else:
+        covered = {"is_rate_constant": timeline.is_constant, "first_frame": timeline.first_frame}
+        covered["frames"] = len(timeline.time_s)
     return {
         "checkpoint": str(CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate),
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
@@ -170,9 +224,7 @@ def _summary(
         "image_size": list(source.image_size),
         "focal_px": inference.camera.focal_px,
         "fps": source.fps,
-        "is_rate_constant": timeline.is_constant,
-        "first_frame": timeline.first_frame,
-        "frames": len(timeline.time_s),
+        **covered,
         "people": inference.people,
     }
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.errors import UserError
-from kinemesh.infer.keypoint_files import Detections
+from kinemesh.keypoints import Detections
 from kinemesh.render.video import video_info
 from kinemesh.structures import Timeline
 
@@ -92,7 +92,7 @@ def _sampled(source: Source, fps: float) -> Source:
 def check_frames(detections: Detections, source: Source) -> None:
     """Whether the keypoints can be of this video's frames. Raises UserError if not."""
     count, last = len(source.time_s), int(detections.frame.max())
-    if not count:
+    if not count or detections.are_images:
         return
     if last >= count + _FRAMES_TOO_MANY_S * source.fps:
         raise UserError(
@@ -117,6 +117,8 @@ def chosen_part(
     """
     if start_s is None and end_s is None:
         return detections, 0, None
+    if detections.are_images:
+        raise UserError("--start, --end: the keypoints are of separate pictures, which have no time. Leave them out.")
     time_s = source.timeline(0, max(len(source.time_s), int(detections.frame.max()) + 1)).time_s
     # A time that was rounded means the frame that it was rounded from.
     first, stop = (
@@ -128,4 +130,5 @@ def chosen_part(
     is_inside = (detections.frame >= first) & (detections.frame < stop)
     if not is_inside.any():
         raise UserError(f"--start, --end: nobody was detected in frames {first} to {stop - 1}. Choose another part.")
-    return Detections(*(column[is_inside] for column in detections)), first, stop
+    frame, person, keypoints = (column[is_inside] for column in detections[:3])
+    return detections._replace(frame=frame, person=person, keypoints_px=keypoints), first, stop

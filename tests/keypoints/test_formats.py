@@ -4,37 +4,33 @@ import numpy as np
 import pytest
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
-from kinemesh.infer.keypoint_formats import (
-    FORMATS,
-    crop_scale,
-    format_of_count,
-    scale_by_shorter_side,
-    scale_by_width,
-    to_h36m,
-)
+from kinemesh.infer.scaling import crop_scale, scale_by_shorter_side, scale_by_width
+from kinemesh.keypoints.formats import BY_COUNT, FORMATS, shortest_order, to_h36m
 
-NAMES = {
-    "halpe26": "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
-    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle head_top thorax pelvis left_big_toe "
-    "right_big_toe left_small_toe right_small_toe left_heel right_heel",
-    "coco17": "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
-    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle",
-    "body25": "nose thorax right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist pelvis right_hip "
-    "right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe "
-    "left_small_toe left_heel right_big_toe right_small_toe right_heel",
-    "h36m17": " ".join(H36M_JOINT_NAMES),
-}
+_HIPS = {"pelvis": {"left_hip", "right_hip"}}
+_NO_NECK = (
+    _HIPS
+    | {"thorax": {"left_shoulder", "right_shoulder"}}
+    | {"spine": {"left_hip", "right_hip", "left_shoulder", "right_shoulder"}}
+)
+_EYES = {"head_top": {"left_eye", "right_eye"}}
+_FACE = {"nose": {"thorax", "head_top"}}
+_SPINE_TO_HIPS = {"spine": {"thorax", "left_hip", "right_hip"}}
 # What is no joint of the detector's: the middle of what.
 MADE_OF = {
     "halpe26": {"spine": {"thorax", "pelvis"}},
-    "coco17": {
-        "pelvis": {"left_hip", "right_hip"},
-        "thorax": {"left_shoulder", "right_shoulder"},
-        "spine": {"left_hip", "right_hip", "left_shoulder", "right_shoulder"},
-        "head_top": {"left_eye", "right_eye"},
-    },
-    "body25": {"spine": {"thorax", "pelvis"}, "head_top": {"left_eye", "right_eye"}},
+    "coco17": _NO_NECK | _EYES,
+    "body25": {"spine": {"thorax", "pelvis"}} | _EYES,
     "h36m17": {},
+    "coco18": _HIPS | _SPINE_TO_HIPS | _EYES,
+    "body25b": _NO_NECK,
+    "mpi15": _HIPS | _FACE,
+    "coco25": {"spine": {"thorax", "pelvis"}} | _EYES,
+    "posetrack18": _HIPS | _SPINE_TO_HIPS,
+    "mpii16": {"spine": {"thorax", "pelvis"}, "nose": {"upper_neck", "head_top"}},
+    "aic14": _HIPS | _SPINE_TO_HIPS | _FACE,
+    "crowdpose14": _HIPS | _SPINE_TO_HIPS | _FACE,
+    "mediapipe33": _NO_NECK | _EYES,
 }
 
 
@@ -44,8 +40,8 @@ def test_halpe_matches_the_released_map(reference):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_joint_is_made_of_the_joint_of_its_name(name):
-    names = NAMES[name].split()
+def test_every_joint_is_made_of_the_joint_of_its_name(name, joint_names):
+    names = joint_names[name]
     assert len(names) == FORMATS[name].joint_counts[0]
     for joint, sources in zip(H36M_JOINT_NAMES, FORMATS[name].sources, strict=True):
         assert {names[source] for source in sources} == MADE_OF[name].get(joint, {joint}), joint
@@ -54,14 +50,11 @@ def test_every_joint_is_made_of_the_joint_of_its_name(name):
 def test_larger_sets_begin_with_the_body():
     points = np.random.default_rng(0).random((2, 133, 3))
     np.testing.assert_array_equal(to_h36m(points, "coco17"), to_h36m(points[:, :17], "coco17"))
-    assert [format_of_count(count) for count in (17, 133, 26, 136, 25, 18)] == [
-        "coco17",
-        "coco17",
-        "halpe26",
-        "halpe26",
-        "body25",
-        None,
-    ]
+    counts = (17, 133, 26, 68, 94, 136, 25, 18, 135, 15, 16, 33)
+    assert [BY_COUNT[count] for count in counts] == [
+        "coco17", "coco17", "halpe26", "halpe26", "halpe26", "halpe26", "body25", "coco18", "body25b", "mpi15", "mpii16",
+        "mediapipe33",
+    ]  # fmt: skip
 
 
 def test_a_middle_of_a_lost_joint_is_lost():
@@ -96,3 +89,9 @@ def test_scale_by_shorter_side_keeps_proportions_around_the_middle(size, corner)
     points = np.array([[[0, 0, 2.0], [*size, 0.5], [size[0] / 2, size[1] / 2, 1]]])
     expected = [[[-corner[0], -corner[1], 2], [*corner, 0.5], [0, 0, 1]]]
     np.testing.assert_allclose(scale_by_shorter_side(points, size), expected, atol=1e-6)
+
+
+def test_a_joint_order_is_told_only_where_it_is_clear():
+    points = np.ones((3, 14, 3))
+    assert shortest_order(points, ("aic14", "crowdpose14")) is None
+    assert shortest_order(points, ("aic14",)) == "aic14"

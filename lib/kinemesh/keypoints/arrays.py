@@ -1,0 +1,117 @@
+"""Keypoints as arrays: npz and npy of our own layout, and VideoPose3D's npz.
+
+Source of the latter: facebookresearch/VideoPose3D `data/prepare_data_2d_custom.py`: an object array `positions_2d`
+{video: {action: [(F, 17, 2) a camera]}} and `metadata`, COCO-17 unless it says otherwise.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from kinemesh.errors import UserError, fail
+from kinemesh.files.arrays import array_names, read_npy, read_npz, read_object
+from kinemesh.keypoints.detections import Detections, Reading, Rows, build_detections
+from kinemesh.keypoints.formats import BY_COUNT, FORMATS
+
+logger = logging.getLogger(__name__)
+
+AXES = ("people,frames", "frames,people")
+_WHAT = "keypoints"
+_SHAPES = "shape (F, joints, 2 or 3) or (people, F, joints, 2 or 3)"
+_ORDERS = {"coco": "coco17", "h36m": "h36m17", "halpe26": "halpe26"}
+
+
+def read_npz_keypoints(path: Path, prefix: str, reading: Reading) -> Detections:
+    """An npz of `keypoints`, with `axes` and `joint_order` if it says them; or VideoPose3D's, the video named `prefix`."""
+    names = array_names(path, what=_WHAT)
+    if "positions_2d" in names:
+        return _read_videopose(path, prefix, reading)
+    arrays = read_npz(path, ("keypoints",), ("axes", "joint_order"), what=_WHAT)
+    axes = str(arrays["axes"]) if "axes" in arrays and reading.axes is None else reading.axes
+    order = (
+        str(arrays["joint_order"]) if "joint_order" in arrays and reading.joint_order == "auto" else reading.joint_order
+    )
+    return detections_of_array(arrays["keypoints"], reading._replace(axes=axes, joint_order=order), path)
+
+
+def read_npy_keypoints(path: Path, reading: Reading) -> Detections:
+    """An npy of keypoints."""
+    return detections_of_array(read_npy(path, what=_WHAT), reading, path)
+
+
+def detections_of_array(
+    keypoints: np.ndarray, reading: Reading | None = None, path: Path = Path("the array")
+) -> Detections:
+    """People named "0", "1", ... of an array (F, J, 2 or 3) or (people, F, J, 2 or 3), H36M-17 unless named otherwise.
+
+    Whoever is not there has nan, or confidence 0 throughout. Raises UserError, which calls the array `path`, also for
+    four axes of which neither a key nor `reading.axes` says which is time, where people would be more than frames.
+    """
+    reading = reading or Reading()
+    if keypoints.dtype.kind not in "fiu" or keypoints.ndim not in (3, 4) or keypoints.shape[-1] not in (2, 3):
+        fail(path, f"'keypoints' is an array of {keypoints.dtype} of shape {keypoints.shape}", _SHAPES)
+    if keypoints.ndim == 4:
+        keypoints = keypoints.swapaxes(0, 1) if _is_frames_first(path, keypoints.shape, reading.axes) else keypoints
+    people = keypoints.astype(np.float32).reshape(-1, *keypoints.shape[-3:])
+    if people.shape[-1] == 2:
+        people = np.concatenate((people, np.ones_like(people[..., :1])), axis=-1)
+    people[~np.isfinite(people).all(axis=-1)] = 0
+    is_there = (people[..., 2] > 0).any(axis=-1)
+    person, frame = np.nonzero(is_there)
+    order = "h36m17" if keypoints.shape[-2] not in BY_COUNT or keypoints.shape[-2] == 17 else None
+    rows = Rows(
+        "an array", frame.tolist(), person.tolist(), list(people[is_there]), [np.nan] * len(frame), joint_order=order
+    )
+    as_it_stands = reading._replace(first_frame=0, frame_count=reading.frame_count or people.shape[1])
+    return build_detections(path, rows, as_it_stands)
+
+
+def _is_frames_first(path: Path, shape: tuple[int, ...], axes: str | None) -> bool:
+    if axes is not None:
+        axes = axes.replace(" ", "")
+        if axes not in AXES:
+            raise UserError(f"{path}: axes {axes[:40]!r}. Expected {' or '.join(AXES)}.")
+        return axes == "frames,people"
+    if shape[0] > shape[1]:
+        raise UserError(
+            f"{path}: 'keypoints' of shape {shape} are {shape[0]} people of {shape[1]} frames, or {shape[0]} frames of "
+            f"{shape[1]} people. Expected to be told: --keypoint_axes {' or '.join(AXES)}."
+        )
+    return False
+
+
+def _read_videopose(path: Path, prefix: str, reading: Reading) -> Detections:
+    content = read_object(path, "positions_2d", what=_WHAT)
+    if not isinstance(content, dict):
+        fail(path, "'positions_2d' is no dict of videos", "VideoPose3D's {video: {action: [(F, 17, 2)]}}")
+    found = {}
+    for video, actions in content.items():
+        for action, cameras in actions.items() if isinstance(actions, dict) else ():
+            for number, array in enumerate(cameras if isinstance(cameras, list | tuple | np.ndarray) else ()):
+                name = f"{video}/{action}" + (f"/{number}" if len(cameras) > 1 else "")
+                found[name] = array
+    chosen = {name: array for name, array in found.items() if name.startswith(prefix)}
+    if len(chosen) != 1:
+        some = ", ".join(list(found)[:6])
+        raise UserError(f"{path}: holds {len(found)} videos: {some}. Expected one, named behind the path: {path}/NAME.")
+    ((name, array),) = chosen.items()
+    array = np.asarray(array)
+    if array.ndim != 3:
+        fail(path, f"'positions_2d' {name} is an array of {array.dtype} of shape {array.shape}", "(F, joints, 2 or 3)")
+    order = reading.joint_order if reading.joint_order != "auto" else _videopose_order(path, array.shape[1])
+    return detections_of_array(array, reading._replace(joint_order=order), path)
+
+
+def _videopose_order(path: Path, joint_count: int) -> str:
+    metadata = read_object(path, "metadata", what=_WHAT) if "metadata" in array_names(path, what=_WHAT) else {}
+    name = metadata.get("layout_name") if isinstance(metadata, dict) else None
+    if name in _ORDERS:
+        return _ORDERS[name]
+    if joint_count not in FORMATS["coco17"].joint_counts:
+        fail(
+            path,
+            f"'positions_2d' holds {joint_count} joints and 'layout_name' {str(name)[:40]!r}",
+            "--keypoint_format NAME",
+        )
+    return "coco17"
