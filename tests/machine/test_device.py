@@ -1,3 +1,5 @@
+"""The device that was asked for or a plain error; repeatable numbers; freed memory kept."""
+
 import os
 import platform
 import subprocess
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.machine.device import choose_device, make_deterministic, mix_seed, set_step_seed
+from kinemesh.machine.device import choose_device, make_deterministic
 
 
 def test_names():
@@ -32,22 +34,6 @@ def test_missing_device_is_an_error():
 def test_device_number_beyond_the_last_is_an_error():
     with pytest.raises(UserError, match="numbered from 0"):
         choose_device("cuda:99")
-
-
-def test_step_seed_depends_on_seed_and_place():
-    drawn = set()
-    for place in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]:
-        for seed in (0, 1):
-            set_step_seed(seed, *place)
-            drawn.add(torch.rand(1).item())
-    assert len(drawn) == 8
-    set_step_seed(1, 1, 0, 0)
-    assert torch.rand(1).item() in drawn
-
-
-def test_mixed_seeds_do_not_collide():
-    assert len({mix_seed(a, b, c) for a in range(10) for b in range(20) for c in range(50)}) == 10_000
-    assert all(0 <= mix_seed(a) < 2**63 for a in range(100))
 
 
 MAPPED_BLOCKS = """

@@ -5,7 +5,7 @@ import torch
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.files.checkpoints import load_checkpoint
-from kinemesh.machine.device import set_step_seed
+from kinemesh.machine.seeds import set_step_seed
 from kinemesh.training.loop import mirror_some, training_losses
 
 

@@ -15,8 +15,8 @@ from kinemesh.errors import UserError
 from kinemesh.evaluation.scoring import Prediction, Scored, Scoring
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
-from kinemesh.machine.log import progress
 from kinemesh.machine.processes import Processes
+from kinemesh.machine.progress import progress
 from kinemesh.machine.stopping import StopRequest
 from kinemesh.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
 from kinemesh.structures import Batch, BodyParams, RefineInputs

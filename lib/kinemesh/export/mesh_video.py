@@ -15,7 +15,7 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.export.rig import body_params, joint_positions, rest_body
 from kinemesh.infer.released import mean_vertices_mm
-from kinemesh.machine.log import progress
+from kinemesh.machine.progress import progress
 from kinemesh.render.rasterizer import Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from kinemesh.render.video import read_frames, video_writer

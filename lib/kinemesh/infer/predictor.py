@@ -32,7 +32,7 @@ from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fi
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import choose_device
-from kinemesh.machine.log import StageClock, progress
+from kinemesh.machine.progress import StageClock, progress
 from kinemesh.model.opening import open_checkpoint
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera
 

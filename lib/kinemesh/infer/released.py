@@ -20,7 +20,7 @@ from kinemesh.infer.people import Person, fill_gaps
 from kinemesh.infer.placing import place_joints
 from kinemesh.infer.scaling import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.windows import Window, batch_windows
-from kinemesh.machine.log import progress
+from kinemesh.machine.progress import progress
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, VideoCamera
 
 CLIP_LEN = 243

@@ -1,21 +1,15 @@
-"""What a run says: the console, the log file, `metrics.jsonl`, TensorBoard, and progress of long loops."""
+"""What a run says: the console, the log file, `metrics.jsonl` and TensorBoard."""
 
 import contextlib
 import json
 import logging
 import os
 import sys
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from tqdm import tqdm
 
 from kinemesh.files.writing import faults_of_writing, json_text, write_text_atomically
-
-logger = logging.getLogger(__name__)
-Item = TypeVar("Item")
 
 
 class _ConsoleHandler(logging.Handler):
@@ -70,30 +64,6 @@ def add_log_file(path: Path) -> None:
         handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
     logging.getLogger("kinemesh").addHandler(handler)
-
-
-def progress(items: Iterable[Item], total: int, label: str, every: int, done: int = 0) -> Iterator[Item]:
-    """Pass items on: with a bar on a terminal, else with a plain line each `every` items; `done` were before these."""
-    if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
-        yield from tqdm(items, total=total, desc=label, leave=False, dynamic_ncols=True, initial=done)
-        return
-    for number, item in enumerate(items, start=done + 1):
-        yield item
-        if number % every == 0 and number < total:
-            logger.info("%s: %d of %d", label, number, total)
-
-
-class StageClock:
-    """Seconds of each stage, a stage that comes again added up."""
-
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
 def append_record(path: Path, record: dict) -> None:

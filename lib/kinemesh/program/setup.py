@@ -22,8 +22,9 @@ from kinemesh.data.mean_body import mean_body
 from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
 from kinemesh.errors import UserError
 from kinemesh.evaluation.evaluate import clip_rule
-from kinemesh.machine.device import choose_device, set_step_seed
+from kinemesh.machine.device import choose_device
 from kinemesh.machine.processes import Processes
+from kinemesh.machine.seeds import set_step_seed
 from kinemesh.model.opening import Checkpoint, build_model, load_pretrained, open_checkpoint
 from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.program.check.machine import device_findings, folder_finding, lock_findings, space_finding

@@ -14,8 +14,9 @@ from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.mirror import mirror_inputs, mirror_params, select_clips
 from kinemesh.config import Config
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
-from kinemesh.machine.device import set_step_seed
-from kinemesh.machine.log import ScalarLog, append_record, progress
+from kinemesh.machine.log import ScalarLog, append_record
+from kinemesh.machine.progress import progress
+from kinemesh.machine.seeds import set_step_seed
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce
 from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
 from kinemesh.structures import Batch, BodyParams

@@ -20,7 +20,7 @@ from kinemesh.evaluation.intervals import Interval
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.evaluation.tables import TITLES, aligned, differences, intervals
 from kinemesh.geometry.rotation import axis_angle_to_matrix
-from kinemesh.machine.log import progress
+from kinemesh.machine.progress import progress
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
 
