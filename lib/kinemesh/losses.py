@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kinemesh.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
-from kinemesh.body.smpl import relative_to_root
 from kinemesh.config import LAMBDA_OF_TERM, Config
+from kinemesh.geometry.alignment import relative_to_root
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.structures import BodyParams

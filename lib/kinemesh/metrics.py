@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.skeleton import EVALUATED_JOINTS, H36M_JOINT_COUNT, H36M_ROOT, SMPL_JOINT_NAMES
-from kinemesh.body.smpl import relative_to_root
-from kinemesh.geometry.alignment import align_similarity, best_similarity
+from kinemesh.geometry.alignment import align_similarity, best_similarity, relative_to_root
 from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyMesh

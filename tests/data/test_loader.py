@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
-from kinemesh.data.loader import ClipLoader, batch_bounds, network_keypoints, place_split, training_order
+from kinemesh.data.loader import ClipLoader, batch_bounds, place_split, training_order
 from kinemesh.data.sources import load_dataset
 from kinemesh.errors import UserError
 from kinemesh.geometry.rotation import axis_angle_to_matrix
@@ -55,14 +55,6 @@ def test_a_batch_holds_the_normalised_keypoints_and_the_body_of_its_frames(datas
     pose = torch.from_numpy(arrays["smpl_pose"][frames]).unflatten(-1, (24, 3))
     torch.testing.assert_close(batch.target.rotations, axis_angle_to_matrix(pose))
     np.testing.assert_array_equal(batch.target.betas, arrays["smpl_shape"][frames])
-
-
-def test_corners_of_the_image_are_at_one():
-    corners = torch.tensor([[0.0, 0.0], [1000.0, 1002.0], [500.0, 501.0]])[None, None]
-    keypoints = network_keypoints(corners, torch.tensor([[[1000.0, 1002.0]]]), torch.tensor([[[-0.5, 0.25, 1.5]]]))
-    expected = torch.tensor([[-1.0, -1.002, 0.0], [1.0, 1.002, 0.25], [0.0, 0.0, 1.0]])
-    torch.testing.assert_close(keypoints[0, 0], expected)
-    assert (network_keypoints(corners, torch.tensor([640.0, 640.0]), None)[..., 2] == 1).all()
 
 
 def test_a_batch_with_an_estimate(open_split):

@@ -1,9 +1,17 @@
-"""The box around a person: what it ignores and what it keeps."""
+"""Pixels to what the network reads: scales that keep proportions, and a box that keeps only the person."""
 
+import numpy as np
 import pytest
 import torch
 
-from kinemesh.geometry.keypoints import crop_to_box, crop_with_place
+from kinemesh.geometry.keypoints import (
+    crop_scale,
+    crop_to_box,
+    crop_with_place,
+    network_keypoints,
+    scale_by_shorter_side,
+    scale_by_width,
+)
 
 
 @pytest.fixture
@@ -62,3 +70,37 @@ def test_what_has_no_box_is_zero_and_leaves_the_other_clips_alone(clips, change)
     boxed = crop_with_place(changed)
     assert not boxed[0].any()
     torch.testing.assert_close(boxed[1:], crop_with_place(clips)[1:])
+
+
+def test_corners_of_the_image_are_at_one():
+    corners = torch.tensor([[0.0, 0.0], [1000.0, 1002.0], [500.0, 501.0]])[None, None]
+    keypoints = network_keypoints(corners, torch.tensor([[[1000.0, 1002.0]]]), torch.tensor([[[-0.5, 0.25, 1.5]]]))
+    expected = torch.tensor([[-1.0, -1.002, 0.0], [1.0, 1.002, 0.25], [0.0, 0.0, 1.0]])
+    torch.testing.assert_close(keypoints[0, 0], expected)
+    assert (network_keypoints(corners, torch.tensor([640.0, 640.0]), None)[..., 2] == 1).all()
+
+
+def test_crop_scale_matches_the_released_one(reference):
+    golden = reference("crop_scale")
+    np.testing.assert_allclose(crop_scale(golden["motion"]), golden["scaled"], atol=1e-6)
+
+
+@pytest.mark.parametrize("seen", [0, 3])
+def test_crop_scale_of_too_few_points_is_zero(seen):
+    points = np.random.default_rng(0).random((1, 17, 3))
+    points[:, seen:, 2] = 0
+    assert not crop_scale(points).any()
+
+
+def test_scale_by_width_keeps_proportions():
+    points = np.array([[[0, 0, 2.0], [1280, 720, 0.5], [640, 360, 1]]])
+    np.testing.assert_allclose(
+        scale_by_width(points, (1280, 720)), [[[-1, -0.5625, 1], [1, 0.5625, 0.5], [0, 0, 1]]], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("size", "corner"), [((1280, 720), (1280 / 720, 1)), ((720, 1280), (1, 1280 / 720))])
+def test_scale_by_shorter_side_keeps_proportions_around_the_middle(size, corner):
+    points = np.array([[[0, 0, 2.0], [*size, 0.5], [size[0] / 2, size[1] / 2, 1]]])
+    expected = [[[-corner[0], -corner[1], 2], [*corner, 0.5], [0, 0, 1]]]
+    np.testing.assert_allclose(scale_by_shorter_side(points, size), expected, atol=1e-6)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections
-from kinemesh.infer.scaling import crop_scale, network_inputs, scale_by_width
+from kinemesh.geometry.keypoints import crop_scale, scale_by_width
+from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import detections_of_array
 

@@ -9,11 +9,11 @@ import torch
 from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
+from kinemesh.geometry.keypoints import scale_by_width
 from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from kinemesh.infer import Settings, windows
 from kinemesh.infer.estimates import match_people
 from kinemesh.infer.people import Person
-from kinemesh.infer.scaling import scale_by_width
 from kinemesh.keypoints.arrays import detections_of_array
 
 SIZE = (1280, 720)

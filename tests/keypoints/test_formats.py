@@ -1,10 +1,9 @@
-"""Joint maps and the two ways to scale keypoints."""
+"""Joint maps: every detector's joints become the 17, a lost one stays lost."""
 
 import numpy as np
 import pytest
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
-from kinemesh.infer.scaling import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.keypoints.formats import BY_COUNT, FORMATS, shortest_order, to_h36m
 
 _HIPS = {"pelvis": {"left_hip", "right_hip"}}
@@ -63,32 +62,6 @@ def test_a_middle_of_a_lost_joint_is_lost():
     mapped = to_h36m(points, "coco17")
     assert mapped[[0, 4, 7], 2].tolist() == [0, 0, 0]
     assert mapped[[1, 8], 2].tolist() == [1, 1]
-
-
-def test_crop_scale_matches_the_released_one(reference):
-    golden = reference("crop_scale")
-    np.testing.assert_allclose(crop_scale(golden["motion"]), golden["scaled"], atol=1e-6)
-
-
-@pytest.mark.parametrize("seen", [0, 3])
-def test_crop_scale_of_too_few_points_is_zero(seen):
-    points = np.random.default_rng(0).random((1, 17, 3))
-    points[:, seen:, 2] = 0
-    assert not crop_scale(points).any()
-
-
-def test_scale_by_width_keeps_proportions():
-    points = np.array([[[0, 0, 2.0], [1280, 720, 0.5], [640, 360, 1]]])
-    np.testing.assert_allclose(
-        scale_by_width(points, (1280, 720)), [[[-1, -0.5625, 1], [1, 0.5625, 0.5], [0, 0, 1]]], atol=1e-6
-    )
-
-
-@pytest.mark.parametrize(("size", "corner"), [((1280, 720), (1280 / 720, 1)), ((720, 1280), (1, 1280 / 720))])
-def test_scale_by_shorter_side_keeps_proportions_around_the_middle(size, corner):
-    points = np.array([[[0, 0, 2.0], [*size, 0.5], [size[0] / 2, size[1] / 2, 1]]])
-    expected = [[[-corner[0], -corner[1], 2], [*corner, 0.5], [0, 0, 1]]]
-    np.testing.assert_allclose(scale_by_shorter_side(points, size), expected, atol=1e-6)
 
 
 def test_a_joint_order_is_told_only_where_it_is_clear():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics, chain_along_tree, tree_levels
-from kinemesh.body.skeleton import BETA_COUNT, H36M_ROOT, MM_PER_M, SMPL_JOINT_COUNT, VERTEX_COUNT
+from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT, VERTEX_COUNT
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.structures import BodyMesh, BodyParams
 
@@ -91,11 +91,6 @@ class PosedBody(nn.Module):
         rest_joints = torch.einsum("jdk,nk->njd", self.rest_joints, shape_feature)
         moved = world[..., 3:] - world[..., :3] @ rest_joints[..., None]
         return world, torch.cat((world[..., :3], moved), dim=-1)
-
-
-def relative_to_root(points_mm: Tensor, joints_mm: Tensor) -> Tensor:
-    """Points (..., N, 3) relative to the regressed joint 0 of joints (..., K, 3)."""
-    return points_mm - joints_mm[..., H36M_ROOT : H36M_ROOT + 1, :]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from kinemesh.body.skeleton import SMPL_JOINT_COUNT
 from kinemesh.data.clips import Clips
 from kinemesh.data.split import Split
 from kinemesh.errors import UserError
+from kinemesh.geometry.keypoints import network_keypoints
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.machine.processes import Processes
 from kinemesh.structures import Batch, BatchPart, BodyParams, MeshInputs, RefineInputs
@@ -170,19 +171,6 @@ class ClipLoader:
             inputs = RefineInputs(keypoints, _body(rows["estimate_pose"], rows["estimate_betas"]))
         places = {name: rows[name] for name in ("frames", "videos", "counted")}
         return Batch(inputs, _body(rows["smpl_pose"], rows["smpl_shape"]), **places)
-
-
-def network_keypoints(keypoints_px: Tensor, image_size: Tensor, confidence: Tensor | None) -> Tensor:
-    """(B, T, K, 2) pixels and (B, T, K) confidences -> (B, T, K, 3) x, y in [-1, 1] by image width, confidence.
-
-    `image_size` is (2,) or (B, T, 2) width and height. Pixels outside the image lie outside [-1, 1]; no confidence
-    means full confidence.
-    """
-    width = image_size[..., None, :1]
-    half_extent = image_size[..., None, :] / width  # 1 and h / w
-    xy = keypoints_px / width * 2 - half_extent
-    score = torch.ones_like(xy[..., 0]) if confidence is None else confidence.clamp(0, 1)
-    return torch.cat((xy, score[..., None]), dim=-1)
 
 
 def place_split(split: Split, device: torch.device, data_device: str = "auto") -> Split:

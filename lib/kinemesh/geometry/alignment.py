@@ -1,4 +1,4 @@
-"""Procrustes: the rotation nearest to a matrix, and the best similarity of one point set onto another."""
+"""What is left of two point sets apart from their place: relative to a root, or by Procrustes; the nearest rotation."""
 
 import torch
 from torch import Tensor
@@ -8,6 +8,11 @@ _SMALLEST_SIZE = 1e-12
 _ROUNDS = 6
 # Of the determinant, beside the cube of the norm: below it, a matrix has no inverse to speak of, or mirrors.
 _FLAT = 1e-9
+
+
+def relative_to_root(points_mm: Tensor, joints_mm: Tensor) -> Tensor:
+    """Points (..., N, 3) relative to the first of the joints (..., K, 3), the root."""
+    return points_mm - joints_mm[..., :1, :]
 
 
 def align_similarity(pred: Tensor, target: Tensor) -> Tensor:

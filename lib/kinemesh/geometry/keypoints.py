@@ -1,11 +1,29 @@
-"""Keypoints in the box around their person, so that place and size in the picture no longer matter."""
+"""Pixels to what the network reads: by the picture's width, or in the box around the person.
 
+In the box, place and size in the picture no longer matter. The array functions at the end do the same for a person's
+keypoints in a file. Sources: behaviour contract sections 1 and 7, section 9 for the shorter side.
+"""
+
+import numpy as np
 import torch
 from torch import Tensor
 
 # Of a box: x and y of its middle, and its side.
 PLACE_COUNT = 3
 _LEAST_POINTS = 4
+
+
+def network_keypoints(keypoints_px: Tensor, image_size: Tensor, confidence: Tensor | None) -> Tensor:
+    """(B, T, K, 2) pixels and (B, T, K) confidences -> (B, T, K, 3) x, y in [-1, 1] by image width, confidence.
+
+    `image_size` is (2,) or (B, T, 2) width and height. Pixels outside the image lie outside [-1, 1]; no confidence
+    means full confidence.
+    """
+    width = image_size[..., None, :1]
+    half_extent = image_size[..., None, :] / width  # 1 and h / w
+    xy = keypoints_px / width * 2 - half_extent
+    score = torch.ones_like(xy[..., 0]) if confidence is None else confidence.clamp(0, 1)
+    return torch.cat((xy, score[..., None]), dim=-1)
 
 
 def crop_to_box(keypoints: Tensor) -> Tensor:
@@ -39,3 +57,22 @@ def _crop(keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     corner, scale = middle - side / 2, side.where(is_usable, 1.0)
     scaled = torch.cat((((xy - corner) / scale - 0.5) * 2, keypoints[..., 2:]), dim=-1)
     return scaled.clamp(-1, 1).where(is_usable, 0.0), middle, side
+
+
+def scale_by_width(keypoints_px: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """(F, K, 3) pixels and confidence -> x, y in [-1, 1] by image width."""
+    keypoints = torch.from_numpy(np.ascontiguousarray(keypoints_px, dtype=np.float32))
+    size = torch.tensor(image_size, dtype=torch.float32)
+    return network_keypoints(keypoints[..., :2], size, keypoints[..., 2]).numpy()
+
+
+def scale_by_shorter_side(keypoints_px: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """(F, K, 3) pixels and confidence -> x, y around the picture's middle, its shorter side as [-1, 1]: released `--pixel`."""
+    half_size = np.array(image_size) / 2
+    xy = (keypoints_px[..., :2].astype(np.float64) - half_size) / half_size.min()
+    return np.concatenate((xy, keypoints_px[..., 2:]), axis=-1).astype(np.float32)
+
+
+def crop_scale(keypoints_px: np.ndarray) -> np.ndarray:
+    """(F, K, 3) pixels and confidence -> the same in the box around all frames' keypoints (`crop_to_box`)."""
+    return crop_to_box(torch.from_numpy(keypoints_px)).numpy()

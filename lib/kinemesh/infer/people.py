@@ -8,6 +8,7 @@ import numpy as np
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
+from kinemesh.geometry.keypoints import crop_scale, scale_by_width
 from kinemesh.keypoints.detections import Detections
 
 logger = logging.getLogger(__name__)
@@ -259,3 +260,11 @@ def _long_enough(people: list[Person], least_frames: float) -> list[Person]:
         return people
     logger.warning("%d tracks shorter than %g s are left out", len(people) - len(long), _SHORTEST_TRACK_S)
     return long
+
+
+def network_inputs(segments: list[Segment], image_size: tuple[int, int], is_pixel: bool) -> np.ndarray:
+    """(R, K, 3) what the network reads of all segments, one after another; a person's box is one for all of theirs."""
+    if is_pixel:
+        return scale_by_width(np.concatenate([segment.keypoints_px for segment in segments]), image_size)
+    people = itertools.groupby(segments, key=lambda segment: segment.person)
+    return np.concatenate([crop_scale(np.concatenate([segment.keypoints_px for segment in own])) for _, own in people])

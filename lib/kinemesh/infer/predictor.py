@@ -24,9 +24,8 @@ from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angl
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
-from kinemesh.infer.people import Person, fill_gaps, find_people
+from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import place_person, regress_joints_m
-from kinemesh.infer.scaling import network_inputs
 from kinemesh.infer.translation import misfit_of_frames, video_camera
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints

@@ -16,9 +16,9 @@ from kinemesh.body.mirror import mirror_inputs, mirror_params
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
+from kinemesh.geometry.keypoints import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.people import Person, fill_gaps
 from kinemesh.infer.placing import place_joints
-from kinemesh.infer.scaling import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.windows import Window, batch_windows
 from kinemesh.machine.progress import progress
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, VideoCamera
