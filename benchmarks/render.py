@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, report, table
 from kinemesh.demo.body import load_stand_in
-from kinemesh.render.rasterizer import Perspective, project
+from kinemesh.render.rasterizer import Perspective, picture_places
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from kinemesh.render.shading import shade, vertex_normals
 
@@ -65,7 +65,7 @@ def plain_render(vertices, faces, camera, size, background, *, color, samples):
     """Every pixel of every front face's bounding box is tested, all samples are sorted by depth and shaded."""
     width, height = size[0] * samples, size[1] * samples
     camera = Perspective(camera.focal_px * samples, tuple(np.array(camera.centre_px) * samples))
-    pixels_px, nearness = project(vertices, camera)
+    pixels_px, nearness = picture_places(vertices, camera)
     triangles = pixels_px[faces]
     a, b, c = triangles.transpose(1, 0, 2)
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])

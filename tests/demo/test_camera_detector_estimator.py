@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from kinemesh.demo.camera import View, point_cameras, project
+from kinemesh.demo.camera import View, point_cameras, see
 from kinemesh.demo.detector import detect
 from kinemesh.demo.estimator import estimate
 
@@ -35,7 +35,7 @@ def estimated():
 def test_the_pelvis_appears_where_the_view_puts_it():
     path = np.broadcast_to([3.0, 0.9, -2.0], (200, 5, 3))
     camera = point_cameras(np.random.default_rng(4), VIEW, path, 30.0)
-    seen = project(camera.pelvis_m[:, :, None], camera)
+    seen = see(camera.pelvis_m[:, :, None], camera)
     assert (seen >= 400.0 - 1e-6).all() and (seen <= 600.0 + 1e-6).all()
     assert (camera.pelvis_m[..., 2] >= 3.2).all() and (camera.pelvis_m[..., 2] <= 6.0).all()
 
@@ -66,7 +66,7 @@ def test_a_fixed_camera_sees_a_walker_come_and_a_held_one_follows():
 def test_a_person_on_the_axis_projects_to_the_centre():
     camera = point_cameras(np.random.default_rng(7), VIEW, np.zeros((1, 1, 3)), 30.0)
     point = np.array([[[[0.0, 0.0, 4.0], [1.0, 0.0, 4.0]]]])
-    np.testing.assert_allclose(project(point, camera)[0, 0], [[500.0, 500.0], [500.0 + 1145.0 / 4.0, 500.0]])
+    np.testing.assert_allclose(see(point, camera)[0, 0], [[500.0, 500.0], [500.0 + 1145.0 / 4.0, 500.0]])
 
 
 def test_detections_err_by_pixels_with_heavy_tails(detection):

@@ -5,8 +5,8 @@ import torch
 
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.demo.video import Actor, make_video
+from kinemesh.geometry.camera import project
 from kinemesh.geometry.rotation import axis_angle_to_matrix
-from kinemesh.infer.translation import project
 from kinemesh.structures import BodyParams
 
 
@@ -18,7 +18,7 @@ def test_truth_fits_together(kinematics):
     joints = kinematics(BodyParams(rotations, betas)).numpy() / MM_PER_M + video.trans_m[:, :, None]
     np.testing.assert_allclose(joints, video.joints_m, atol=1e-3)
 
-    seen = project(video.joints_m, video.camera)
+    seen = project(video.joints_m, video.camera.focal_px, video.camera.centre_px)
     is_sure = video.keypoints_px[..., 2] > 0.6
     error = np.linalg.norm(seen - video.keypoints_px[..., :2], axis=-1)
     assert is_sure.mean() > 0.7

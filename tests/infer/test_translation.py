@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from kinemesh.demo.video import FPS
+from kinemesh.geometry.camera import project
 from kinemesh.infer import translation
 from kinemesh.infer.people import Person, fill_gaps
 from kinemesh.infer.translation import (
     default_focal_px,
     misfit_of_frames,
-    project,
     reprojection_errors_px,
     solve_from_reference,
     solve_translation,
@@ -26,8 +26,8 @@ def moving_body(frames: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray
         np.arange(frames)[:, None, None] / 5 + rng.uniform(0, 6, (17, 3))
     )
     trans = np.array([-0.5, 0.2, 4.0]) + np.arange(frames)[:, None] * np.array([0.03, 0.002, 0.01])
-    keypoints = np.concatenate((project(joints + trans[:, None], CAMERA), np.ones((frames, 17, 1))), axis=-1)
-    return joints, trans, keypoints
+    seen_px = project(joints + trans[:, None], CAMERA.focal_px, CAMERA.centre_px)
+    return joints, trans, np.concatenate((seen_px, np.ones((frames, 17, 1))), axis=-1)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 40])

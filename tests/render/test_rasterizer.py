@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from kinemesh.render.rasterizer import Fragments, Perspective, WeakPerspective, front_triangles, project, rasterize
+from kinemesh.render.rasterizer import (
+    Fragments,
+    Perspective,
+    WeakPerspective,
+    front_triangles,
+    picture_places,
+    rasterize,
+)
 
 FLAT = WeakPerspective(1.0, (0.0, 0.0))
 # Counter-clockwise seen by a camera at the origin that looks along +z with y down.
@@ -72,7 +79,7 @@ class TestRasterize:
         seen = see(vertices, TOWARDS_CAMERA, camera, (12, 10))
         assert len(seen.pixels) > 20
         points = np.einsum("nc,ncd->nd", seen.shares, vertices[TOWARDS_CAMERA[seen.triangles]])
-        pixels, _ = project(points, camera)
+        pixels, _ = picture_places(points, camera)
         np.testing.assert_allclose(
             pixels, np.stack([seen.pixels % 12 + 0.5, seen.pixels // 12 + 0.5], axis=1), atol=1e-9
         )
@@ -118,7 +125,7 @@ class TestRasterize:
         found = np.full(40 * 30, -1)
         found[seen.pixels] = seen.triangles
 
-        pixels_px, nearness = project(vertices, camera)
+        pixels_px, nearness = picture_places(vertices, camera)
         y, x = np.mgrid[:30, :40].reshape(2, -1) + 0.5
         best, expected = np.full(1200, -np.inf), np.full(1200, -1)
         for number, (a, b, c) in enumerate(faces):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.geometry.camera import project
 from kinemesh.motion.anatomy import rotation_matrices
 from kinemesh.motion.signals import smooth_noise
 
@@ -81,7 +82,6 @@ def point_cameras(rng: np.random.Generator, view: View, pelvis_path_m: np.ndarra
     return CameraTrack(rotations, pelvis, focal, centre)
 
 
-def project(points_m: np.ndarray, camera: CameraTrack) -> np.ndarray:
+def see(points_m: np.ndarray, camera: CameraTrack) -> np.ndarray:
     """Points (videos, frames, K, 3) in camera coordinates, m -> pixels (videos, frames, K, 2)."""
-    depth = np.maximum(points_m[..., 2:], 0.2)
-    return points_m[..., :2] / depth * camera.focal_px[:, None, None, None] + camera.centre_px[:, None, None]
+    return project(points_m, camera.focal_px[:, None, None, None], camera.centre_px[:, None, None])

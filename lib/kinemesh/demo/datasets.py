@@ -17,7 +17,7 @@ from kinemesh.body.skeleton import SMPL_JOINT_COUNT
 from kinemesh.data.sources import CAMERA_IMAGE_SIZES
 from kinemesh.demo.body import write_body_files
 from kinemesh.demo.camera import View
-from kinemesh.demo.splits import Dataset, Split, StandIn, make_split
+from kinemesh.demo.splits import DemoDataset, DemoSplit, StandIn, make_split
 from kinemesh.files.writing import write_atomically
 from kinemesh.motion.poses import KINDS
 
@@ -50,16 +50,16 @@ _MIXED = {
 }
 
 DATASETS = (
-    Dataset(
+    DemoDataset(
         "h36m",
         fps=50.0,
         view=View((1140.0, 1150.0), (3.1, 6.2), ((370.0, 400.0, 630.0, 600.0),), ((500.0, 500.0),)),
         image_hw=(1000, 1000),
-        train=Split(960, 16, _BROAD),
-        test=Split(40, 64, _BROAD, held_out_count=20),
+        train=DemoSplit(960, 16, _BROAD),
+        test=DemoSplit(40, 64, _BROAD, held_out_count=20),
         cameras={name: (int(height), int(width)) for name, (width, height) in CAMERA_IMAGE_SIZES.items()},
     ),
-    Dataset(
+    DemoDataset(
         "coco",
         fps=30.0,
         # One frame costs a network an eighth of a clip of eight: the cheapest way to show it many poses.
@@ -71,10 +71,10 @@ DATASETS = (
             any_attitude=0.02,
         ),
         image_hw=(640, 640),
-        train=Split(240000, 1, _MIXED, estimated_share=_FEW),
-        test=Split(500, 1, _MIXED),
+        train=DemoSplit(240000, 1, _MIXED, estimated_share=_FEW),
+        test=DemoSplit(500, 1, _MIXED),
     ),
-    Dataset(
+    DemoDataset(
         "pw3d",
         fps=30.0,
         # Mostly square pictures; some of film held across or upright, padded to the square at its end.
@@ -87,8 +87,8 @@ DATASETS = (
         ),
         image_hw=(1920, 1920),
         # Many people for a moment each: what is learnt, and how surely it is measured, goes by people, not by frames.
-        train=Split(20000, 16, _EVERYDAY, estimated_share=_FEW),
-        test=Split(400, 16, _EVERYDAY),
+        train=DemoSplit(20000, 16, _EVERYDAY, estimated_share=_FEW),
+        test=DemoSplit(400, 16, _EVERYDAY),
     ),
 )
 
@@ -175,8 +175,8 @@ def _is_complete(data_root: Path, marker: dict | None, scale: float) -> bool:
     )
 
 
-def _scaled(dataset: Dataset, scale: float) -> Dataset:
-    def fewer(plan: Split) -> Split:
+def _scaled(dataset: DemoDataset, scale: float) -> DemoDataset:
+    def fewer(plan: DemoSplit) -> DemoSplit:
         counts = (
             max(least, round(scale * count)) for count, least in ((plan.video_count, 2), (plan.held_out_count, 0))
         )

@@ -11,7 +11,7 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT, SMPL_PARENTS
 from kinemesh.demo.body import load_stand_in
-from kinemesh.demo.camera import View, point_cameras, project
+from kinemesh.demo.camera import View, point_cameras, see
 from kinemesh.demo.detector import detect
 from kinemesh.demo.estimator import estimate
 from kinemesh.motion.motion import make_motion
@@ -24,7 +24,7 @@ _LARGEST_BETA = 2.5
 _FRAMES_AT_ONCE = 2000
 
 
-class Split(NamedTuple):
+class DemoSplit(NamedTuple):
     """How much of what one split holds."""
 
     video_count: int
@@ -34,15 +34,15 @@ class Split(NamedTuple):
     estimated_share: float = 1.0  # part of the videos, from the first on, that the simulated estimator sees
 
 
-class Dataset(NamedTuple):
+class DemoDataset(NamedTuple):
     """One dataset file."""
 
     name: str
     fps: float
     view: View
     image_hw: tuple[int, int]
-    train: Split
-    test: Split
+    train: DemoSplit
+    test: DemoSplit
     cameras: dict[str, tuple[int, int]] | None = None  # H36M: name and height, width
 
 
@@ -75,7 +75,7 @@ class StandIn:
             return self._kinematics(BodyParams(torch.from_numpy(rotations), repeated)).numpy() / MM_PER_M
 
 
-def choose_kinds(rng: np.random.Generator, plan: Split) -> list[str]:
+def choose_kinds(rng: np.random.Generator, plan: DemoSplit) -> list[str]:
     """One kind of motion per video, shuffled; kinds held out only where the plan asks for them."""
     usual = [kind for kind in KINDS if kind not in HELD_OUT_KINDS]
     weights = np.array([plan.weights.get(kind, 1.0) for kind in usual])
@@ -87,7 +87,7 @@ def choose_kinds(rng: np.random.Generator, plan: Split) -> list[str]:
     return [kinds[i] for i in rng.permutation(len(kinds))]
 
 
-def make_split(seed: list[int], dataset: Dataset, split: str, body: StandIn) -> tuple[dict, dict[str, np.ndarray]]:
+def make_split(seed: list[int], dataset: DemoDataset, split: str, body: StandIn) -> tuple[dict, dict[str, np.ndarray]]:
     """A split in the released layout, arrays float32, and `pred_smpl_pose`, `pred_smpl_shape` of what is estimated.
 
     Videos, bodies and cameras are drawn afresh for each seed, so no two splits share any.
@@ -96,7 +96,7 @@ def make_split(seed: list[int], dataset: Dataset, split: str, body: StandIn) -> 
         seed: what names this split; the same seed makes the same split, whatever the number of processors.
         split: "train" or "test".
     """
-    plan: Split = getattr(dataset, split)
+    plan: DemoSplit = getattr(dataset, split)
     kinds = choose_kinds(np.random.default_rng([*seed, 0]), plan)
     estimated_count = round(plan.estimated_share * len(kinds))
     at_once = max(1, _FRAMES_AT_ONCE // plan.frame_count)
@@ -116,7 +116,7 @@ def make_split(seed: list[int], dataset: Dataset, split: str, body: StandIn) -> 
     return content | _labels(dataset, split, kinds, plan.frame_count), predictions
 
 
-def _labels(dataset: Dataset, split: str, kinds: list[str], frame_count: int) -> dict[str, list]:
+def _labels(dataset: DemoDataset, split: str, kinds: list[str], frame_count: int) -> dict[str, list]:
     """What names each frame: `source`, `action`, `img_hw`, for H36M also `camera_name`."""
     cameras = list((dataset.cameras or {}).items()) or [("", dataset.image_hw)]
     labels = {"source": [], "action": [], "img_hw": [], "camera_name": []}
@@ -131,7 +131,13 @@ def _labels(dataset: Dataset, split: str, kinds: list[str], frame_count: int) ->
 
 
 def _make_videos(
-    rng: np.random.Generator, dataset: Dataset, kinds: list[str], frame_count: int, body: StandIn, *, estimated: bool
+    rng: np.random.Generator,
+    dataset: DemoDataset,
+    kinds: list[str],
+    frame_count: int,
+    body: StandIn,
+    *,
+    estimated: bool,
 ) -> dict[str, np.ndarray]:
     """Arrays (frames of one video after another, ...) of one video per kind."""
     fps = dataset.fps
@@ -145,7 +151,7 @@ def _make_videos(
     rotations[:, :, 0] = camera.rotations @ rotations[:, :, 0]
     joints = body.regressed_joints_m(rotations, betas) + (camera.pelvis_m - pelvis_rest)[:, :, None]
     stature_px = camera.focal_px[:, None] * STATURE_M / camera.pelvis_m[..., 2]
-    detection = detect(rng, project(joints, camera), stature_px, fps)
+    detection = detect(rng, see(joints, camera), stature_px, fps)
     arrays = {
         "joint_2d": detection.keypoints_px,
         "confidence": detection.confidence,

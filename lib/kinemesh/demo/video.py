@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.body.skeleton import BETA_COUNT
-from kinemesh.demo.camera import CameraTrack, project
 from kinemesh.demo.detector import detect
 from kinemesh.demo.splits import STATURE_M, StandIn, axis_angles
+from kinemesh.geometry.camera import project
 from kinemesh.motion.anatomy import rotation_matrices
 from kinemesh.motion.motion import make_motion
 from kinemesh.structures import VideoCamera
@@ -71,9 +71,7 @@ def make_video(frame_count: int = 120, seed: int = 0, cast: Sequence[Actor] = TW
     trans = pelvis - pelvis_rest
     joints = body.regressed_joints_m(rotations, betas) + trans[:, :, None]
 
-    count = len(cast)
-    focal, centre = np.full(count, CAMERA.focal_px), np.tile(CAMERA.centre_px, (count, 1))
-    seen_px = project(joints, CameraTrack(rotations[:, :, 0], pelvis, focal, centre))
+    seen_px = project(joints, CAMERA.focal_px, CAMERA.centre_px)
     detection = detect(rng, seen_px, CAMERA.focal_px * STATURE_M / pelvis[..., 2], FPS)
     keypoints = np.concatenate((detection.keypoints_px, detection.confidence[..., None]), axis=-1)
     for person, actor in enumerate(cast):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.body.skeleton import H36M_ROOT
+from kinemesh.geometry.camera import project
 from kinemesh.structures import VideoCamera
 
 # People speed up and slow down by about this much, m/s^2: between somebody who walks, 3, and who jumps, 10.
@@ -41,12 +42,6 @@ def video_camera(image_size: tuple[int, int], focal_px: float | None = None) -> 
     width, height = image_size
     focal_px = default_focal_px(image_size) if focal_px is None else focal_px
     return VideoCamera(focal_px, (width / 2, height / 2), (width, height))
-
-
-def project(points_m: np.ndarray, camera: VideoCamera) -> np.ndarray:
-    """Points (..., 3) in camera axes -> pixels (..., 2)."""
-    depth = np.maximum(points_m[..., 2:], _LEAST_DEPTH_M)
-    return points_m[..., :2] / depth * camera.focal_px + camera.centre_px
 
 
 def solve_translation(
@@ -91,7 +86,7 @@ def solve_from_reference(
 
 def reprojection_errors_px(joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera) -> np.ndarray:
     """(F, K) distances between keypoints and where joints in camera axes are seen."""
-    return np.linalg.norm(project(joints_m, camera) - keypoints_px[..., :2], axis=-1)
+    return np.linalg.norm(project(joints_m, camera.focal_px, camera.centre_px) - keypoints_px[..., :2], axis=-1)
 
 
 def misfit_of_frames(joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera) -> float:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.geometry.camera import project
+
 _LEAST_DEPTH = 1e-6
 # Of a pixel: centres this near outside an edge count as inside, so that rounding opens no crack between neighbours.
 _EDGE_TOLERANCE_PX = 1e-7
@@ -67,12 +69,12 @@ class _Trapezoids(NamedTuple):
     right_slope: np.ndarray
 
 
-def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def picture_places(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Pixels (..., 2) of points (..., 3), and a nearness (...) that is linear in the picture, greater being nearer."""
     if isinstance(camera, WeakPerspective):
         return camera.scale_px * points[..., :2] + camera.centre_px, -points[..., 2]
-    nearness = 1 / np.maximum(points[..., 2], _LEAST_DEPTH)
-    return camera.focal_px * points[..., :2] * nearness[..., None] + camera.centre_px, nearness
+    pixels_px = project(points, camera.focal_px, camera.centre_px, _LEAST_DEPTH)
+    return pixels_px, 1 / np.maximum(points[..., 2], _LEAST_DEPTH)
 
 
 def front_triangles(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> Triangles:
@@ -83,7 +85,7 @@ def front_triangles(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> 
         faces: (F, 3) counter-clockwise seen from outside; back faces, and those not wholly before the camera, are
             left out.
     """
-    pixels_px, nearness = project(np.asarray(vertices, dtype=np.float64), camera)
+    pixels_px, nearness = picture_places(np.asarray(vertices, dtype=np.float64), camera)
     corners = np.ascontiguousarray(faces.T)
     x, y = np.ascontiguousarray(pixels_px[:, 0])[corners], np.ascontiguousarray(pixels_px[:, 1])[corners]
     is_drawn = (x[1] - x[0]) * (y[2] - y[0]) < (y[1] - y[0]) * (x[2] - x[0])
