@@ -23,7 +23,7 @@ SUFFIXES = (".npz", ".pkl", ".pk")
 TRACK_STEP = 1 << 40
 
 
-class Track(NamedTuple):
+class PredictedTrack(NamedTuple):
     """One person in one video."""
 
     dataset: str  # "": not said
@@ -36,7 +36,7 @@ class Predictions:
     """An estimator's bodies; F rows, sorted by track, frame and `repeat`, no three of them twice."""
 
     path: Path
-    tracks: list[Track]
+    tracks: list[PredictedTrack]
     track: np.ndarray  # (F,) int64 into `tracks`
     frame: np.ndarray  # (F,) int64 from 0
     poses: np.ndarray  # (F, 72) float32 axis-angle, camera coordinates
@@ -138,7 +138,7 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
         )
     predictions = Predictions(
         path=path,
-        tracks=[Track(*head) for head in numbers],
+        tracks=[PredictedTrack(*head) for head in numbers],
         track=track[order],
         frame=frame[order],
         poses=poses[order],
