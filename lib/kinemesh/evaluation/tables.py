@@ -11,7 +11,7 @@ TITLES = {
 }  # fmt: skip
 _SHOWN = ("mpjpe", "pa_mpjpe", "mpve")
 # Scored beside the model: name of the side, and what the table calls it.
-_SIDES = {"estimate": "input estimator", "model": "", "mean_pose": "constant mean body"}
+SIDE_TITLES = {"estimate": "input estimator", "model": "", "mean_pose": "constant mean body"}
 
 Results = Iterable[tuple[str, Evaluation]]  # dataset and evaluation
 
@@ -36,7 +36,7 @@ def _protocol_table(results: list[tuple[str, Evaluation]]) -> str:
     for name, evaluation in results:
         is_refiner = "estimate" in evaluation.sides
         coverage = f"{evaluation.coverage:.1%}"
-        for side, title in _SIDES.items():
+        for side, title in SIDE_TITLES.items():
             if side not in evaluation.sides:
                 continue
             title = "refined" if side == "model" and is_refiner else title

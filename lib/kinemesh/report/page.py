@@ -12,7 +12,7 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.data.sources import SOURCES
 from kinemesh.evaluation.evaluate import Evaluation
 from kinemesh.evaluation.results import Evaluations, tables
-from kinemesh.evaluation.tables import TITLES, differences, intervals
+from kinemesh.evaluation.tables import SIDE_TITLES, TITLES, differences, intervals
 from kinemesh.files.writing import write_text_atomically
 from kinemesh.report.charts import histogram, line_chart, sparkline
 from kinemesh.report.joints import joint_bars
@@ -29,7 +29,6 @@ _METRICS = (
     "jitter_m_s3",
     "joint_angle_error",
 )
-_SIDES = {"estimate": "input estimator", "model": "", "mean_pose": "constant mean body"}
 _OPEN_VIDEOS, _WORST_CLIPS, _FRAMES_A_CLIP, _WORST_ACTIONS = 12, 3, 4, 4
 
 
@@ -79,7 +78,7 @@ def _headline(evaluations: list[Evaluation]) -> str:
     head = "".join(f"<th>{_text(_with_powers(TITLES[metric]))}</th>" for metric in shown)
     body = ""
     for evaluation in evaluations:
-        for side, title in _SIDES.items():
+        for side, title in SIDE_TITLES.items():
             if side not in evaluation.sides:
                 continue
             found = intervals(evaluation.sides[side], shown)
