@@ -6,8 +6,9 @@ import roma
 import torch
 
 from kinemesh.demo.splits import StandIn
+from kinemesh.export.formats import FORMATS
 from kinemesh.export.rig import body_params
-from kinemesh.export.write import FORMATS, write_outputs
+from kinemesh.export.write import write_outputs
 from kinemesh.motion.motion import make_motion
 from kinemesh.structures import Timeline, Track, VideoCamera
 

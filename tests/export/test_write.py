@@ -7,8 +7,9 @@ import torch
 
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
+from kinemesh.export.formats import FORMATS
 from kinemesh.export.rig import body_params
-from kinemesh.export.write import FORMATS, file_stems, write_outputs
+from kinemesh.export.write import file_stems, write_outputs
 from kinemesh.structures import Timeline
 from tests.export.conftest import FPS, TIMELINE, UNEVEN
 

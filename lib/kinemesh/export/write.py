@@ -15,6 +15,7 @@ from kinemesh.body.skeleton import H36M_JOINT_COUNT, MM_PER_M, VERTEX_COUNT
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.export.bvh import bvh_text
+from kinemesh.export.formats import FORMATS, MESH_FORMATS
 from kinemesh.export.glb import glb_bytes
 from kinemesh.export.mesh_video import write_mesh_video
 from kinemesh.export.rig import body_params
@@ -23,9 +24,6 @@ from kinemesh.files.writing import write_atomically, write_text_atomically
 from kinemesh.infer.released import mean_vertices_mm
 from kinemesh.structures import MeshTrack, Timeline, Track, VideoCamera
 
-FORMATS = ("npz", "mp4", "html", "glb", "bvh")
-# Of the mean of several bodies, which has no pose and no shape.
-MESH_FORMATS = ("npy", "mp4")
 VIDEO_FILE, PAGE_FILE = "mesh.mp4", "viewer.html"
 _FRAMES_AT_ONCE = 2048
 _MESHES_AT_ONCE = 64

@@ -5,12 +5,10 @@ import re
 from collections.abc import Sequence
 
 from kinemesh.errors import UserError
+from kinemesh.export.formats import FORMATS, MESH_FORMATS
 from kinemesh.program.cli import OneLineParser, add_common_flags, run_reporting_errors
 
-FORMATS = ("npz", "mp4", "html", "glb", "bvh")
 WINDOWS = ("overlap", "released")
-# With --windows released, whose mean of two bodies is no body.
-MESH_FORMATS = ("npy", "mp4")
 JOINT_ORDERS = (
     "auto", "halpe26", "coco17", "body25", "h36m17", "coco18", "body25b", "mpi15", "coco25", "posetrack18", "mpii16",
     "aic14", "crowdpose14", "mediapipe33",
