@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from kinemesh.body.chain import joint_positions
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES, SMPL_MIRROR_ORDER
 from kinemesh.demo.splits import StandIn
 from kinemesh.motion.anatomy import (
@@ -14,7 +15,6 @@ from kinemesh.motion.anatomy import (
     MIRROR_MATRIX,
     Rigs,
     clip_angles,
-    joint_positions,
     mirror_angles,
     rotation_matrices,
     to_rotations,

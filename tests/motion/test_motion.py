@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from kinemesh.body.chain import joint_positions
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.demo.splits import StandIn
-from kinemesh.motion.anatomy import ANGLE_INDEX, joint_positions
+from kinemesh.motion.anatomy import ANGLE_INDEX
 from kinemesh.motion.motion import make_motion
 from kinemesh.motion.poses import ARMS, HELD_OUT_KINDS, HELD_OUT_POSES, KINDS, LEGS, TRUNKS
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
+from kinemesh.body.chain import chain_along_tree, tree_levels
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT
 from kinemesh.structures import BodyParams
 
@@ -51,38 +52,6 @@ class JointKinematics(nn.Module):
         joints = torch.baddbmm(rest[:, -3:], bones, rest[:, :-3])
         # x, y and z side by side: over numbers that lie apart, a CPU takes twenty times as long for each norm to come.
         return joints.transpose(1, 2).contiguous().view(*leading, self.joint_count, 3)
-
-
-Levels = list[tuple[list[int], list[int]]]
-
-
-def chain_along_tree(local: Tensor, levels: Levels) -> Tensor:
-    """Products of each bone's (N, J, n, n) matrix with those of all bones above it: (N, bones in level order, n, n).
-
-    A whole level of the tree is multiplied at once, since many small products cost what one does.
-    """
-    chained: list[Tensor] = []
-    for joints, parent_places in levels:
-        own = local[:, joints]
-        chained.append(chained[-1][:, parent_places] @ own if chained else own)
-    return torch.cat(chained, dim=1)
-
-
-def tree_levels(parents: tuple[int, ...], needed: np.ndarray) -> Levels:
-    """Joints by distance from the root, each level with the places of its parents in the level above.
-
-    Bones that are neither `needed` (J,) nor lead to one that is are left out.
-    """
-    needed = needed.copy()
-    for joint in range(len(parents) - 1, 0, -1):
-        needed[parents[joint]] |= needed[joint]
-    levels: Levels = [([0], [])]
-    while True:
-        above = levels[-1][0]
-        joints = [joint for joint in range(1, len(parents)) if parents[joint] in above and needed[joint]]
-        if not joints:
-            return levels
-        levels.append((joints, [above.index(parents[joint]) for joint in joints]))
 
 
 def _fold_body(assets: BodyAssets) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ Source: behaviour contract sections 1 and 4; Loper et al., SMPL, 2015.
 """
 
 MM_PER_M = 1000.0
+SIDES = ("left", "right")  # what the names of joints begin with
 
 H36M_JOINT_NAMES = (
     "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine", "thorax",

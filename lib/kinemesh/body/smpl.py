@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.body.kinematics import JointKinematics, chain_along_tree, tree_levels
+from kinemesh.body.chain import chain_along_tree, tree_levels
+from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT, VERTEX_COUNT
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.structures import BodyMesh, BodyParams

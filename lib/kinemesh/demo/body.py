@@ -16,6 +16,7 @@ from kinemesh.body.skeleton import (
     BETA_COUNT,
     EXTRA_JOINT_COUNT,
     H36M_JOINT_COUNT,
+    SIDES,
     SMPL_JOINT_COUNT,
     SMPL_JOINT_NAMES,
     SMPL_PARENTS,
@@ -49,7 +50,7 @@ def _standing_pose() -> np.ndarray:
     """(24, 3) axis-angle: at ease, arms hanging, facing the camera, whose y axis points down."""
     pose = dict.fromkeys(SMPL_JOINT_NAMES, (0.0, 0.0, 0.0))
     pose["pelvis"] = (np.pi, 0.0, 0.0)
-    for side, sign in (("left", 1.0), ("right", -1.0)):
+    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
         pose[f"{side}_hip"] = (-0.15, 0.0, 0.05 * sign)
         pose[f"{side}_knee"] = (0.2, 0.0, 0.0)
         pose[f"{side}_collar"] = (0.0, 0.0, -0.05 * sign)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.body.chain import global_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_MIRROR_ORDER, SMPL_PARENTS
-from kinemesh.motion.anatomy import MIRROR_MATRIX, global_rotations, rotation_matrices
+from kinemesh.motion.anatomy import MIRROR_MATRIX, rotation_matrices
 from kinemesh.motion.signals import random_runs, smooth_noise
 
 # Typical error of each joint in degrees.

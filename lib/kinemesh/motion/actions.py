@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kinemesh.motion.anatomy import ANGLE_COUNT, ANGLE_INDEX, REST, SIDES, mirror_angles
+from kinemesh.body.skeleton import SIDES
+from kinemesh.motion.anatomy import ANGLE_COUNT, ANGLE_INDEX, REST, mirror_angles
 from kinemesh.motion.poses import ARMS, HEADS, HELD_OUT_POSES, KINDS, LEGS, TRUNKS, Ranges
 from kinemesh.motion.signals import seconds, smoothstep
 

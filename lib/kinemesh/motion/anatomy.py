@@ -8,7 +8,7 @@ sideways and flexion forwards, as one rotation vector, then a twist about the bo
 
 import numpy as np
 
-from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
+from kinemesh.body.skeleton import SIDES, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
 
 # name: (lowest, highest, spread of a person's habit, spread of small movement), degrees. Limits after
 # Kapandji, Physiology of the Joints; slightly inside what trained people reach.
@@ -46,7 +46,6 @@ _CENTRAL_ANGLES = {
     "tilt": (-180.0, 180.0, 0.0, 0.0),
     "heading": (-np.inf, np.inf, 0.0, 0.0),
 }
-SIDES = ("left", "right")
 ANGLE_NAMES = (*(f"{side}_{name}" for side in SIDES for name in _SIDE_ANGLES), *_CENTRAL_ANGLES)
 ANGLE_COUNT = len(ANGLE_NAMES)
 ANGLE_INDEX = {name: i for i, name in enumerate(ANGLE_NAMES)}
@@ -172,28 +171,3 @@ def to_rotations(angles: np.ndarray, rigs: Rigs) -> np.ndarray:
     for name, share in (("neck", neck), ("head", 1.0 - neck)):
         out[:, :, _JOINT[name]] = _about(*(track[f"head_{axis}"] * share for axis in ("flexion", "twist", "side")))
     return out @ rigs.offsets[:, None]
-
-
-def global_rotations(rotations: np.ndarray) -> np.ndarray:
-    """Local rotations (..., 24, 3, 3) -> each joint's rotation relative to the world (..., 24, 3, 3)."""
-    out = rotations.copy()
-    for joint in range(1, SMPL_JOINT_COUNT):
-        out[..., joint, :, :] = out[..., SMPL_PARENTS[joint], :, :] @ rotations[..., joint, :, :]
-    return out
-
-
-def joint_positions(rotations: np.ndarray, rest_joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (videos, frames, 24, 3) in metres and global rotations of posed bodies, the root joint at its rest place.
-
-    Args:
-        rotations: (videos, frames, 24, 3, 3) local rotations.
-        rest_joints_m: (videos, 24, 3) joints of each video's body in the rest pose.
-    """
-    turned = global_rotations(rotations)
-    positions = np.empty(turned.shape[:-1])
-    positions[:, :, 0] = rest_joints_m[:, None, 0]
-    for joint in range(1, SMPL_JOINT_COUNT):
-        parent = SMPL_PARENTS[joint]
-        bone = (rest_joints_m[:, joint] - rest_joints_m[:, parent])[:, None, :, None]
-        positions[:, :, joint] = positions[:, :, parent] + (turned[:, :, parent] @ bone)[..., 0]
-    return positions, turned

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.body.skeleton import SIDES
 from kinemesh.motion.anatomy import ANGLE_COUNT, ANGLE_INDEX
 from kinemesh.motion.signals import smooth_noise
 
@@ -121,7 +122,7 @@ def gait_motion(rng: np.random.Generator, gaits: list[str], frame_count: int, fp
     def add(name: str, values: np.ndarray) -> None:
         angles[..., ANGLE_INDEX[name]] += values
 
-    for number, (side, sign) in enumerate((("left", 1.0), ("right", -1.0))):
+    for number, (side, sign) in enumerate(zip(SIDES, (1.0, -1.0), strict=True)):
         phase = cycle + 0.5 * number + rng.normal(0.0, 0.012, (video_count, 1))
         own_vigour = vigour * (1.0 + 0.06 * rng.standard_normal((video_count, 1)))
         # Joints neither keep exact time with one another nor move exactly alike in two people.

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.body.chain import joint_positions
+from kinemesh.body.skeleton import SIDES, SMPL_JOINT_NAMES
 from kinemesh.motion.actions import key_pose_motion, kind_values
 from kinemesh.motion.anatomy import (
     ANGLE_COUNT,
@@ -18,10 +19,8 @@ from kinemesh.motion.anatomy import (
     HABIT_SPREAD,
     MOVEMENT_SPREAD,
     REST,
-    SIDES,
     Rigs,
     clip_angles,
-    joint_positions,
     mirror_angles,
     to_rotations,
 )

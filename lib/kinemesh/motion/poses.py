@@ -7,7 +7,7 @@ does not name stay at ease. Legs are drawn for a left-footed person and mirrored
 
 from typing import NamedTuple
 
-from kinemesh.motion.anatomy import SIDES
+from kinemesh.body.skeleton import SIDES
 
 Ranges = dict[str, tuple[float, float]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kinemesh.body.skeleton import H36M_JOINT_NAMES, LIMBS
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, LIMBS, SIDES
 
 SIDE_COLORS = {"left": (222, 104, 82), "right": (44, 142, 156), "middle": (88, 96, 114)}
 _HOLLOW_COLOR = (250, 250, 252)
@@ -12,7 +12,7 @@ _FAINTEST = 0.12  # opacity of a joint of confidence 0
 
 
 def _side(joint: int) -> str:
-    return next((side for side in ("left", "right") if H36M_JOINT_NAMES[joint].startswith(side)), "middle")
+    return next((side for side in SIDES if H36M_JOINT_NAMES[joint].startswith(side)), "middle")
 
 
 def draw_skeleton(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kinemesh.body.skeleton import SIDES
 from kinemesh.files.writing import write_atomically
 from kinemesh.render.keypoints import SIDE_COLORS, draw_skeleton
 from kinemesh.render.rasterizer import WeakPerspective
@@ -131,7 +132,7 @@ class _Sheet:
     def draw_legend(self, row: int) -> None:
         """Below the keypoints' label: which colour is which side."""
         x, y = self.margin, self.middle_of_row(row) + 1.7 * self.line
-        for side in ("left", "right"):
+        for side in SIDES:
             self.draw.line([x, y, x + self.length(16), y], SIDE_COLORS[side], self.length(LIMB_PX))
             self.write((x + self.length(23), y), side, SMALL_SIZE_PX, FAINT_TEXT_COLOR)
             y += 0.8 * self.line

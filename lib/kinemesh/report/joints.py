@@ -1,13 +1,13 @@
 """Each joint's error as a bar beside the joint, on a drawn skeleton seen from the front."""
 
-from kinemesh.body.skeleton import H36M_JOINT_NAMES, LIMBS, SMPL_JOINT_NAMES, SMPL_PARENTS
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, LIMBS, SIDES, SMPL_JOINT_NAMES, SMPL_PARENTS
 
 # Heights of joints in a standing figure, and how far from the middle; the person's left is on the right.
 _MIDDLE = {
     "head_top": 10, "nose": 38, "head": 30, "neck": 66, "thorax": 78, "spine3": 112, "spine2": 142, "spine": 140,
     "spine1": 172, "pelvis": 200,
 }  # fmt: skip
-_SIDES = {
+_LIMBS = {
     "collar": (18, 82), "shoulder": (44, 88), "elbow": (66, 140), "wrist": (84, 190), "hand": (90, 212),
     "hip": (24, 208), "knee": (30, 292), "ankle": (33, 372), "foot": (42, 390),
 }  # fmt: skip
@@ -43,8 +43,8 @@ def joint_bars(errors_mm: dict[str, float], unit: str = "mm", digits: int = 0) -
 
 def _place(name: str) -> tuple[float, float]:
     side, _, part = name.partition("_")
-    if side in ("left", "right"):
-        across, down = _SIDES[part]
+    if side in SIDES:
+        across, down = _LIMBS[part]
         return _CENTRE + (across if side == "left" else -across), down
     return _CENTRE, _MIDDLE[name]
 
