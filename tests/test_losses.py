@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from kinemesh import losses
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.skeleton import LIMB_ANGLE_PAIRS, LIMBS
 from kinemesh.config import LAMBDA_OF_TERM, Config
 from kinemesh.geometry.constants import constant_tensor
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.losses import compute_losses, weighted_total
 from kinemesh.structures import BodyParams
 
@@ -25,7 +25,7 @@ def _seed():
 
 
 def to_body(theta: torch.Tensor) -> BodyParams:
-    return BodyParams(axis_angle_to_matrix(theta[..., :72].unflatten(-1, (24, 3))), theta[..., 72:])
+    return params_from_axis_angle(theta[..., :72], theta[..., 72:])
 
 
 def random_arguments(clips: int = 2, frames: int = 4, dtype: torch.dtype = torch.float32) -> list:

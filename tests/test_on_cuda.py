@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.demo.video import CAMERA, FPS, make_video
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.infer import MeshPredictor
 from kinemesh.program.cli import REFINER, REGRESSOR, main
 
@@ -139,8 +139,6 @@ def test_inference_gives_the_bodies_of_the_cpu(assets):
         found[device] = predictor.predict(make_video().keypoints_px, image_size=CAMERA.image_size, fps=FPS)
     for cpu, cuda in zip(found["cpu"], found["cuda"], strict=True):
         np.testing.assert_array_equal(cuda.frame_ids, cpu.frame_ids)
-        matrices = [
-            axis_angle_to_matrix(torch.from_numpy(each.poses).double().unflatten(-1, (-1, 3))) for each in (cpu, cuda)
-        ]
+        matrices = [rotations_from_axis_angle(torch.from_numpy(each.poses).double()) for each in (cpu, cuda)]
         torch.testing.assert_close(matrices[1], matrices[0], atol=2e-3, rtol=0)
         np.testing.assert_allclose(cuda.betas, cpu.betas, atol=2e-3)

@@ -10,6 +10,7 @@ import torch
 
 from kinemesh.body.assets import load_body_assets
 from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import EVALUATED_JOINTS
 from kinemesh.data.sources import load_dataset
 from kinemesh.demo.datasets import BODY_FILES, DATASETS, MARKER_FILE, file_name, make_demo_data
@@ -159,7 +160,7 @@ def test_keypoints_are_the_projected_joints(demo_folder, contents):
     split = contents["h36m", False]["test"]
     rows = np.arange(0, len(split["source"]), 97)
     kinematics = JointKinematics(load_body_assets(demo_folder), torch.float64)
-    rotations = axis_angle_to_matrix(torch.from_numpy(split["smpl_pose"][rows].astype(np.float64)).view(-1, 24, 3))
+    rotations = rotations_from_axis_angle(torch.from_numpy(split["smpl_pose"][rows].astype(np.float64)))
     joints = (
         kinematics(BodyParams(rotations, torch.from_numpy(split["smpl_shape"][rows].astype(np.float64)))).numpy() / 1e3
     )
@@ -185,7 +186,7 @@ def test_estimates_are_as_wrong_as_such_systems_are(demo_folder, contents):
     split = contents["h36m", True]["test"]
 
     def joints(pose: str, shape: str):
-        rotations = axis_angle_to_matrix(torch.from_numpy(split[pose]).view(-1, 24, 3))
+        rotations = rotations_from_axis_angle(torch.from_numpy(split[pose]))
         return kinematics(BodyParams(rotations, torch.from_numpy(split[shape])))
 
     pred, target = joints("pred_smpl_pose", "pred_smpl_shape"), joints("smpl_pose", "smpl_shape")

@@ -3,17 +3,17 @@
 import numpy as np
 import torch
 
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.demo.video import Actor, make_video
 from kinemesh.geometry.camera import project
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams
 
 
 def test_truth_fits_together(kinematics):
     """Parameters give the joints, joints the keypoints; the second walks behind the first, the other way."""
     video = make_video(60)
-    rotations = axis_angle_to_matrix(torch.from_numpy(video.poses).float().unflatten(-1, (-1, 3)))
+    rotations = rotations_from_axis_angle(torch.from_numpy(video.poses).float())
     betas = torch.from_numpy(video.betas).float()[:, None].expand(-1, 60, -1)
     joints = kinematics(BodyParams(rotations, betas)).numpy() / MM_PER_M + video.trans_m[:, :, None]
     np.testing.assert_allclose(joints, video.joints_m, atol=1e-3)

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from kinemesh.body.mirror import mirror_inputs, mirror_params
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.evaluation.evaluate import BODIES, ERRORS, evaluate
-from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
+from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.losses import compute_losses, weighted_total
 from kinemesh.metrics import Posed, frame_errors
 from kinemesh.protocols import DEFAULT, PROTOCOLS
@@ -78,8 +79,8 @@ def test_rows_hold_what_was_scored(loader, small_model, small_config, posed_body
     assert found.rows["mpjpe_mm"].mean() == pytest.approx(found.metrics["mpjpe"], rel=1e-5)
     both = []
     for poses, betas in (("poses", "betas"), ("poses_mirrored", "betas_mirrored")):
-        pose = torch.tensor(found.rows[poses]).unflatten(-1, (24, 3))
-        both.append(posed_body(BodyParams(axis_angle_to_matrix(pose), torch.tensor(found.rows[betas]))).joints_mm)
+        params = params_from_axis_angle(*(torch.tensor(found.rows[name]) for name in (poses, betas)))
+        both.append(posed_body(params).joints_mm)
     torch.testing.assert_close((both[0] + both[1]) / 2, torch.tensor(found.rows["joints_mm"]), atol=0.05, rtol=0)
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.geometry.keypoints import scale_by_width
-from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
+from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.infer import Settings, windows
 from kinemesh.infer.estimates import match_people
 from kinemesh.infer.people import Person
@@ -20,7 +21,7 @@ SIZE = (1280, 720)
 
 
 def angles_between(first: np.ndarray, second: np.ndarray) -> float:
-    one, other = (axis_angle_to_matrix(torch.from_numpy(pose).unflatten(-1, (-1, 3))) for pose in (first, second))
+    one, other = (rotations_from_axis_angle(torch.from_numpy(pose)) for pose in (first, second))
     return rotation_angle(one.mT @ other).max().item()
 
 
@@ -78,10 +79,7 @@ def test_flip_test_makes_the_mirror_image_of_the_mirror_image(tiny_predictor, lo
     back = mirror_axis_angle(torch.from_numpy(plain[1])).numpy()
     assert angles_between(plain[0], back) > 0.01
     # The mean lies halfway between the two: the same angle from each, and half of theirs.
-    mean, one, other = (
-        axis_angle_to_matrix(torch.from_numpy(pose[:8]).unflatten(-1, (-1, 3)))
-        for pose in (found[0][0], plain[0], back)
-    )
+    mean, one, other = (rotations_from_axis_angle(torch.from_numpy(pose[:8])) for pose in (found[0][0], plain[0], back))
     first_window = rotation_angle(mean[0].mT @ one[0]), rotation_angle(mean[0].mT @ other[0])
     torch.testing.assert_close(*first_window, atol=2e-3, rtol=0)
     torch.testing.assert_close(2 * first_window[0], rotation_angle(one[0].mT @ other[0]), atol=4e-3, rtol=0)
@@ -92,7 +90,7 @@ def test_no_seam_in_what_a_network_predicts(tiny_predictor, long_keypoints):
     kernel = np.hanning(49) / np.hanning(49).sum()
     smooth = np.apply_along_axis(lambda column: np.convolve(column, kernel, mode="same"), 0, smooth)[40:-40]
     poses, _ = tiny_predictor().predict_arrays(smooth.astype(np.float32), [len(smooth)], [0], clip_len=16)
-    rotations = axis_angle_to_matrix(torch.from_numpy(poses).unflatten(-1, (-1, 3)))
+    rotations = rotations_from_axis_angle(torch.from_numpy(poses))
     speed = rotation_angle(rotations[:-1].mT @ rotations[1:])
     jumps = speed.diff(dim=0).abs().mean(dim=1)
     at_border = torch.zeros(len(jumps), dtype=torch.bool)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.body.params import params_from_axis_angle
+from kinemesh.geometry.rotation import matrix_to_axis_angle
 from kinemesh.losses import compute_losses, weighted_total
 from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
 from kinemesh.model.mesh import MeshRefiner, MeshRegressor, build_refiner, build_regressor
@@ -15,7 +16,7 @@ UNDETERMINED = {"head.fc1.bias", "head.fc2.bias", "head.bn1.running_mean", "head
 
 
 def to_body(pose: torch.Tensor, betas: torch.Tensor) -> BodyParams:
-    return BodyParams(axis_angle_to_matrix(pose.unflatten(-1, (24, 3))), betas)
+    return params_from_axis_angle(pose, betas)
 
 
 def to_theta(body: BodyParams) -> torch.Tensor:

@@ -17,11 +17,11 @@ import torch
 import yaml
 
 from kinemesh.body.assets import read_joint_regressor, read_mean_params, read_smpl
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS, VERTEX_COUNT
 from kinemesh.config import Config, config_from_values, load_config
 from kinemesh.data.sources import CAMERA_IMAGE_SIZES, load_dataset
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
@@ -134,7 +134,7 @@ def _predictions() -> dict[str, np.ndarray]:
 
 
 def _rotations() -> np.ndarray:
-    return axis_angle_to_matrix(torch.from_numpy(_split()["smpl_pose"]).reshape(-1, 24, 3)).numpy()
+    return rotations_from_axis_angle(torch.from_numpy(_split()["smpl_pose"])).numpy()
 
 
 def _hybrik() -> list[bytes]:

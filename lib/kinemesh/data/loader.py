@@ -14,14 +14,13 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from kinemesh.body.skeleton import SMPL_JOINT_COUNT
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.data.clips import Clips
 from kinemesh.data.split import Split
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import network_keypoints
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.machine.processes import Processes
-from kinemesh.structures import Batch, BatchPart, BodyParams, MeshInputs, RefineInputs
+from kinemesh.structures import Batch, BatchPart, MeshInputs, RefineInputs
 
 Share = Callable[[int, int], tuple[int, int]]
 
@@ -168,9 +167,9 @@ class ClipLoader:
         keypoints = network_keypoints(rows["keypoints_px"], rows["image_size"], rows.get("confidence"))
         inputs: MeshInputs | RefineInputs = MeshInputs(keypoints)
         if self.with_estimate:
-            inputs = RefineInputs(keypoints, _body(rows["estimate_pose"], rows["estimate_betas"]))
+            inputs = RefineInputs(keypoints, params_from_axis_angle(rows["estimate_pose"], rows["estimate_betas"]))
         places = {name: rows[name] for name in ("frames", "videos", "counted")}
-        return Batch(inputs, _body(rows["smpl_pose"], rows["smpl_shape"]), **places)
+        return Batch(inputs, params_from_axis_angle(rows["smpl_pose"], rows["smpl_shape"]), **places)
 
 
 def place_split(split: Split, device: torch.device, data_device: str = "auto") -> Split:
@@ -229,8 +228,3 @@ def _take_rows(values: Tensor, rows: Tensor, *, pin: bool) -> Tensor:
         return values.index_select(0, rows)
     gathered = torch.empty((len(rows), *values.shape[1:]), dtype=values.dtype, pin_memory=True)
     return torch.index_select(values, 0, rows, out=gathered)
-
-
-def _body(pose: Tensor, betas: Tensor) -> BodyParams:
-    """(B, T, 72) axis-angle -> rotations (B, T, J, 3, 3)."""
-    return BodyParams(axis_angle_to_matrix(pose.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)

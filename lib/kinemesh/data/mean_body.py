@@ -2,9 +2,9 @@
 
 import torch
 
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.data.split import Split
 from kinemesh.geometry.alignment import nearest_rotation
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams
 
 _MOST_FRAMES = 65_536
@@ -16,6 +16,5 @@ def mean_body(split: Split, device: torch.device | str = "cpu") -> BodyParams:
     The chordal mean is the rotation nearest to the mean matrix (Hartley et al., Rotation Averaging, 2013).
     """
     step = -(-split.frame_count // _MOST_FRAMES)
-    pose = split.smpl_pose[::step].to(device).unflatten(-1, (-1, 3))
-    matrices = axis_angle_to_matrix(pose).mean(dim=0)
+    matrices = rotations_from_axis_angle(split.smpl_pose[::step].to(device)).mean(dim=0)
     return BodyParams(nearest_rotation(matrices), split.smpl_shape[::step].mean(dim=0).to(device))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from kinemesh.body.mirror import average_params, mirror_inputs, mirror_params
+from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle
 from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.evaluation.scoring import Prediction, Scored, Scoring
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.progress import progress
@@ -226,8 +226,8 @@ def _averaged(prediction: Prediction, flip: Flip) -> BodyParams:
         return params
     if flip == "rotations":
         return average_params(params, mirrored)
-    mean = (matrix_to_axis_angle(params.rotations) + matrix_to_axis_angle(mirrored.rotations)) / 2
-    return BodyParams(axis_angle_to_matrix(mean), (params.betas + mirrored.betas) / 2)
+    poses = (axis_angle_from_rotations(params.rotations) + axis_angle_from_rotations(mirrored.rotations)) / 2
+    return params_from_axis_angle(poses, (params.betas + mirrored.betas) / 2)
 
 
 def _joined_rows(parts: list[dict[str, Tensor]]) -> dict[str, np.ndarray]:
@@ -240,11 +240,11 @@ def _rows(batch: Batch, prediction: Prediction, scored: Scored, kept: str) -> di
     table = {"row": batch.frames, **{f"{name}_mm": errors[name] for name in ("mpjpe", "pa_mpjpe", "mpve")}}
     if kept == BODIES:
         table |= {
-            "poses": matrix_to_axis_angle(prediction.params.rotations).flatten(-2),
+            "poses": axis_angle_from_rotations(prediction.params.rotations),
             "betas": prediction.params.betas,
             "joints_mm": scored.joints_mm["model"],
         }
         if prediction.mirrored is not None:
-            table["poses_mirrored"] = matrix_to_axis_angle(prediction.mirrored.rotations).flatten(-2)
+            table["poses_mirrored"] = axis_angle_from_rotations(prediction.mirrored.rotations)
             table["betas_mirrored"] = prediction.mirrored.betas
     return {name: value[batch.counted].cpu() for name, value in table.items()}

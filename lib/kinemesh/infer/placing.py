@@ -4,14 +4,14 @@ import numpy as np
 import torch
 
 from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, MM_PER_M
 from kinemesh.errors import UserError
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.infer.doubts import person_size_px
 from kinemesh.infer.people import Segment
 from kinemesh.infer.translation import reprojection_errors_px, solve_from_reference, solve_translation
 from kinemesh.infer.windows import smooth_rotations
-from kinemesh.structures import BodyParams, Track, VideoCamera
+from kinemesh.structures import Track, VideoCamera
 
 # Frames whose rotation matrices exist at once.
 _FRAMES_AT_ONCE = 4096
@@ -128,8 +128,7 @@ def regress_joints_m(kinematics: JointKinematics, poses: np.ndarray, betas: np.n
     shape = torch.from_numpy(betas).to(device)
     joints = []
     for part in torch.from_numpy(poses).split(_FRAMES_AT_ONCE):
-        rotations = axis_angle_to_matrix(part.to(device).unflatten(1, (-1, 3)))
-        joints.append(kinematics(BodyParams(rotations, shape.expand(len(part), -1))).cpu())
+        joints.append(kinematics(params_from_axis_angle(part.to(device), shape)).cpu())
     return torch.cat(joints).double().numpy() / MM_PER_M
 
 
@@ -140,8 +139,8 @@ def smooth_poses(poses: np.ndarray, radius: int) -> np.ndarray:
     for first in range(0, len(poses), _FRAMES_AT_ONCE):
         # Beyond the part by more than the filter sees, so that the part's own ends do not show.
         start, stop = max(0, first - 2 * radius), min(len(poses), first + _FRAMES_AT_ONCE + 2 * radius)
-        rotations = axis_angle_to_matrix(torch.from_numpy(poses[start:stop]).unflatten(1, (-1, 3)))
-        found = matrix_to_axis_angle(smooth_rotations(rotations, radius)).flatten(1).numpy()
+        rotations = rotations_from_axis_angle(torch.from_numpy(poses[start:stop]))
+        found = axis_angle_from_rotations(smooth_rotations(rotations, radius)).numpy()
         smoothed[first : first + _FRAMES_AT_ONCE] = found[first - start :][:_FRAMES_AT_ONCE]
     return smoothed
 

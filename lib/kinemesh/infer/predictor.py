@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from kinemesh.body.assets import BodyAssets, load_body_assets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.mirror import mirror_inputs, mirror_params
+from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
@@ -247,7 +247,7 @@ class MeshPredictor:
             firsts = torch.tensor([window.first for window in batch])
             rows = firsts[:, None] + torch.arange(length)
             given = [column[rows].to(self.device) for column in columns]
-            inputs = RefineInputs(given[0], _body(*given[1:])) if estimate else MeshInputs(given[0])
+            inputs = RefineInputs(given[0], params_from_axis_angle(*given[1:])) if estimate else MeshInputs(given[0])
             body = self.model(*inputs)
             if is_flip_tested:
                 mirrored = mirror_params(self.model(*mirror_inputs(inputs)))
@@ -261,7 +261,7 @@ class MeshPredictor:
         for first, rotations in progress(
             blend_windows(batches, predict), len(batches), "network, batches of windows", every=50
         ):
-            poses[first : first + len(rotations)] = matrix_to_axis_angle(rotations).flatten(1).cpu().numpy()
+            poses[first : first + len(rotations)] = axis_angle_from_rotations(rotations).cpu().numpy()
         return poses, (shapes[:, :BETA_COUNT] / shapes[:, BETA_COUNT:]).float().numpy()
 
     def _infer_released(
@@ -290,7 +290,3 @@ class MeshPredictor:
 def _smoothing_radius(settings: Settings, fps: float) -> int:
     # A parabola through three frames or fewer would change nothing.
     return max(2, round(settings.smooth_s * fps / 2)) if settings.smooth_s else 0
-
-
-def _body(poses: Tensor, betas: Tensor) -> BodyParams:
-    return BodyParams(axis_angle_to_matrix(poses.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)

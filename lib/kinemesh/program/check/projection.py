@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER, SMPL_JOINT_COUNT
 from kinemesh.data.split import Split
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams
 
 _FRAMES = 400
@@ -33,7 +33,7 @@ def fit_projection(split: Split, kinematics: JointKinematics) -> ProjectionFit:
     """
     rows = torch.from_numpy(np.linspace(0, split.frame_count - 1, min(_FRAMES, split.frame_count)).astype(np.int64))
     pose, betas = split.smpl_pose[rows], split.smpl_shape[rows]
-    joints_mm = kinematics(BodyParams(axis_angle_to_matrix(pose.unflatten(-1, (SMPL_JOINT_COUNT, 3))), betas)).double()
+    joints_mm = kinematics(params_from_axis_angle(pose, betas)).double()
     height_mm = body_height_mm(kinematics, betas).double()
     keypoints_px = split.keypoints_px[rows].double()
     weights = torch.ones_like(keypoints_px[..., 0])

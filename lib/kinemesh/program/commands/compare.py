@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips
@@ -19,7 +20,6 @@ from kinemesh.evaluation.evaluate import Evaluation, clip_rule, collect
 from kinemesh.evaluation.intervals import Interval
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.evaluation.tables import TITLES, aligned, differences, intervals
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.machine.progress import progress
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
@@ -120,7 +120,7 @@ def _halves(predictions: Predictions, flip: bool) -> list[tuple[np.ndarray, np.n
 
 def _bodies(half: tuple[np.ndarray, np.ndarray], places: np.ndarray, device: torch.device) -> BodyParams:
     poses, betas = (torch.from_numpy(part[places]).to(device) for part in half)
-    return BodyParams(axis_angle_to_matrix(poses.unflatten(-1, (24, 3))), betas)
+    return params_from_axis_angle(poses, betas)
 
 
 def comparison_table(dataset: str, evaluation: Evaluation) -> str:
