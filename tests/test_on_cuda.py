@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.infer import MeshPredictor
 from kinemesh.program.cli import REFINER, REGRESSOR, main

@@ -16,18 +16,18 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, Actor, DemoVideo, make_video
 from kinemesh.errors import UserError
 from kinemesh.export.mesh_video import repeated_faces, side_camera
-from kinemesh.export.rig import body_params
+from kinemesh.export.rig import Rig, placed_vertices_m
 from kinemesh.files.writing import write_atomically
 from kinemesh.infer import MeshPredictor
 from kinemesh.machine.device import choose_device
-from kinemesh.machine.log import progress, set_up_console
+from kinemesh.machine.log import set_up_console
+from kinemesh.machine.progress import progress
 from kinemesh.program.cli import run_reporting_errors
 from kinemesh.render.keypoints import draw_skeleton
 from kinemesh.render.picture import FAINT_TEXT_COLOR
@@ -93,7 +93,7 @@ def draw(
     shrink = width_px / (right - left)
     size = (width_px, round((bottom - top) * shrink))
     lens = Perspective(CAMERA.focal_px * shrink, tuple(shrink * (np.array(CAMERA.centre_px) - (left, top))))
-    side = side_camera(tracks, size, assets)
+    side = side_camera([Rig(track, assets) for track in tracks], size)
     filmed, recovered = _placed(filmed_tracks(video), assets, device), _placed(tracks, assets, device)
     room, captions = _room(size), _captions(width_px)
     gap = np.full((size[1], GAP_PX, 3), 255, dtype=np.uint8)
@@ -128,8 +128,8 @@ def _placed(tracks: Sequence[Track], assets: BodyAssets, device: torch.device) -
     body = PosedBody(assets).to(device)
     placed: dict[int, dict[int, np.ndarray]] = {}
     for number, track in enumerate(tracks):
-        vertices = body(body_params(track, slice(None), device)).vertices_mm.cpu().numpy() / MM_PER_M
-        for frame, vertices_m in zip(track.frame_ids.tolist(), vertices + track.trans_m[:, None], strict=True):
+        vertices = placed_vertices_m(track, slice(None), body)
+        for frame, vertices_m in zip(track.frame_ids.tolist(), vertices, strict=True):
             placed.setdefault(frame, {})[number] = vertices_m
     return placed
 

@@ -7,7 +7,7 @@ import torch
 
 from kinemesh.demo.splits import StandIn
 from kinemesh.export.formats import FORMATS
-from kinemesh.export.rig import body_params
+from kinemesh.export.rig import params_of_rows
 from kinemesh.export.write import write_outputs
 from kinemesh.motion.motion import make_motion
 from kinemesh.structures import Timeline, Track, VideoCamera
@@ -73,7 +73,7 @@ def skinned(assets):
     """Poses a track as SMPL's paper says, with pose blend shapes or not: vertices (F, V, 3), joints (F, 24, 3), m."""
 
     def pose(track: Track, with_pose_blend_shapes: bool):
-        params = body_params(track._replace(poses=track.poses.astype(np.float64)), slice(None), torch.device("cpu"))
+        params = params_of_rows(track._replace(poses=track.poses.astype(np.float64)), slice(None), torch.device("cpu"))
         rotations = params.rotations.numpy()
         rest = assets.v_template + assets.shapedirs @ track.betas.astype(np.float64)
         rest_joints = assets.J_regressor @ rest

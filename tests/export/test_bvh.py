@@ -7,6 +7,7 @@ import torch
 
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.export.bvh import bvh_text
+from kinemesh.export.rig import Rig
 from kinemesh.structures import Timeline
 from tests.export.conftest import FPS, FRAME_COUNT, UNEVEN
 
@@ -102,7 +103,7 @@ def test_angles_do_not_jump_by_whole_turns(tracks, assets):
     poses = np.zeros((60, 72), dtype=np.float32)
     poses[:, 1] = np.angle(np.exp(1j * turning))  # about y, as an estimator gives it: within half a turn
     track = tracks[0]._replace(frame_ids=np.arange(60), poses=poses, trans_m=np.zeros((60, 3), dtype=np.float32))
-    *_, values = read_bvh(bvh_text(track, assets, Timeline.of_constant_rate(FPS, 60)))
+    *_, values = read_bvh(bvh_text(Rig(track, assets), Timeline.of_constant_rate(FPS, 60)))
     assert np.abs(np.diff(values[:, 3:], axis=0)).max() < 30
 
 
@@ -112,7 +113,7 @@ def test_gimbal_lock_still_gives_the_joints(tracks, assets, skinned):
         poses[row, 16:18] = [angle, 0, 0]
     fields = {"frame_ids": np.arange(8), "poses": poses.reshape(8, 72), "trans_m": np.ones((8, 3), dtype=np.float32)}
     track = tracks[0]._replace(**fields)
-    found = joint_positions(bvh_text(track, assets, Timeline.of_constant_rate(FPS, 8)))
+    found = joint_positions(bvh_text(Rig(track, assets), Timeline.of_constant_rate(FPS, 8)))
     _, expected = skinned(track, False)
     for joint, name in enumerate(SMPL_JOINT_NAMES):
         assert np.linalg.norm(found[name] - expected[:, joint] * [1, -1, -1], axis=1).max() < 1e-4, name
@@ -120,8 +121,8 @@ def test_gimbal_lock_still_gives_the_joints(tracks, assets, skinned):
 
 def test_a_varying_rate_becomes_the_mean_rate(tracks, assets):
     """A row is what the video shows at that time."""
-    *_, frame_time, values = read_bvh(bvh_text(tracks[0], assets, UNEVEN))
-    *_, every = read_bvh(bvh_text(tracks[0], assets, Timeline.of_constant_rate(FPS, FRAME_COUNT)))
+    *_, frame_time, values = read_bvh(bvh_text(Rig(tracks[0], assets), UNEVEN))
+    *_, every = read_bvh(bvh_text(Rig(tracks[0], assets), Timeline.of_constant_rate(FPS, FRAME_COUNT)))
     assert frame_time == pytest.approx(1 / UNEVEN.fps) and len(values) == FRAME_COUNT
     for row in (0, 3, 17, 30):
         shown = np.flatnonzero(UNEVEN.time_s <= row / UNEVEN.fps + 1e-6)[-1]

@@ -10,6 +10,7 @@ import torch
 
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.export.glb import glb_bytes
+from kinemesh.export.rig import Rig
 from tests.export.conftest import FPS, TIMELINE, UNEVEN
 
 DTYPES = {5121: np.uint8, 5123: np.uint16, 5126: np.float32}
@@ -143,14 +144,14 @@ def test_joints_carry_smpls_names_and_the_camera_is_the_videos(files, camera):
 
 
 def test_same_bytes_every_time_and_one_frame_is_enough(tracks, camera, assets, written):
-    assert glb_bytes(tracks[0], camera, assets, TIMELINE.time_s) == (written / "1.glb").read_bytes()
+    assert glb_bytes(Rig(tracks[0], assets), camera, TIMELINE.time_s) == (written / "1.glb").read_bytes()
     names = ("frame_ids", "poses", "trans_m", "confidence", "interpolated")
     one = tracks[0]._replace(**{name: getattr(tracks[0], name)[3:4] for name in names})
-    assert np.isfinite(Glb(glb_bytes(one, camera, assets, TIMELINE.time_s)).skin(1.0)).all()
+    assert np.isfinite(Glb(glb_bytes(Rig(one, assets), camera, TIMELINE.time_s)).skin(1.0)).all()
 
 
 def test_keys_stand_at_the_times_of_a_varying_rate(tracks, camera, assets):
-    even, uneven = (Glb(glb_bytes(tracks[0], camera, assets, times)) for times in (TIMELINE.time_s, UNEVEN.time_s))
+    even, uneven = (Glb(glb_bytes(Rig(tracks[0], assets), camera, times)) for times in (TIMELINE.time_s, UNEVEN.time_s))
     for frame in (1, 2, 17, 39):
         found, expected = uneven.skin(UNEVEN.time_s[frame]), even.skin(frame / FPS)
         np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import roma
 import torch
 
-from kinemesh.export.rig import held_rows, joint_positions, keyed_rows, rest_body, strongest_weights, unit_quaternions
+from kinemesh.export.rig import Rig, held_rows, keyed_rows, strongest_weights, unit_quaternions
 
 
 def test_strongest_weights_are_kept_and_scaled():
@@ -36,7 +36,7 @@ def test_quaternions_take_the_short_way_and_stand_for_the_same_rotations():
 def test_joint_positions_are_smpls(tracks, assets, skinned):
     for track in tracks:
         _, expected = skinned(track, False)
-        found = joint_positions(track, rest_body(assets, track.betas), assets.parents)
+        found = Rig(track, assets).joint_positions
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

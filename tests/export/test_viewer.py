@@ -9,6 +9,7 @@ import pytest
 import roma
 import torch
 
+from kinemesh.export.rig import Rig
 from kinemesh.export.viewer import viewer_html
 from kinemesh.structures import Timeline
 from tests.export.conftest import FPS, FRAME_COUNT, TIMELINE, UNEVEN
@@ -74,7 +75,7 @@ def test_the_page_needs_no_network(page):
 
 def test_a_name_cannot_end_the_script(tracks, camera, assets):
     name = "</script><script>alert(1)</script>{{scene}}"
-    page = viewer_html([tracks[0]._replace(name=name)], camera, assets, TIMELINE)
+    page = viewer_html([Rig(tracks[0]._replace(name=name), assets)], camera, assets, TIMELINE)
     assert "<script>alert" not in page
     assert content_of(page)["people"][0]["name"] == name
 
@@ -88,7 +89,7 @@ def test_controls_have_labels_and_nobody_is_a_page_too(camera, assets):
 
 def test_a_varying_rate_brings_its_times(page, tracks, camera, assets):
     assert content_of(page)["times"] is None
-    found = content_of(viewer_html(tracks, camera, assets, UNEVEN))["times"]
+    found = content_of(viewer_html([Rig(track, assets) for track in tracks], camera, assets, UNEVEN))["times"]
     np.testing.assert_allclose(found, UNEVEN.time_s, atol=1e-4)
 
 
@@ -96,4 +97,4 @@ def test_a_minute_of_one_person_stays_small(tracks, camera, assets):
     rows = np.arange(1800) % len(tracks[0].frame_ids)
     fields = ("poses", "trans_m", "confidence", "interpolated")
     long = tracks[0]._replace(frame_ids=np.arange(1800), **{name: getattr(tracks[0], name)[rows] for name in fields})
-    assert len(viewer_html([long], camera, assets, Timeline.of_constant_rate(30.0, 1800))) < 1_000_000
+    assert len(viewer_html([Rig(long, assets)], camera, assets, Timeline.of_constant_rate(30.0, 1800))) < 1_000_000

@@ -8,7 +8,7 @@ import torch
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.export.formats import FORMATS
-from kinemesh.export.rig import body_params
+from kinemesh.export.rig import params_of_rows
 from kinemesh.export.write import file_stems, write_outputs
 from kinemesh.structures import Timeline
 from tests.export.conftest import FPS, TIMELINE, UNEVEN
@@ -64,9 +64,9 @@ def test_smplx_driven_by_the_npz_gives_the_same_vertices(archives, tracks, body_
         given = {"global_orient": poses[:, :3], "body_pose": poses[:, 3:], "transl": trans}
         with torch.no_grad():
             expected = reference(betas=betas.expand(len(poses), -1), **given).vertices.numpy()
-        params = body_params(track, slice(None), CPU)
+        params = params_of_rows(track, slice(None), CPU)
         exact = params._replace(
-            rotations=body_params(track._replace(poses=track.poses.astype(np.float64)), slice(None), CPU).rotations,
+            rotations=params_of_rows(track._replace(poses=track.poses.astype(np.float64)), slice(None), CPU).rotations,
             betas=params.betas.double(),
         )
         found = body(exact).vertices_mm.numpy() / 1000 + track.trans_m[:, None].astype(np.float64)

@@ -9,10 +9,10 @@ import torch
 import yaml
 
 from kinemesh.errors import UserError
+from kinemesh.export.rig import mean_vertices_mm
 from kinemesh.export.write import write_outputs
 from kinemesh.geometry.rotation import matrix_to_axis_angle
 from kinemesh.infer import Settings
-from kinemesh.infer.released import mean_vertices_mm
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.keypoints.formats import FORMATS
 from kinemesh.program.wild.cli import main

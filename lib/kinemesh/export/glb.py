@@ -12,19 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.body.assets import BodyAssets
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
-from kinemesh.export.rig import (
-    Y_UP_QUATERNION,
-    RestBody,
-    keyed_rows,
-    rest_body,
-    root_positions,
-    strongest_weights,
-    unit_quaternions,
-)
+from kinemesh.export.rig import Y_UP_QUATERNION, Rig, keyed_rows, strongest_weights
 from kinemesh.render.shading import vertex_normals
-from kinemesh.structures import Track, VideoCamera
+from kinemesh.structures import VideoCamera
 
 _COMPONENT_TYPES = {np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<f4"): 5126}
 _VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
@@ -57,17 +48,17 @@ class _Arrays(NamedTuple):
         return len(self.accessors) - 1
 
 
-def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, time_s: np.ndarray) -> bytes:
+def glb_bytes(rig: Rig, camera: VideoCamera, time_s: np.ndarray) -> bytes:
     """The file's content; the same for the same arguments. The video's camera stands at the origin.
 
     Args:
         time_s: when each frame of the video is shown.
     """
-    rest = rest_body(assets, track.betas)
+    name = rig.track.name
     arrays = _Arrays(bytearray(), [], [])
-    mesh = {"name": track.name, "primitives": [_primitive(arrays, rest, assets)]}
+    mesh = {"name": name, "primitives": [_primitive(arrays, rig)]}
     inverse_bind = np.tile(np.eye(4, dtype="<f4"), (SMPL_JOINT_COUNT, 1, 1))
-    inverse_bind[:, 3, :3] = -rest.joints  # column by column, hence transposed
+    inverse_bind[:, 3, :3] = -rig.rest_joints  # column by column, hence transposed
     skin = {
         "inverseBindMatrices": arrays.add(inverse_bind, "MAT4"),
         "skeleton": _FIRST_JOINT,
@@ -76,15 +67,15 @@ def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, time_s: np.
     document = {
         "asset": {"version": "2.0", "generator": "mesh-recovery"},
         "scene": 0,
-        "scenes": [{"name": track.name, "nodes": [_MESH_NODE, _CAMERA_NODE, _AXES_NODE]}],
-        "nodes": _nodes(track, rest, assets.parents),
+        "scenes": [{"name": name, "nodes": [_MESH_NODE, _CAMERA_NODE, _AXES_NODE]}],
+        "nodes": _nodes(rig),
         "meshes": [mesh],
         "skins": [skin],
         "cameras": [_camera(camera)],
         "materials": [
             {"name": "skin", "pbrMetallicRoughness": {"baseColorFactor": [0.35, 0.46, 0.7, 1.0], "metallicFactor": 0.0}}
         ],
-        "animations": [_animation(arrays, track, rest, time_s)],
+        "animations": [_animation(arrays, rig, time_s)],
         "bufferViews": arrays.views,
         "accessors": arrays.accessors,
         "buffers": [{"byteLength": len(arrays.data)}],
@@ -96,30 +87,28 @@ def glb_bytes(track: Track, camera: VideoCamera, assets: BodyAssets, time_s: np.
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
-def _primitive(arrays: _Arrays, rest: RestBody, assets: BodyAssets) -> dict:
-    skinning = strongest_weights(assets.skinning_weights)
-    normals = vertex_normals(rest.vertices, assets.faces)
+def _primitive(arrays: _Arrays, rig: Rig) -> dict:
+    skinning = strongest_weights(rig.assets.skinning_weights)
+    normals = vertex_normals(rig.rest_vertices, rig.assets.faces)
     attributes = {
-        "POSITION": arrays.add(rest.vertices.astype("<f4"), "VEC3", _VERTEX_BUFFER, with_bounds=True),
+        "POSITION": arrays.add(rig.rest_vertices.astype("<f4"), "VEC3", _VERTEX_BUFFER, with_bounds=True),
         "NORMAL": arrays.add(normals.astype("<f4"), "VEC3", _VERTEX_BUFFER),
         "JOINTS_0": arrays.add(skinning.joints, "VEC4", _VERTEX_BUFFER),
         "WEIGHTS_0": arrays.add(skinning.weights.astype("<f4"), "VEC4", _VERTEX_BUFFER),
     }
-    indices = arrays.add(assets.faces.reshape(-1).astype("<u2"), "SCALAR", _INDEX_BUFFER)
+    indices = arrays.add(rig.assets.faces.reshape(-1).astype("<u2"), "SCALAR", _INDEX_BUFFER)
     return {"attributes": attributes, "indices": indices, "material": 0}
 
 
-def _nodes(track: Track, rest: RestBody, parents: tuple[int, ...]) -> list[dict]:
+def _nodes(rig: Rig) -> list[dict]:
     nodes = [
-        {"name": track.name, "mesh": 0, "skin": 0},
+        {"name": rig.track.name, "mesh": 0, "skin": 0},
         {"name": "video_camera", "camera": 0},
         {"name": "camera_axes_to_y_up", "rotation": list(Y_UP_QUATERNION), "children": [_FIRST_JOINT]},
     ]
-    offsets = rest.joints.copy()
-    offsets[1:] -= rest.joints[list(parents[1:])]
     for joint, name in enumerate(SMPL_JOINT_NAMES):
-        node = {"name": name, "translation": offsets[joint].tolist()}
-        children = [_FIRST_JOINT + child for child, parent in enumerate(parents) if parent == joint]
+        node = {"name": name, "translation": rig.offsets[joint].tolist()}
+        children = [_FIRST_JOINT + child for child, parent in enumerate(rig.assets.parents) if parent == joint]
         nodes.append(node | ({"children": children} if children else {}))
     return nodes
 
@@ -131,16 +120,16 @@ def _camera(camera: VideoCamera) -> dict:
     return {"name": "video_camera", "type": "perspective", "perspective": lens}
 
 
-def _animation(arrays: _Arrays, track: Track, rest: RestBody, time_s: np.ndarray) -> dict:
-    rows, frames = keyed_rows(track.frame_ids)
+def _animation(arrays: _Arrays, rig: Rig, time_s: np.ndarray) -> dict:
+    rows, frames = keyed_rows(rig.track.frame_ids)
     times = arrays.add(time_s[frames].astype("<f4"), "SCALAR", with_bounds=True)
-    quaternions = unit_quaternions(track.poses)[rows].astype("<f4")
-    outputs = [(0, "translation", arrays.add(root_positions(track, rest)[rows].astype("<f4"), "VEC3"))]
+    quaternions = rig.quaternions[rows].astype("<f4")
+    outputs = [(0, "translation", arrays.add(rig.root_positions[rows].astype("<f4"), "VEC3"))]
     for joint in range(SMPL_JOINT_COUNT):
         values = np.ascontiguousarray(quaternions[:, joint])
         outputs.append((joint, "rotation", arrays.add(values, "VEC4")))
     return {
-        "name": track.name,
+        "name": rig.track.name,
         "samplers": [{"input": times, "output": output, "interpolation": "LINEAR"} for _, _, output in outputs],
         "channels": [
             {"sampler": number, "target": {"node": _FIRST_JOINT + joint, "path": path}}

@@ -10,11 +10,9 @@ import numpy as np
 import torch
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
-from kinemesh.export.rig import body_params, joint_positions, rest_body
-from kinemesh.infer.released import mean_vertices_mm
+from kinemesh.export.rig import Rig, placed_vertices_m
 from kinemesh.machine.progress import progress
 from kinemesh.render.rasterizer import Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
@@ -37,7 +35,7 @@ class _Frame(NamedTuple):
 
 def write_mesh_video(
     path: Path,
-    tracks: Sequence[Track | MeshTrack],
+    people: Sequence[Rig | MeshTrack],
     camera: VideoCamera,
     assets: BodyAssets,
     *,
@@ -49,11 +47,12 @@ def write_mesh_video(
     """Write the video; see `kinemesh.export.write.write_outputs` for the arguments and errors.
 
     Args:
-        tracks: their `frame_ids` count from the timeline's first frame.
+        people: their `frame_ids` count from the timeline's first frame.
     """
     width, height = camera.image_size
     lens = Perspective(camera.focal_px, camera.centre_px)
-    side = side_camera(tracks, camera.image_size, assets) if is_side_view and tracks else None
+    side = side_camera(people, camera.image_size) if is_side_view and people else None
+    tracks = [person.track if isinstance(person, Rig) else person for person in people]
 
     def draw(frame: _Frame) -> np.ndarray:
         faces = repeated_faces(assets.faces, len(frame.vertices) // len(assets.v_template))
@@ -98,12 +97,7 @@ def _frames(
             if start == stop:
                 continue
             rows = slice(int(start), int(stop))
-            if isinstance(track, MeshTrack):
-                vertices_mm = mean_vertices_mm(track, rows, body)
-            else:
-                vertices_mm = body(body_params(track, rows, device)).vertices_mm.cpu().numpy()
-            vertices = vertices_mm / MM_PER_M + track.trans_m[rows, None]
-            for frame, placed in zip(track.frame_ids[rows], vertices, strict=True):
+            for frame, placed in zip(track.frame_ids[rows], placed_vertices_m(track, rows, body), strict=True):
                 people[frame - first].append((placed, number))
         block = []
         for present in people:
@@ -138,15 +132,11 @@ def repeated_faces(faces: np.ndarray, body_count: int) -> np.ndarray:
     return (faces + offsets).reshape(-1, 3)
 
 
-def side_camera(
-    tracks: Sequence[Track | MeshTrack], image_size: tuple[int, int], assets: BodyAssets
-) -> WeakPerspective:
+def side_camera(people: Sequence[Rig | MeshTrack], image_size: tuple[int, int]) -> WeakPerspective:
     """One that sees everybody's whole path from the side, the same in every frame so that movement is seen."""
     joints = [
-        track.joints_m + track.trans_m[:, None]
-        if isinstance(track, MeshTrack)
-        else joint_positions(track, rest_body(assets, track.betas), assets.parents)
-        for track in tracks
+        person.joint_positions if isinstance(person, Rig) else person.joints_m + person.trans_m[:, None]
+        for person in people
     ]
     places = np.concatenate([points.reshape(-1, 3) for points in joints])[:, [2, 1]]  # depth runs across, height down
     low, high = places.min(axis=0) - _SKIN_M, places.max(axis=0) + _SKIN_M

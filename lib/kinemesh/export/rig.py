@@ -4,26 +4,23 @@ The y-up axes are the camera's turned by half a turn about x: x right, y up, z t
 origin. Pose blend shapes have no place in a skeleton and are left out; shape is baked into the mesh at rest.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.body.skeleton import SMPL_JOINT_COUNT
-from kinemesh.geometry.rotation import axis_angle_to_matrix, axis_angle_to_quaternion
-from kinemesh.structures import BodyParams, Track
+from kinemesh.body.chain import joint_positions
+from kinemesh.body.params import params_from_axis_angle, rotations_from_axis_angle
+from kinemesh.body.skeleton import MM_PER_M, SMPL_JOINT_COUNT
+from kinemesh.body.smpl import PosedBody
+from kinemesh.geometry.rotation import axis_angle_to_quaternion
+from kinemesh.structures import BodyParams, MeshTrack, Track
 
 # The same turn as a quaternion x, y, z, w and as factors of x, y, z.
 Y_UP_QUATERNION = (1.0, 0.0, 0.0, 0.0)
 Y_UP_SIGNS = np.array([1.0, -1.0, -1.0])
-
-
-class RestBody(NamedTuple):
-    """One person's body at rest, the body model's axes and origin, metres, float64."""
-
-    vertices: np.ndarray  # (V, 3)
-    joints: np.ndarray  # (J, 3)
 
 
 class Skinning(NamedTuple):
@@ -33,10 +30,73 @@ class Skinning(NamedTuple):
     weights: np.ndarray  # (V, n) float32, sum 1
 
 
-def rest_body(assets: BodyAssets, betas: np.ndarray) -> RestBody:
-    """The body of shape betas (10,)."""
-    vertices = assets.v_template + assets.shapedirs @ np.asarray(betas, dtype=np.float64)
-    return RestBody(vertices, assets.J_regressor @ vertices)
+class Rig:
+    """A track's body at rest and how its bones turn, float64, each part computed once, when it is first asked for."""
+
+    def __init__(self, track: Track, assets: BodyAssets):
+        self.track, self.assets = track, assets
+
+    @cached_property
+    def rest_vertices(self) -> np.ndarray:
+        """(V, 3) m, the body model's axes and origin."""
+        return self.assets.v_template + self.assets.shapedirs @ self.track.betas.astype(np.float64)
+
+    @cached_property
+    def rest_joints(self) -> np.ndarray:
+        """(J, 3) m, the body model's axes and origin."""
+        return self.assets.J_regressor @ self.rest_vertices
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(J, 3) m from each joint's parent to it at rest; the root's is its place."""
+        offsets = self.rest_joints.copy()
+        offsets[1:] -= self.rest_joints[list(self.assets.parents[1:])]
+        return offsets
+
+    @property
+    def rotations(self) -> torch.Tensor:
+        """Every joint's own rotation (F, J, 3, 3)."""
+        return rotations_from_axis_angle(torch.from_numpy(self.track.poses).double())
+
+    @cached_property
+    def quaternions(self) -> np.ndarray:
+        """The same as quaternions x, y, z, w (F, J, 4); see `unit_quaternions`."""
+        return unit_quaternions(self.track.poses)
+
+    @cached_property
+    def root_positions(self) -> np.ndarray:
+        """Where the pelvis joint is in each frame, (F, 3) m in camera axes: the body turns about it."""
+        return self.track.trans_m.astype(np.float64) + self.rest_joints[0]
+
+    @cached_property
+    def joint_positions(self) -> np.ndarray:
+        """Where the 24 joints are in each frame, (F, J, 3) m in camera axes."""
+        return joint_positions(self.rotations.numpy(), self.rest_joints)[0] + self.track.trans_m[:, None]
+
+
+def params_of_rows(track: Track, rows: slice | np.ndarray, device: torch.device) -> BodyParams:
+    """These rows of a track as rotations (n, J, 3, 3) and betas (n, 10) on the device."""
+    return params_from_axis_angle(*(torch.from_numpy(part).to(device) for part in (track.poses[rows], track.betas)))
+
+
+@torch.inference_mode()
+def placed_vertices_m(track: Track | MeshTrack, rows: slice, body: PosedBody) -> np.ndarray:
+    """(n, V, 3) float32 m of these rows in camera axes."""
+    if isinstance(track, MeshTrack):
+        vertices_mm = mean_vertices_mm(track, rows, body)
+    else:
+        vertices_mm = body(params_of_rows(track, rows, body.identity.device)).vertices_mm.cpu().numpy()
+    return vertices_mm / MM_PER_M + track.trans_m[rows, None]
+
+
+@torch.inference_mode()
+def mean_vertices_mm(track: MeshTrack, rows: slice, body: PosedBody) -> np.ndarray:
+    """(n, V, 3) float32 of these rows, in the body model's axes and origin: the released script's vertices."""
+    device = body.identity.device
+    first, *others = [
+        body(BodyParams(*(values[rows].to(device) for values in params))).vertices_mm for params in track.bodies
+    ]
+    return (sum(others, start=first) / len(track.bodies)).cpu().numpy()
 
 
 def strongest_weights(skinning_weights: np.ndarray, count: int = 4) -> Skinning:
@@ -56,43 +116,11 @@ def unit_quaternions(poses: np.ndarray) -> np.ndarray:
     Of the two that stand for a rotation, the one nearer to the frame before's is taken, so that a reader that
     interpolates them component by component takes the short way.
     """
-    quaternions = axis_angle_to_quaternion(_joint_vectors(poses)).numpy()
+    vectors = torch.from_numpy(poses).double().unflatten(-1, (SMPL_JOINT_COUNT, 3))
+    quaternions = axis_angle_to_quaternion(vectors).numpy()
     turns_back = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
     quaternions[1:][np.cumsum(turns_back, axis=0) % 2 == 1] *= -1
     return quaternions
-
-
-def joint_rotations(track: Track) -> torch.Tensor:
-    """Every joint's own rotation (F, J, 3, 3) float64."""
-    return axis_angle_to_matrix(_joint_vectors(track.poses))
-
-
-def _joint_vectors(poses: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(poses, dtype=np.float64)).unflatten(-1, (SMPL_JOINT_COUNT, 3))
-
-
-def body_params(track: Track, rows: slice | np.ndarray, device: torch.device) -> BodyParams:
-    """These rows of a track as rotations (n, J, 3, 3) and betas (n, 10) on the device."""
-    poses = torch.from_numpy(track.poses[rows]).to(device).unflatten(-1, (SMPL_JOINT_COUNT, 3))
-    betas = torch.from_numpy(track.betas).to(device)
-    return BodyParams(axis_angle_to_matrix(poses), betas.expand(len(poses), -1))
-
-
-def root_positions(track: Track, rest: RestBody) -> np.ndarray:
-    """Where the pelvis joint is in each frame, (F, 3) m in camera axes: the body turns about it."""
-    return track.trans_m.astype(np.float64) + rest.joints[0]
-
-
-def joint_positions(track: Track, rest: RestBody, parents: tuple[int, ...]) -> np.ndarray:
-    """Where the 24 joints are in each frame, (F, J, 3) m in camera axes."""
-    rotations = joint_rotations(track).numpy()
-    turned, joints = np.empty_like(rotations), np.empty(rotations.shape[:3])
-    turned[:, 0], joints[:, 0] = rotations[:, 0], root_positions(track, rest)
-    for joint in range(1, SMPL_JOINT_COUNT):
-        above = parents[joint]
-        turned[:, joint] = turned[:, above] @ rotations[:, joint]
-        joints[:, joint] = joints[:, above] + turned[:, above] @ (rest.joints[joint] - rest.joints[above])
-    return joints
 
 
 def held_rows(frame_ids: np.ndarray, frame_count: int) -> np.ndarray:

@@ -14,17 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.export.rig import (
-    Y_UP_SIGNS,
-    joint_positions,
-    rest_body,
-    root_positions,
-    strongest_weights,
-    unit_quaternions,
-)
+from kinemesh.export.rig import Y_UP_SIGNS, Rig, strongest_weights
 from kinemesh.render.scene import PERSON_COLORS
 from kinemesh.render.shading import vertex_normals
-from kinemesh.structures import Timeline, Track, VideoCamera
+from kinemesh.structures import Timeline, VideoCamera
 
 _PAGE_FOLDER = Path(__file__).with_name("page")
 _LARGEST_INT16 = 32767
@@ -44,7 +37,7 @@ class _Packed:
         return place
 
 
-def viewer_html(tracks: Sequence[Track], camera: VideoCamera, assets: BodyAssets, timeline: Timeline) -> str:
+def viewer_html(rigs: Sequence[Rig], camera: VideoCamera, assets: BodyAssets, timeline: Timeline) -> str:
     """The page's text; the same for the same arguments."""
     packed = _Packed()
     skinning = strongest_weights(assets.skinning_weights)
@@ -61,9 +54,9 @@ def viewer_html(tracks: Sequence[Track], camera: VideoCamera, assets: BodyAssets
         "faces": packed.add(assets.faces.astype(np.uint16)),
         "joints": packed.add(skinning.joints),
         "weights": packed.add(_bytes_of_sum_255(skinning.weights)),
-        "people": [_person(packed, track, number, assets) for number, track in enumerate(tracks)],
+        "people": [_person(packed, rig, number) for number, rig in enumerate(rigs)],
     }
-    content["floor"] = _floor_height_m(tracks, assets)
+    content["floor"] = _floor_height_m(rigs)
     content["data"] = base64.b64encode(packed.data).decode()
     # A name may hold "</script>".
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -72,27 +65,25 @@ def viewer_html(tracks: Sequence[Track], camera: VideoCamera, assets: BodyAssets
     return re.sub(r"{{(\w+)}}", lambda match: (parts | {"content": text})[match[1]], page)
 
 
-def _person(packed: _Packed, track: Track, number: int, assets: BodyAssets) -> dict:
-    rest = rest_body(assets, track.betas)
-    extent = np.abs(rest.vertices).max()
+def _person(packed: _Packed, rig: Rig, number: int) -> dict:
+    track, vertices = rig.track, rig.rest_vertices
+    extent = np.abs(vertices).max()
     # Fourth values keep each vertex at a multiple of four bytes, as graphics cards want it.
-    padded = np.zeros((2, len(rest.vertices), 4))
-    padded[0, :, :3] = rest.vertices / extent
-    padded[1, :, :3] = vertex_normals(rest.vertices, assets.faces)
-    offsets = rest.joints.copy()
-    offsets[1:] -= rest.joints[list(assets.parents[1:])]
+    padded = np.zeros((2, len(vertices), 4))
+    padded[0, :, :3] = vertices / extent
+    padded[1, :, :3] = vertex_normals(vertices, rig.assets.faces)
     return {
         "name": track.name,
         "color": PERSON_COLORS[number % len(PERSON_COLORS)],
         "extent": extent,
         "vertices": packed.add(_shares(padded[0])),
         "normals": packed.add(_shares(padded[1])),
-        "restJoints": packed.add(rest.joints.astype(np.float32)),
-        "offsets": packed.add(offsets.astype(np.float32)),
+        "restJoints": packed.add(rig.rest_joints.astype(np.float32)),
+        "offsets": packed.add(rig.offsets.astype(np.float32)),
         "frames": packed.add(track.frame_ids.astype(np.int32)),
         "interpolated": packed.add(track.interpolated.astype(np.uint8)),
-        "quaternions": packed.add(_shares(unit_quaternions(track.poses))),
-        "roots": packed.add(root_positions(track, rest).astype(np.float32)),
+        "quaternions": packed.add(_shares(rig.quaternions)),
+        "roots": packed.add(rig.root_positions.astype(np.float32)),
     }
 
 
@@ -108,10 +99,7 @@ def _bytes_of_sum_255(weights: np.ndarray) -> np.ndarray:
     return rounded.astype(np.uint8)
 
 
-def _floor_height_m(tracks: Sequence[Track], assets: BodyAssets) -> float:
+def _floor_height_m(rigs: Sequence[Rig]) -> float:
     """Where the grid lies on the y-up axis: at the soles of most frames. It is level with the camera, not measured."""
-    heights = [
-        joint_positions(track, rest_body(assets, track.betas), assets.parents)[..., 1].max(axis=1) * Y_UP_SIGNS[1]
-        for track in tracks
-    ]
+    heights = [rig.joint_positions[..., 1].max(axis=1) * Y_UP_SIGNS[1] for rig in rigs]
     return float(np.percentile(np.concatenate(heights), 5)) - _SOLE_M if heights else 0.0

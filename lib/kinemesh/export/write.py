@@ -18,10 +18,9 @@ from kinemesh.export.bvh import bvh_text
 from kinemesh.export.formats import FORMATS, MESH_FORMATS
 from kinemesh.export.glb import glb_bytes
 from kinemesh.export.mesh_video import write_mesh_video
-from kinemesh.export.rig import body_params
+from kinemesh.export.rig import Rig, mean_vertices_mm, params_of_rows
 from kinemesh.export.viewer import viewer_html
 from kinemesh.files.writing import write_atomically, write_text_atomically
-from kinemesh.infer.released import mean_vertices_mm
 from kinemesh.structures import MeshTrack, Timeline, Track, VideoCamera
 
 VIDEO_FILE, PAGE_FILE = "mesh.mp4", "viewer.html"
@@ -62,14 +61,15 @@ def write_outputs(
     paths = [folder / stem for stem in file_stems(tracks)]
     first = 0 if timeline is None else timeline.first_frame
     moved = [track._replace(frame_ids=track.frame_ids - first) for track in tracks]
+    people = [track if isinstance(track, MeshTrack) else Rig(track, assets) for track in moved]
     seconds = {}
     for name in [name for name in known if name in formats]:
         started = time.perf_counter()
         if name == "mp4":
             options = {"video_path": video_path, "is_side_view": is_side_view, "device": device}
-            write_mesh_video(folder / VIDEO_FILE, moved, camera, assets, timeline=timeline, **options)
+            write_mesh_video(folder / VIDEO_FILE, people, camera, assets, timeline=timeline, **options)
         elif name == "html":
-            page = viewer_html(moved, camera, assets, timeline)
+            page = viewer_html(people, camera, assets, timeline)
             write_text_atomically(folder / PAGE_FILE, page)
         elif name == "npy":
             body = PosedBody(assets).to(device)
@@ -81,11 +81,11 @@ def write_outputs(
                 arrays = npz_arrays(track, camera, kinematics, timeline, device)
                 write_atomically(_with_ending(path, name), lambda file, arrays=arrays: np.savez(file, **arrays))
         else:
-            for path, track in zip(paths, moved, strict=True):
+            for path, rig in zip(paths, people, strict=True):
                 if name == "glb":
-                    content = glb_bytes(track, camera, assets, timeline.elapsed_s)
+                    content = glb_bytes(rig, camera, timeline.elapsed_s)
                 else:
-                    content = bvh_text(track, assets, timeline).encode()
+                    content = bvh_text(rig, timeline).encode()
                 write_atomically(_with_ending(path, name), lambda file, content=content: file.write(content))
         seconds[name] = time.perf_counter() - started
     return seconds
@@ -135,7 +135,7 @@ def npz_arrays(
     for first in range(0, frame_count, _FRAMES_AT_ONCE):
         chosen = slice(first, first + _FRAMES_AT_ONCE)
         with torch.no_grad():
-            joints_mm = kinematics(body_params(track, chosen, device))
+            joints_mm = kinematics(params_of_rows(track, chosen, device))
         joints_m[chosen] = joints_mm.cpu().numpy() / MM_PER_M
     joints_m += track.trans_m[:, None]
     more = {"joint_seen": track.joint_seen, "reprojection_error_px": track.reprojection_error_px}

@@ -14,7 +14,6 @@ from torch import nn
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.mirror import mirror_inputs, mirror_params
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT
-from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.people import Person, fill_gaps
@@ -110,14 +109,6 @@ def place_bodies(
     )
     ranges = [[int(segment.frame_ids[0]), int(segment.frame_ids[-1])] for segment in segments]
     return track, facts | {"frame_ranges": ranges}
-
-
-@torch.inference_mode()
-def mean_vertices_mm(track: MeshTrack, rows: slice, body: PosedBody) -> np.ndarray:
-    """(n, V, 3) float32 of these rows, in the body model's axes and origin: the released script's vertices."""
-    device = body.identity.device
-    first, *others = [body(_moved(params, rows, device)).vertices_mm for params in track.bodies]
-    return (sum(others, start=first) / len(track.bodies)).cpu().numpy()
 
 
 def _moved(body: BodyParams, rows: slice, device: torch.device) -> BodyParams:
