@@ -65,7 +65,7 @@ def glb_bytes(rig: Rig, camera: VideoCamera, time_s: np.ndarray) -> bytes:
         "joints": list(range(_FIRST_JOINT, _FIRST_JOINT + SMPL_JOINT_COUNT)),
     }
     document = {
-        "asset": {"version": "2.0", "generator": "mesh-recovery"},
+        "asset": {"version": "2.0", "generator": "kinemesh"},
         "scene": 0,
         "scenes": [{"name": name, "nodes": [_MESH_NODE, _CAMERA_NODE, _AXES_NODE]}],
         "nodes": _nodes(rig),

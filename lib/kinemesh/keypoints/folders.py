@@ -15,7 +15,7 @@ from kinemesh.keypoints.formats import BY_COUNT, joint_order_said
 from kinemesh.keypoints.frames import chosen_rows
 from kinemesh.keypoints.json_layouts import frames_of, rows_of
 from kinemesh.keypoints.json_text import load_json
-from kinemesh.machine.log import progress
+from kinemesh.machine.progress import progress
 
 _JSON_ENDINGS = (".json", ".json.gz")
 _LARGEST_TXT = 1 << 20
