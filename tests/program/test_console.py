@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kinemesh.program.cli import REGRESSOR, parse_arguments
 from kinemesh.program.console import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,13 @@ def test_it_runs_as_a_module_from_any_folder(tmp_path):
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "out" / "0.npz").is_file()
+
+
+def test_the_default_config_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Path(parse_arguments(REGRESSOR, []).config) == ROOT / REGRESSOR.default_config
+    monkeypatch.chdir(ROOT)
+    assert parse_arguments(REGRESSOR, []).config == REGRESSOR.default_config
 
 
 def test_the_former_place_of_the_predictor_warns_and_works(tmp_path):

@@ -106,6 +106,12 @@ def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") ->
     return 0
 
 
+def shipped_file(name: str) -> str:
+    """A file of the repository: as named in its folder, from elsewhere by the place that the package is installed from."""
+    place = Path(__file__).parents[3] / name
+    return str(place) if place.is_file() and not Path(name).is_file() else name
+
+
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that every script has."""
     parser.add_argument(
@@ -136,7 +142,7 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
     add = parser.add_argument
     add(
         "--config",
-        default=task.default_config,
+        default=shipped_file(task.default_config),
         metavar="FILE",
         help="YAML file (default: %(default)s, which needs no other file)",
     )

@@ -1,0 +1,85 @@
+"""Every command that the pages print: its flags and configs exist, and either a test runs it or it needs what is not shipped."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinemesh.config import load_config
+from kinemesh.program.cli import REFINER, REGRESSOR, parse_arguments
+from kinemesh.program.wild.cli import parse_arguments as parse_wild_arguments
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / name for name in ("README.md", "benchmarks/README.md"))]
+# What a test runs, by the beginning of the command; everything else needs licensed files, a GPU, or minutes.
+RUN_BY = {
+    "python3 -m venv .venv": ".ci/run runs the second; test_train_mesh.py runs training on a small copy of the default",
+    "python infer_wild_mesh.py --demo": "test_infer_wild_mesh.py::test_demo_needs_no_file",
+}
+NEEDS_MORE = {
+    "--config configs/mesh/MB_": "SMPL and datasets of data/README.md; the same flags run on the default's small files",
+    "--vid_path walk.mp4": "SMPL and a checkpoint; test_infer_wild_mesh.py runs the flags with the stand-in",
+    "--json_path openpose_folder": "SMPL and a checkpoint; test_infer_wild_mesh.py runs the flags with the stand-in",
+    "python -m tools.reproduce": "licensed data; test_reproduce.py",
+    "python -m benchmarks.": "minutes; results in benchmarks/results/",
+    "python -m tools.draw": "a trained model; test_draw_moving_picture.py",
+}
+
+
+def printed() -> list[str]:
+    """All commands of the pages, each once."""
+    found = []
+    for page in PAGES:
+        for fenced, indented in re.findall(r"^```\n(.*?)^```|^((?:    \S.*\n)+)", page.read_text(), re.M | re.S):
+            for line in (fenced or indented).replace("\\\n", " ").splitlines():
+                line = " ".join(line.split("  #")[0].split())
+                if re.match(r"(python3?|torchrun) ", line):
+                    found.append(line)
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("command", printed())
+def test_flags_and_configs_of_a_printed_command_exist(command):
+    assert any(part in command for part in {**RUN_BY, **NEEDS_MORE}), "neither run by a test nor listed"
+    words = shlex.split(command.split(" #")[0])
+    script = next((word for word in words if word.endswith(".py") and "/" not in word), None)
+    arguments = words[words.index(script) + 1 :] if script else []
+    if script == "infer_wild_mesh.py":
+        parse_wild_arguments(arguments)
+    elif script and not command.startswith("python3 "):
+        parsed = parse_arguments({"train_mesh.py": REGRESSOR, "train_mesh_refine.py": REFINER}[script], arguments)
+        load_config(ROOT / parsed.config)
+    for module in (word for word in words if word.startswith(("tools.", "benchmarks."))):
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+
+
+def test_the_first_lines_of_python_run_as_printed(demo_video_file, tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("(120, 72) [")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.npz", "0.glb", "viewer.html"}
+
+
+@pytest.fixture
+def demo_video_file(tmp_path) -> Path:
+    """Keypoints of a made-up person as AlphaPose writes them."""
+    import json
+
+    from kinemesh.demo.video import make_video
+
+    points = make_video().keypoints_px[0].astype(np.float64)
+    halpe = np.zeros((len(points), 26, 3))
+    rows = [19, 12, 14, 16, 11, 13, 15, None, 18, 0, 17, 5, 7, 9, 6, 8, 10]
+    for joint, row in enumerate(rows):
+        if row is not None:
+            halpe[:, row] = points[:, joint]
+    items = [
+        {"image_id": f"{frame}.jpg", "keypoints": halpe[frame].ravel().tolist(), "score": 2.5, "idx": 0}
+        for frame in range(len(points))
+    ]
+    path = tmp_path / "alphapose-results.json"
+    path.write_text(json.dumps(items))
+    return path
