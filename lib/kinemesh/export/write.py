@@ -45,7 +45,7 @@ def write_outputs(
     Args:
         formats: of FORMATS; for MeshTracks of MESH_FORMATS.
         timeline: the frames to cover, whoever is in them: the npz files keep their numbers and times, the others begin
-            with the first of them. None for separate pictures, of which only npz can be written.
+            with the first of them. None for separate pictures, of which only npz and npy can be written.
         video_path: what mesh.mp4 is drawn over; None for a plain ground.
         is_side_view: mesh.mp4 also shows the people from the side, beside the camera's view.
         device: where bodies are posed.

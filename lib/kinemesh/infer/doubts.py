@@ -160,6 +160,4 @@ def _around(detections: Detections, values: dict) -> Detections:
     middle = int(np.searchsorted(numbers, values["worst_frame"]))
     start = max(0, min(middle - _COMPARED_FRAMES // 2, len(numbers) - _COMPARED_FRAMES))
     chosen = np.isin(detections.frame, numbers[start : start + _COMPARED_FRAMES])
-    return detections._replace(
-        frame=detections.frame[chosen], person=detections.person[chosen], keypoints_px=detections.keypoints_px[chosen]
-    )
+    return detections.chosen(chosen)

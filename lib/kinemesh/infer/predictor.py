@@ -164,10 +164,10 @@ class MeshPredictor:
         clock = StageClock()
         with clock("people"):
             people = find_people(detections, fps, focus, settings.is_relinked)
+            warn_of_swaps(people)
         if is_released:
             return self._infer_released(people, camera, fps, settings, clock)
         with clock("people"):
-            warn_of_swaps(people)
             if reference is not None and len(people) > 1:
                 raise UserError(
                     f"--ref_3d_motion_path is of one person, but there are {len(people)}. Give --focus, whose it is."

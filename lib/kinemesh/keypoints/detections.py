@@ -32,6 +32,11 @@ class Detections(NamedTuple):
     joint_order: str = "h36m17"  # of kinemesh.keypoints.formats.FORMATS
     are_images: bool = False  # separate pictures, no video: every row is somebody else
 
+    def chosen(self, rows: np.ndarray) -> "Detections":
+        """These rows alone."""
+        columns = ("frame", "person", "keypoints_px")
+        return self._replace(**{name: getattr(self, name)[rows] for name in columns})
+
     def as_h36m(self) -> np.ndarray:
         """(N, K, 3) the same people's H36M-17 joints."""
         return to_h36m(self.keypoints_px, self.joint_order)

@@ -39,6 +39,8 @@ from kinemesh.structures import Timeline
 
 logger = logging.getLogger(__name__)
 
+# Formats that separate pictures have, too.
+_TIMELESS = ("npz", "npy")
 # More keypoints than this outside the picture: its size must be another's.
 _MOST_OUTSIDE = 0.2
 
@@ -169,9 +171,10 @@ def _timeline(
 def _formats(arguments: argparse.Namespace, detections: Detections) -> list[str]:
     """What is written; of separate pictures nothing that plays in time."""
     formats = [name for name in arguments.formats if name != "mp4" or not arguments.no_render]
-    if detections.are_images and formats != ["npz"]:
-        logger.info("separate pictures have no time: %s left out", ", ".join(name for name in formats if name != "npz"))
-        formats = [name for name in formats if name == "npz"]
+    in_time = [name for name in formats if name not in _TIMELESS]
+    if detections.are_images and in_time:
+        logger.info("separate pictures have no time: %s left out", ", ".join(in_time))
+        formats = [name for name in formats if name in _TIMELESS]
     return formats
 
 

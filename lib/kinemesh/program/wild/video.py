@@ -130,5 +130,4 @@ def chosen_part(
     is_inside = (detections.frame >= first) & (detections.frame < stop)
     if not is_inside.any():
         raise UserError(f"--start, --end: nobody was detected in frames {first} to {stop - 1}. Choose another part.")
-    frame, person, keypoints = (column[is_inside] for column in detections[:3])
-    return detections._replace(frame=frame, person=person, keypoints_px=keypoints), first, stop
+    return detections.chosen(is_inside), first, stop
