@@ -59,7 +59,7 @@ def test_the_first_lines_of_python_run_as_printed(demo_video_file, tmp_path, mon
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     monkeypatch.chdir(tmp_path)
     exec(code, {})
-    assert capsys.readouterr().out.startswith("(120, 72) [")
+    assert "(120, 72) [" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.npz", "0.glb", "viewer.html"}
 
 

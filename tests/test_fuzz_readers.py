@@ -78,9 +78,7 @@ def test_the_script_counts_and_keeps_failures(tmp_path, monkeypatch, capsys):
     assert "yaml" in printed and "6 files, 0 failures" in printed
     assert not (tmp_path / "kept").exists()
 
-    monkeypatch.setitem(
-        KINDS, "yaml", Kind("x.yaml", lambda: [b"a: 1" * 20], lambda path: 1 / (path.stat().st_size - 80))
-    )
+    monkeypatch.setitem(KINDS, "yaml", Kind("x.yaml", lambda: [b"a: 1" * 20], lambda path: 1 / 0))
     monkeypatch.setattr(trial, "_warm_up", lambda *_arguments: None)
     with pytest.raises(SystemExit):
         fuzz_readers.main()
