@@ -1,12 +1,13 @@
 """The released layout against a model built as the released code builds it: DataParallel over ours with smplx inside."""
 
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 import smplx
 import torch
+from smplx.vertex_ids import vertex_ids
+from smplx.vertex_joint_selector import VertexJointSelector
 from torch import nn
 
 from kinemesh.errors import UserError
@@ -18,7 +19,6 @@ from kinemesh.program.commands.released_layout import (
     our_content,
     released_content,
     save_released,
-    smplx_landmark_vertices,
 )
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
@@ -36,7 +36,7 @@ GOLDEN_SIZE = {"dim_feat": 32, "dim_rep": 48, "depth": 2, "num_heads": 4, "hidde
 
 @pytest.fixture(scope="module")
 def body(assets, body_folder):
-    return body_tensors(assets, body_folder, smplx_landmark_vertices())
+    return body_tensors(assets, body_folder)
 
 
 def trained(model, config):
@@ -179,12 +179,11 @@ def test_best_jpe_is_a_scalar_that_any_numpy_reads(best, small_model, small_conf
     assert loaded == best
 
 
-def test_without_smplx(monkeypatch):
-    monkeypatch.setitem(sys.modules, "smplx.vertex_ids", None)
-    with pytest.raises(UserError, match=r"smplx cannot be imported \(.*\). Install it: pip install smplx."):
-        smplx_landmark_vertices()
+def test_landmarks_are_those_that_smplx_adds(body):
+    expected = VertexJointSelector(vertex_ids["smplh"]).extra_joints_idxs
+    assert torch.equal(body["vertex_joint_selector.extra_joints_idxs"], expected)
 
 
 def test_without_the_extra_regressor(assets, tmp_path):
     with pytest.raises(UserError, match="J_regressor_extra.npy not found. It is part of SPIN's data and put it there"):
-        body_tensors(assets, tmp_path, torch.zeros(21, dtype=torch.int64))
+        body_tensors(assets, tmp_path)

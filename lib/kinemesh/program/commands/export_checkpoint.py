@@ -27,7 +27,6 @@ from kinemesh.program.commands.released_layout import (
     our_content,
     released_content,
     save_released,
-    smplx_landmark_vertices,
 )
 from kinemesh.training.optimizer import build_optimizer, choose_trainable, learning_rates, set_learning_rates
 from kinemesh.training.optimizer_state import restore_optimizer
@@ -99,7 +98,7 @@ def export(config_path: str, path: Path, to: str, out: Path) -> None:
     if to == "released":
         if "config" in content:
             _set_rates(optimizer, content, path)
-        body = body_tensors(assets, data_root, smplx_landmark_vertices())
+        body = body_tensors(assets, data_root)
         save_released(out, released_content(content, model, optimizer, body))
     else:
         save_checkpoint(out, our_content(content, model, optimizer, kind, config.to_dict()))

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from kinemesh.body.assets import EXTRA_REGRESSOR_FILE, BodyAssets, read_joint_regressor
 from kinemesh.body.skeleton import BETA_COUNT, EXTRA_JOINT_COUNT, SMPL_JOINT_COUNT
-from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import BODY_PREFIX
 from kinemesh.files.writing import write_atomically
 from kinemesh.training.optimizer_state import BODY_PARAMETER_COUNT
@@ -21,6 +20,11 @@ from kinemesh.training.state import NO_BEST_YET
 
 # Clips that the released body model is made for; no value depends on it.
 _BODY_BATCH = 64
+# The vertices of SMPL that the released body model adds to the joints: nose, eyes, ears, toes and heels, fingertips.
+_LANDMARK_VERTICES = (
+    332, 6260, 2800, 4071, 583, 3216, 3226, 3387, 6617, 6624, 6787, 2746, 2319, 2445, 2556, 2673, 6191, 5782, 5905, 6016,
+    6133,
+)  # fmt: skip
 
 
 def released_content(
@@ -62,11 +66,10 @@ def our_content(
     }
 
 
-def body_tensors(assets: BodyAssets, data_root: Path, landmark_vertices: Tensor) -> dict[str, Tensor]:
+def body_tensors(assets: BodyAssets, data_root: Path) -> dict[str, Tensor]:
     """The released body model's parameters and buffers, in their order, from the files under `data_root`.
 
-    `landmark_vertices` (21,) int64 are those of `smplx_landmark_vertices`. Raises `UserError` if
-    J_regressor_extra.npy is missing or wrong.
+    Raises `UserError` if J_regressor_extra.npy is missing or wrong.
     """
     extra_regressor = read_joint_regressor(data_root / EXTRA_REGRESSOR_FILE, EXTRA_JOINT_COUNT)
 
@@ -86,21 +89,8 @@ def body_tensors(assets: BodyAssets, data_root: Path, landmark_vertices: Tensor)
         "lbs_weights": single(assets.skinning_weights),
         "J_regressor_extra": single(extra_regressor),
         "J_regressor_h36m": single(assets.J_regressor_h36m),
-        "vertex_joint_selector.extra_joints_idxs": landmark_vertices,
+        "vertex_joint_selector.extra_joints_idxs": torch.tensor(_LANDMARK_VERTICES),
     }
-
-
-def smplx_landmark_vertices() -> Tensor:
-    """(21,) int64 numbers of the vertices that smplx adds to the joints: face, feet, fingertips.
-
-    Raises `UserError` if smplx is not installed.
-    """
-    try:
-        from smplx.vertex_ids import vertex_ids  # only this export needs it
-        from smplx.vertex_joint_selector import VertexJointSelector
-    except ImportError as error:
-        raise UserError(f"smplx cannot be imported ({error}). Install it: pip install smplx.") from None
-    return VertexJointSelector(vertex_ids["smplh"]).extra_joints_idxs
 
 
 def save_released(path: Path, content: dict) -> None:
