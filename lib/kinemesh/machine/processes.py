@@ -6,6 +6,7 @@ the CPU go through gloo, those on CUDA devices through NCCL.
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
@@ -19,8 +20,8 @@ from kinemesh.machine.shared_batch_norm import share_batch_norm
 
 Value = TypeVar("Value")
 
-# What gloo says where a peer has gone, in an exception without a type of its own.
-_PEER_IS_GONE = ("onnection", "peer")
+# Where gloo raises, which it says in an exception without a type of its own: "[.../gloo/transport/tcp/pair.cc:553] ...".
+_FROM_GLOO = re.compile(r"\[\S*\bgloo/\S+:\d+\]")
 
 
 class Processes(NamedTuple):
@@ -109,7 +110,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         yield processes
     except RuntimeError as error:
         # A peer that is gone closes its connections, and whoever waits for it gets this.
-        if not isinstance(error, distributed.DistError) and not any(word in str(error) for word in _PEER_IS_GONE):
+        if not isinstance(error, distributed.DistError) and not _FROM_GLOO.search(str(error)):
             raise
         raise UserError(
             f"process {processes.rank} of {processes.count} lost another one, which has failed: its message says why. "
