@@ -63,8 +63,7 @@ def _passes(size: str, clip_count: int, times_over: int, device: torch.device) -
     clips = Clips(clips.frames[some], clips.counted[some])
     model, body = setting.build(config, assets, device)
     loader = ClipLoader(dataset.test, clips, batch_size=config.batch_size, device=device)
-    body = PlainBody(assets)
-    plain_loader = DataLoader(PlainDataset(dataset.test, clips.frames, body), config.batch_size)
+    plain_loader = DataLoader(PlainDataset(dataset.test, clips.frames, PlainBody(assets)), config.batch_size)
     on_device = _OnDevice(plain_loader, device)
     plain_body = PlainBody(assets).to(device)
     return {
