@@ -32,6 +32,29 @@ class Scored(NamedTuple):
     errors: dict[str, dict[str, Tensor]]  # of each side by metric, (B, T)
 
 
+class FrameErrors:
+    """What one side, or the truth, comes to under one protocol, some frames at a time."""
+
+    def __init__(self):
+        self.motion_mm: list[Tensor] = []  # (frames, joints, 3) that the protocol scores
+        self.joints_mm: list[Tensor] = []  # (frames, K, 3) regressed
+        self.errors: list[dict[str, Tensor]] = []  # by metric, (frames,)
+
+    def add(self, protocol: Protocol, mesh: BodyMesh, errors: dict[str, Tensor] | None = None) -> None:
+        """The next frames."""
+        self.motion_mm.append(protocol.joints_mm(mesh))
+        self.joints_mm.append(mesh.joints_mm)
+        self.errors.append(errors or {})
+
+    def all_joints_mm(self, shape: torch.Size) -> Tensor:
+        """(B, T, K, 3)."""
+        return torch.cat(self.joints_mm).unflatten(0, shape)
+
+    def all_errors(self, shape: torch.Size) -> dict[str, Tensor]:
+        """By metric, (B, T)."""
+        return {name: torch.cat([part[name] for part in self.errors]).unflatten(0, shape) for name in self.errors[0]}
+
+
 class Scoring:
     """Sums of errors of several sides (the model, an estimator, other files) under several protocols of one clip rule.
 
@@ -76,36 +99,29 @@ class Scoring:
         videos = batch.videos[:, None].expand(shape).flatten()
         sides = {side: Prediction(*map(_flat, prediction)) for side, prediction in predictions.items()}
         target = _flat(batch.target)
-        joints: dict[tuple[str, str], list[Tensor]] = {}
-        scored_joints: dict[str, list[Tensor]] = {}
-        scored_errors: dict[str, dict[str, list[Tensor]]] = {}
+        scored = {key: FrameErrors() for key in self.accumulators}
+        targets = {protocol.name: FrameErrors() for protocol in self.protocols}
         for first in range(0, len(frames), _FRAMES_AT_ONCE):
             chosen = slice(first, first + _FRAMES_AT_ONCE)
             truth = _rows(target, chosen)
             truth_mesh = self.body(truth)
             for protocol in self.protocols:
-                joints.setdefault((protocol.name, "target"), []).append(protocol.joints_mm(truth_mesh))
-            scored_joints.setdefault("target", []).append(truth_mesh.joints_mm)
+                targets[protocol.name].add(protocol, truth_mesh)
             for side, posed in self._pose_sides(sides, chosen, len(truth.betas)):
-                for number, protocol in enumerate(self.protocols):
+                for protocol in self.protocols:
                     mesh, errors = posed.under(protocol, truth_mesh, truth.rotations, self.detailed)
                     self.accumulators[protocol.name, side].add_frames(errors, counted[chosen], videos[chosen])
-                    joints.setdefault((protocol.name, side), []).append(protocol.joints_mm(mesh))
-                    if number == 0:
-                        scored_joints.setdefault(side, []).append(mesh.joints_mm)
-                        for metric, values in errors.items():
-                            scored_errors.setdefault(side, {}).setdefault(metric, []).append(values)
+                    scored[protocol.name, side].add(protocol, mesh, errors)
         is_video_end = (frames == self.first_row[videos]) | (frames == self.last_row[videos])
-        whole = {key: torch.cat(parts) for key, parts in joints.items()}
+        truths = {name: torch.cat(kept.motion_mm) for name, kept in targets.items()}
         for (protocol, side), accumulator in self.accumulators.items():
-            pair = whole[protocol, side], whole[protocol, "target"]
+            pair = torch.cat(scored[protocol, side].motion_mm), truths[protocol]
             accumulator.add_motion(*pair, frames, videos, counted, is_video_end)
+        shown = self.protocols[0].name
+        firsts = {side: kept for (protocol, side), kept in scored.items() if protocol == shown}
         return Scored(
-            {side: torch.cat(parts).unflatten(0, shape) for side, parts in scored_joints.items()},
-            {
-                side: {metric: torch.cat(parts).unflatten(0, shape) for metric, parts in errors.items()}
-                for side, errors in scored_errors.items()
-            },
+            {side: kept.all_joints_mm(shape) for side, kept in (firsts | {"target": targets[shown]}).items()},
+            {side: kept.all_errors(shape) for side, kept in firsts.items()},
         )
 
     def _pose_sides(self, sides: dict[str, Prediction], chosen: slice, count: int):
