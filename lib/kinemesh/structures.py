@@ -5,9 +5,11 @@ Shape letters, used in every shape comment: B clips, T frames of a clip, J 24 SM
 coordinates in [-1, 1] unless named `_px`.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sized
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 _SAME_TIME_S = 1e-6
@@ -62,6 +64,38 @@ class Batch(NamedTuple):
     videos: Tensor  # (B,) int64 number of each clip's video in its split
     counted: Tensor  # (B, T) bool, False for frames that are padding or already counted by another clip
     part: BatchPart | None = None  # in training
+
+
+class Loader(Sized, Protocol):
+    """Batches of one split's clips on one device, as many as its length; `kinemesh.data.loader.ClipLoader` is one."""
+
+    device: torch.device
+    split: Any  # a `kinemesh.data.split.Split`
+    with_estimate: bool  # whether batches hold another estimator's body
+    clip_frames: Tensor  # (clips, T) int64 row of each frame in the split's arrays
+    counted: Tensor  # (clips, T) bool, as in `Batch`
+    clip_videos: Tensor  # (clips,) int64 number of each clip's video
+
+    def batches(self) -> Iterator[Batch]:
+        """Every clip once, as they lie."""
+
+    def of_videos(self, share: Callable[[int, int], tuple[int, int]]) -> "Loader":
+        """The clips of some of the videos: of those from 0 up to their number, `share` says which."""
+
+
+class TrainingLoader(Loader, Protocol):
+    """One that also gives the batches of an epoch in its own order."""
+
+    bounds: list[tuple[int, int]]  # first and one-past-last place of each batch in that order
+
+    def training_order(self, seed: int, epoch: int) -> Tensor:
+        """(clips,) int64, the same for the same arguments."""
+
+    def training_batches(self, order: Tensor, first: int, accumulation: int, processes: Any) -> Iterator[Batch]:
+        """A process's part of each batch in `order`, from batch number `first` on, with its place and weight."""
+
+    def step_sizes(self, first: int, accumulation: int) -> list[int]:
+        """How many batches each optimizer step has, from batch number `first` on, which begins one."""
 
 
 class VideoCamera(NamedTuple):

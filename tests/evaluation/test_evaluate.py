@@ -9,7 +9,7 @@ from kinemesh.body.mirror import mirror_inputs, mirror_params
 from kinemesh.body.params import params_from_axis_angle
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
-from kinemesh.evaluation.evaluate import BODIES, ERRORS, evaluate
+from kinemesh.evaluation.evaluate import BODIES, ERRORS, EvaluationOptions, evaluate
 from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.losses import compute_losses, weighted_total
 from kinemesh.metrics import Posed, frame_errors
@@ -66,16 +66,26 @@ def test_batch_size_changes_nothing(loader, small_model, small_config, posed_bod
 
 def test_all_frames_scores_every_frame_once(loader, small_model, small_config, posed_body, small_dataset):
     found = evaluate(
-        small_model(), loader(eval_clips="all_frames"), posed_body, small_config(), label="test", keep_rows=ERRORS
+        small_model(),
+        loader(eval_clips="all_frames"),
+        posed_body,
+        small_config(),
+        label="test",
+        options=EvaluationOptions(keep_rows=ERRORS),
     )[DEFAULT]
     assert found.metrics["frames"] == small_dataset.test.frame_count
     assert sorted(found.rows["row"]) == list(range(small_dataset.test.frame_count))
 
 
 def test_rows_hold_what_was_scored(loader, small_model, small_config, posed_body):
-    found = evaluate(small_model(), loader(), posed_body, small_config(flip=True), label="test", keep_rows=BODIES)[
-        DEFAULT
-    ]
+    found = evaluate(
+        small_model(),
+        loader(),
+        posed_body,
+        small_config(flip=True),
+        label="test",
+        options=EvaluationOptions(keep_rows=BODIES),
+    )[DEFAULT]
     assert found.rows["mpjpe_mm"].mean() == pytest.approx(found.metrics["mpjpe"], rel=1e-5)
     both = []
     for poses, betas in (("poses", "betas"), ("poses_mirrored", "betas_mirrored")):
@@ -111,7 +121,9 @@ def test_constant_body_is_scored_beside_the_model(loader, small_model, small_con
     standing = dataclasses.replace(test, smpl_pose=test.smpl_pose[:1].expand(test.frame_count, -1).clone())
     standing = dataclasses.replace(standing, smpl_shape=test.smpl_shape[:1].expand(test.frame_count, -1).clone())
     clips.split = standing
-    found = evaluate(small_model(), clips, posed_body, small_config(), label="test", constant=truth)[DEFAULT]
+    found = evaluate(
+        small_model(), clips, posed_body, small_config(), label="test", options=EvaluationOptions(constant=truth)
+    )[DEFAULT]
     assert found.sides["mean_pose"].metrics["mpjpe"] < 1e-2
     assert found.sides["mean_pose"].metrics["mpve"] < 1e-2
     assert found.metrics["mpjpe"] > 10

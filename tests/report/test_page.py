@@ -13,7 +13,7 @@ from PIL import Image
 
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
-from kinemesh.evaluation.evaluate import ERRORS, evaluate_protocols
+from kinemesh.evaluation.evaluate import ERRORS, EvaluationOptions, evaluate_protocols
 from kinemesh.protocols import PROTOCOLS
 from kinemesh.report.page import read_records, write_report
 
@@ -34,7 +34,13 @@ def page(small_dataset, posed_body, assets, small_config, small_model, tmp_path_
     }
     protocols = [PROTOCOLS["motionbert"], PROTOCOLS["smpl24"]]
     found = evaluate_protocols(
-        model, loaders, posed_body, config, protocols, label="test", detailed=True, keep_rows=ERRORS
+        model,
+        loaders,
+        posed_body,
+        config,
+        protocols=protocols,
+        label="test",
+        options=EvaluationOptions(detailed=True, keep_rows=ERRORS),
     )
     run = folder / "run"
     run.mkdir()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,11 +19,10 @@ from kinemesh.machine.processes import Processes
 from kinemesh.machine.progress import progress
 from kinemesh.machine.stopping import StopRequest
 from kinemesh.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
-from kinemesh.structures import Batch, BodyParams, RefineInputs
+from kinemesh.structures import Batch, BodyParams, Loader, RefineInputs
 
-# What `keep_rows` may ask for.
+# What `EvaluationOptions.keep_rows` may ask for.
 ERRORS, BODIES = "errors", "bodies"
-_ALONE = Processes()
 VideoSums = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: sums and numbers of frames, (videos,)
 
 
@@ -80,36 +79,40 @@ class Evaluation:
         return cls(**content | {"protocol": PROTOCOLS[content["protocol"]], "sides": sides})
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What an evaluation does beside scoring the model."""
+
+    constant: BodyParams | None = None  # a body (24, 3, 3), (10,) to score beside the model
+    detailed: bool = False  # errors by joint, joint angles and PA-MPVE too
+    keep_rows: str = ""  # `ERRORS` or `BODIES` of every frame
+    stop: StopRequest | None = None  # raises `Stopped` between two batches once it is made
+    processes: Processes = field(default_factory=Processes)  # each sees some of the videos, all return the whole result
+
+
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    loader,
+    loader: Loader,
     body: PosedBody,
     config: Config,
     *,
     label: str,
     protocols: Sequence[Protocol] = (PROTOCOLS[DEFAULT],),
-    constant: BodyParams | None = None,
-    detailed: bool = False,
-    keep_rows: str = "",
-    stop: StopRequest | None = None,
-    processes: Processes = _ALONE,
+    options: EvaluationOptions = EvaluationOptions(),
 ) -> dict[str, Evaluation]:
     """Run `model` over the loader's clips, once for all `protocols`, which must have those clips.
 
     With `config.flip` the model also sees mirrored input, where a protocol averages: the released flip test averages
     vertices and joints of two bodies, and their axis-angle numbers for the logged losses (behaviour contract,
-    section 4). Losses and rows are the first protocol's. `constant` is a body (24, 3, 3), (10,) to score beside the
-    model; `keep_rows` keeps `ERRORS` or `BODIES` of every frame. Of several `processes` each sees some of the videos,
-    and all return the whole result. Raises `Stopped` between two batches once `stop` is made.
+    section 4). Losses and rows are the first protocol's. `label` stands before progress lines.
     """
+    stop, processes = options.stop, options.processes
     model.eval()
     sees_mirrored = config.flip and any(protocol.flip != "none" for protocol in protocols)
     sides = ["model", *(["estimate"] if loader.with_estimate else [])]
-    lengths = loader.split.video_lengths
-    scoring = Scoring(
-        protocols, sides, lengths, body, device=loader.device, detailed=detailed, constant=constant
-    )  # fmt: skip
+    extras = {"detailed": options.detailed, "constant": options.constant}
+    scoring = Scoring(protocols, sides, loader.split.video_lengths, body, device=loader.device, **extras)
     # Sums over clips of the loss and its terms, and the number of clips.
     losses = ("loss", *LOSSES)
     sums = torch.zeros(len(losses) + 1, dtype=torch.float64, device=loader.device)
@@ -129,8 +132,8 @@ def evaluate(
         terms["loss"] = weighted_total(terms, config)
         clips = batch.frames.shape[0]
         sums += torch.stack([*(terms[name] for name in losses), terms["loss"].new_ones(())]).double() * clips
-        if keep_rows:
-            rows.append(_rows(batch, predictions["model"], scored, keep_rows))
+        if options.keep_rows:
+            rows.append(_rows(batch, predictions["model"], scored, options.keep_rows))
     if stop is not None:
         # All processes ask equally often.
         for _ in range(processes.largest(len(own)) - len(own)):
@@ -141,20 +144,26 @@ def evaluate(
     first = results[protocols[0].name]
     *totals, clip_count = sums.tolist()
     first.losses = {name: total / clip_count for name, total in zip(losses, totals, strict=True)}
-    first.rows = _joined_rows([part for parts in processes.gather(rows) for part in parts]) if keep_rows else {}
+    first.rows = _joined_rows([part for parts in processes.gather(rows) for part in parts]) if options.keep_rows else {}
     return results
 
 
 def evaluate_protocols(
-    model: nn.Module, loaders: dict[ClipRule, object], body: PosedBody, config: Config, protocols: Sequence[Protocol],
-    **options,
-) -> dict[str, Evaluation]:  # fmt: skip
+    model: nn.Module,
+    loaders: dict[ClipRule, Loader],
+    body: PosedBody,
+    config: Config,
+    *,
+    label: str,
+    protocols: Sequence[Protocol],
+    options: EvaluationOptions = EvaluationOptions(),
+) -> dict[str, Evaluation]:
     """`evaluate` under protocols of any clip rules: one pass over the data for each rule. In the order asked for."""
     results: dict[str, Evaluation] = {}
     for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
         chosen = [protocol for protocol in protocols if clip_rule(protocol, config) == rule]
-        results |= evaluate(model, loaders[rule], body, config, protocols=chosen, **options)
-        options |= {"keep_rows": ""}  # the first protocol's only
+        results |= evaluate(model, loaders[rule], body, config, label=label, protocols=chosen, options=options)
+        options = replace(options, keep_rows="")  # the first protocol's only
     return {protocol.name: results[protocol.name] for protocol in protocols}
 
 
@@ -176,7 +185,7 @@ def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> N
             raise UserError(f"{label}: {name} is {value}, by protocol {evaluation.protocol.name}. {advice}.")
 
 
-def collect(scoring: Scoring, loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:
+def collect(scoring: Scoring, loader: Loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:
     """Everything that was scored, by protocol. Raises UserError where no frame counted."""
     split = loader.split
     fps = split.fps / split.sample_stride

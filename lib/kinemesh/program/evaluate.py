@@ -12,6 +12,7 @@ from kinemesh.evaluation.evaluate import (
     BODIES,
     ERRORS,
     Evaluation,
+    EvaluationOptions,
     evaluate,
     evaluate_protocols,
     require_finite_figures,
@@ -37,8 +38,9 @@ def validator(setup: Setup, stop: StopRequest) -> Validate:
 
     def validate(model: nn.Module, dataset: TrainedDataset, label: str) -> Validated:
         evaluation = evaluate(
-            model, dataset.test, setup.body.mesh, setup.config, label=label, stop=stop, processes=setup.processes
-        )[DEFAULT]
+            model, dataset.test, setup.body.mesh, setup.config, label=label,
+            options=EvaluationOptions(stop=stop, processes=setup.processes),
+        )[DEFAULT]  # fmt: skip
         require_finite_figures(label, evaluation, training_advice(setup.options.folder))
         results = [(dataset.name, evaluation)]
         is_refiner = "estimate" in evaluation.sides
@@ -58,10 +60,11 @@ def evaluate_all(setup: Setup, keep_rows: str = "", stop: StopRequest | None = N
 
     Raises `UserError` if a figure is not finite.
     """
+    options = EvaluationOptions(setup.constant, True, keep_rows, stop, setup.processes)
     evaluations = {
         dataset.name: evaluate_protocols(
-            setup.model, dataset.tests, setup.body.mesh, setup.config, setup.protocols, label=f"{dataset.name} test",
-            constant=setup.constant, detailed=True, keep_rows=keep_rows, stop=stop, processes=setup.processes,
+            setup.model, dataset.tests, setup.body.mesh, setup.config, label=f"{dataset.name} test",
+            protocols=setup.protocols, options=options,
         )
         for dataset in setup.datasets
         if dataset.tests

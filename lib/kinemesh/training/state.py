@@ -14,6 +14,7 @@ from kinemesh.config import Config
 from kinemesh.losses import LOSSES
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.stopping import StopRequest
+from kinemesh.structures import Loader, TrainingLoader
 from kinemesh.training.optimizer import AveragedModel
 
 NO_BEST_YET = 9999.0
@@ -24,13 +25,13 @@ class TrainedDataset:
     """One dataset of a run; `train_epochs` is the number of epochs that train on it."""
 
     name: str
-    train: object  # kinemesh.data.loader.ClipLoader, or None
-    test: object  # the same, of the split that is validated
+    train: TrainingLoader | None
+    test: Loader | None  # of the split that is validated
     train_epochs: int
     is_always_validated: bool = True  # also in epochs that do not train on it
     is_selecting: bool = False  # whether `best_epoch.bin` is chosen on it
     scalar_suffix: str = ""  # of its names in TensorBoard and metrics.jsonl
-    tests: dict[str, object] = field(default_factory=dict)  # loaders of the test split by clip rule
+    tests: dict[str, Loader] = field(default_factory=dict)  # loaders of the test split by clip rule
     validated_split: str = "test"  # which split `test` has: "val" for training videos held out
 
     def is_trained_in(self, epoch: int) -> bool:

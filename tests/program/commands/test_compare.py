@@ -10,7 +10,7 @@ import torch
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.evaluation.evaluate import BODIES, evaluate_protocols
+from kinemesh.evaluation.evaluate import BODIES, EvaluationOptions, evaluate_protocols
 from kinemesh.program.commands.compare import score_files, verdict
 from kinemesh.program.commands.evaluate_predictions import main
 from kinemesh.program.evaluate import write_predictions
@@ -59,8 +59,8 @@ def test_own_predictions_score_as_the_evaluation_did(
         }
         chosen = [first] if first.clips == "released" else protocols[1:]
         expected = evaluate_protocols(
-            small_model(**changes), loaders, posed_body, small_config(**changes), chosen,
-            label="test", detailed=True, keep_rows=BODIES,
+            small_model(**changes), loaders, posed_body, small_config(**changes), label="test",
+            protocols=chosen, options=EvaluationOptions(detailed=True, keep_rows=BODIES),
         )  # fmt: skip
         path = tmp_path / f"{first.name}.npz"
         write_predictions(path, {"pw3d": expected[first.name]}, {"pw3d": small_dataset.test})
