@@ -135,11 +135,17 @@ def refiner_config_file(write_config):
 
 
 @pytest.fixture
-def call(capsys):
+def task():
+    """Which script `call` runs."""
+    return REGRESSOR
+
+
+@pytest.fixture
+def call(task, capsys):
     """Runs the script's main in this process: (status, standard output, standard error)."""
 
     def _call(*arguments: str):
-        status = main(REGRESSOR, arguments)
+        status = main(task, arguments)
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

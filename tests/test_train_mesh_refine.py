@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinemesh.data.sources import load_dataset
-from kinemesh.program.cli import REFINER, main
+from kinemesh.program.cli import REFINER
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,13 +20,8 @@ def config_file(refiner_config_file):
 
 
 @pytest.fixture
-def call(capsys):
-    def _call(*arguments: str):
-        status = main(REFINER, arguments)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return _call
+def task():
+    return REFINER
 
 
 @pytest.fixture

@@ -53,10 +53,7 @@ def smplx_vertices_mm(assets, params: BodyParams) -> torch.Tensor:
 def smplx_body_mm(assets, params: BodyParams) -> tuple[torch.Tensor, torch.Tensor]:
     """Vertices (N, V, 3) and the 24 joints (N, J, 3)."""
     data = Struct(
-        v_template=assets.v_template,
-        shapedirs=assets.shapedirs,
-        posedirs=assets.posedirs,
-        J_regressor=assets.J_regressor,
+        **{name: getattr(assets, name) for name in ("v_template", "shapedirs", "posedirs", "J_regressor")},
         weights=assets.skinning_weights,
         kintree_table=np.stack([np.array(assets.parents), np.arange(24)]),
         f=assets.faces,

@@ -28,18 +28,13 @@ def weights_of():
 
 
 @pytest.fixture
-def build_config():
+def build_config(small_config):
     """Keys -> a Config of the size that the reference vectors have, released lambdas and these keys."""
 
     def build(**keys) -> Config:
-        values = {
-            "epochs": 1, "batch_size": 4, "lr_backbone": 5e-5, "lr_head": 5e-4, "weight_decay": 0.01, "lr_decay": 0.98,
-            "maxlen": 27, "dim_feat": 32, "mlp_ratio": 2, "depth": 2, "dim_rep": 48, "num_heads": 4, "hidden_dim": 40,
-            "dropout": 0.0, "clip_len": 8, "data_stride": 8, "lambda_3d": 0.5, "lambda_scale": 0, "lambda_3dv": 10,
-            "lambda_lv": 0, "lambda_lg": 0, "lambda_a": 0, "lambda_av": 0, "lambda_pose": 1000, "lambda_shape": 1,
-            "lambda_norm": 20,
-        }  # fmt: skip
-        return Config(**{**values, **keys})
+        rates = {"lr_backbone": 5e-5, "lr_head": 5e-4, "lr_decay": 0.98, "data_stride": 8}
+        size = {"dim_feat": 32, "depth": 2, "dim_rep": 48, "num_heads": 4, "hidden_dim": 40}
+        return small_config(**(rates | size | keys))
 
     return build
 

@@ -23,6 +23,16 @@ BODY_TENSORS = {
 
 
 @pytest.fixture
+def stepped(small_model, small_config):
+    """A model and its optimizer after one step."""
+    model = small_model()
+    optimizer = build_optimizer(model, small_config())
+    model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+@pytest.fixture
 def read_model(small_config):
     """Fills a regressor from a file, as a run whose config has these changes does; returns the file's content."""
 
@@ -77,11 +87,8 @@ class TestReleasedMeshCheckpoint:
         load_pretrained(model.backbone, tmp_path / "x.bin")
         assert torch.equal(model.backbone.pos_embed, state["module.pos_embed"])
 
-    def test_optimizer_state_with_body_parameters(self, small_model, small_config):
-        model = small_model()
-        optimizer = build_optimizer(model, small_config())
-        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
-        optimizer.step()
+    def test_optimizer_state_with_body_parameters(self, stepped, small_config):
+        model, optimizer = stepped
         state = optimizer.state_dict()
         count = sum(len(group["params"]) for group in state["param_groups"])
         state["param_groups"][1]["params"] += [count, count + 1, count + 2]
@@ -90,11 +97,8 @@ class TestReleasedMeshCheckpoint:
         weight = model.head.fc1.weight
         assert torch.equal(fresh.state[weight]["exp_avg"], optimizer.state[weight]["exp_avg"])
 
-    def test_optimizer_state_of_an_old_pytorch(self, small_model, small_config):
-        model = small_model()
-        optimizer = build_optimizer(model, small_config())
-        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
-        optimizer.step()
+    def test_optimizer_state_of_an_old_pytorch(self, stepped, small_config):
+        model, optimizer = stepped
         state = optimizer.state_dict()
         for values in state["state"].values():
             values["step"] = int(values["step"])
@@ -223,11 +227,8 @@ class TestWrongKinds:
             (lambda state: state["state"][0].pop("exp_avg_sq"), "exp_avg_sq"),
         ],
     )
-    def test_optimizer(self, change, message, small_model, small_config):
-        model = small_model()
-        optimizer = build_optimizer(model, small_config())
-        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
-        optimizer.step()
+    def test_optimizer(self, change, message, small_config, stepped):
+        model, optimizer = stepped
         state = optimizer.state_dict()
         change(state)
         with pytest.raises(UserError, match=rf"x.bin: its optimizer state does not fit \(.*{message}"):
@@ -250,11 +251,8 @@ class TestNotFinite:
         assert nonfinite_tensor({"a": torch.ones(1, dtype=torch.int64), "b": {"c": largest.half()}}) == "b.c"
 
     @pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq"])
-    def test_moments_are_named(self, name, small_model, small_config):
-        model = small_model()
-        optimizer = build_optimizer(model, small_config())
-        model(torch.rand(2, 8, 17, 3)).rotations.sum().backward()
-        optimizer.step()
+    def test_moments_are_named(self, name, small_model, small_config, stepped):
+        _, optimizer = stepped
         state = optimizer.state_dict()
         state["state"][3][name].view(-1)[-1] = float("inf")
         with pytest.raises(UserError, match=rf"x.bin: 'optimizer.state.3.{name}' holds nan or infinity"):

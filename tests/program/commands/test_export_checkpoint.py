@@ -12,6 +12,7 @@ from kinemesh.errors import UserError
 from kinemesh.program.cli import REFINER, REGRESSOR, main
 from kinemesh.program.commands.export_checkpoint import export
 from kinemesh.program.commands.export_checkpoint import main as export_main
+from tests.program.commands.same import assert_same
 
 ROOT = Path(__file__).parents[3]
 TASKS = {"regressor": (REGRESSOR, "MB_demo.yaml"), "refiner": (REFINER, "MB_demo_refine_hybrik.yaml")}
@@ -34,22 +35,6 @@ def run(capsys):
         assert status == 0, capsys.readouterr().err
 
     return run_it
-
-
-def assert_same(left, right, ignored=()) -> None:
-    assert type(left) is type(right)
-    if isinstance(left, torch.Tensor):
-        assert left.dtype == right.dtype and torch.equal(left, right)
-    elif isinstance(left, dict):
-        assert left.keys() - set(ignored) == right.keys() - set(ignored)
-        for key in left.keys() - set(ignored):
-            assert_same(left[key], right[key])
-    elif isinstance(left, list | tuple):
-        assert len(left) == len(right)
-        for left_item, right_item in zip(left, right, strict=True):
-            assert_same(left_item, right_item)
-    else:
-        assert left == right
 
 
 @pytest.mark.parametrize("kind", ["regressor", "refiner"])

@@ -22,6 +22,7 @@ from kinemesh.program.commands.released_layout import (
 )
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
+from tests.program.commands.same import assert_same
 
 # Behaviour contract section 5.
 BODY = {
@@ -145,24 +146,6 @@ def test_there_and_back_is_bit_for_bit(small_model, small_config, body, tmp_path
     restore_optimizer(fresh_optimizer, loaded["optimizer"], "x.bin")
     back = our_content(loaded, fresh, fresh_optimizer, "regressor", config.to_dict())
     assert_same(back, content)
-
-
-def assert_same(left, right) -> None:
-    """Equal in type, order and every bit."""
-    assert type(left) is type(right)
-    if isinstance(left, torch.Tensor):
-        assert left.dtype == right.dtype
-        assert torch.equal(left, right)
-    elif isinstance(left, dict):
-        assert list(left) == list(right)
-        for key in left:
-            assert_same(left[key], right[key])
-    elif isinstance(left, list | tuple):
-        assert len(left) == len(right)
-        for left_item, right_item in zip(left, right, strict=True):
-            assert_same(left_item, right_item)
-    else:
-        assert left == right
 
 
 @pytest.mark.parametrize("best", [61.5, 9999.0])
