@@ -116,6 +116,36 @@ def test_round_trip_from_a_shell(alphapose_file, demo_video, model_flags, tmp_pa
         assert np.linalg.norm(relative[0] - relative[1], axis=-1).mean() < 0.11
 
 
+@pytest.mark.parametrize(
+    ("flags", "focal_px"),
+    [((), 1468.6), (("--focal", "900"), 900.0), (("--fov", "90"), 640.0), (("--focal_35mm", "43.2666"), 1468.6)],
+)
+def test_the_focal_length_is_given_in_any_of_three_ways(flags, focal_px, npz_file, model_flags, call, tmp_path):
+    out = tmp_path / "out"
+    basic = ("--json_path", str(npz_file), "--image_size", "1280x720", "--formats", "npz", "--out_path", str(out))
+    status, _, error = call(*model_flags, *basic, *flags)
+    assert status == 0, error
+    assert json.loads((out / "summary.json").read_text())["focal_px"] == pytest.approx(focal_px, abs=0.1)
+
+
+def test_a_fit_is_summed_up_and_can_be_left_out(npz_file, model_flags, call, tmp_path):
+    summaries = {}
+    for fit in ("keypoints", "none"):
+        out = tmp_path / fit
+        basic = ("--json_path", str(npz_file), "--image_size", "1280x720", "--formats", "npz", "--out_path", str(out))
+        status, _, error = call(*model_flags, *basic, "--pixel", "--focal", "1400", "--fit", fit)
+        assert status == 0, error
+        summaries[fit] = json.loads((out / "summary.json").read_text())
+    assert summaries["keypoints"]["settings"]["fit"] == "keypoints"
+    for name, facts in summaries["keypoints"]["people"].items():
+        plain, fit = summaries["none"]["people"][name], facts["fit"]
+        assert "fit" not in plain
+        assert fit["reprojection_error_before_px"] == pytest.approx(plain["reprojection_error_px"], rel=0.01)
+        assert fit["reprojection_error_after_px"] == pytest.approx(facts["reprojection_error_px"], rel=0.01)
+        assert facts["reprojection_error_px"] < 0.8 * plain["reprojection_error_px"]
+        assert fit["frames_kept"] == fit["frames_sides_exchanged"] == 0
+
+
 def test_demo_needs_no_file(tmp_path):
     ran = run_script("--demo", "--formats", "npz,html", folder=tmp_path)
     assert ran.returncode == 0, ran.stderr
@@ -285,7 +315,7 @@ def test_refines_another_estimators_bodies(demo_video, npz_file, body_folder, as
     status, output, error = call(
         "--config", str(tmp_path / "refine.yaml"), "--evaluate", str(tmp_path / "refiner.bin"), "--formats", "npz",
         "--predictions", str(tmp_path / "theirs.npz"), "--json_path", str(npz_file), "--image_size", "1280x720",
-        "--out_path", str(tmp_path / "out"), "--focal", "1400",
+        "--out_path", str(tmp_path / "out"), "--focal", "1400", "--fit", "none",
     )  # fmt: skip
     assert status == 0, error
     assert "not predicted, and so left out: 1" in output
@@ -346,6 +376,9 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         (("--demo", *RELEASED, "--smooth"), "--smooth does not go with --windows released"),
         ((*BASIC, "--formats", "npz,obj"), "'npz,obj': expected some of npz,mp4,html,glb,bvh"),
         ((*BASIC, "--tta", "rotate"), "invalid choice"),
+        ((*BASIC, "--fit", "mesh"), "invalid choice"),
+        ((*BASIC, "--fov", "180"), "'180': expected degrees, from 1 to below 179"),
+        ((*BASIC, "--fov", "60", "--focal", "900"), "not allowed with argument --fov"),
         ((*BASIC, "--keypoint_format", "coco"), "invalid choice"),
         ((*BASIC, "--keypoint_format", "body25"), "holds 17 joints a person. Expected 25, as --keypoint_format says"),
         ((*BASIC, "--focus", "9"), "--focus 9: there is nobody of that number. Expected one of 0, 1."),

@@ -6,7 +6,7 @@ A regressed joint is a fixed linear combination of skinned vertices,
 
 with v_rest linear in x (template, shape and pose blend shapes) and t_k linear in the bone rotations G. Summing over
 v beforehand leaves one constant matrix: joint_j = root_j(x) + sum_k G_k (N_jk x). Bone offsets are linear in betas,
-so the translations fold into N as well and no joint positions need to be chained; see `_fold_body`.
+so the translations fold into N as well and no joint positions need to be chained; see `fold_body`.
 Source: Loper et al., SMPL, 2015, for the body; the folding is this project's.
 """
 
@@ -30,7 +30,7 @@ class JointKinematics(nn.Module):
 
     def __init__(self, assets: BodyAssets, dtype: torch.dtype = torch.float32):
         super().__init__()
-        folded, root = _fold_body(assets)
+        folded, root = fold_body(assets, assets.J_regressor_h36m)
         self.levels = tree_levels(assets.parents, needed=np.abs(folded).max(axis=(0, 2, 3)) > 0)
         order = np.concatenate([joints for joints, _ in self.levels])
         self.joint_count = folded.shape[0]
@@ -54,9 +54,9 @@ class JointKinematics(nn.Module):
         return joints.transpose(1, 2).contiguous().view(*leading, self.joint_count, 3)
 
 
-def _fold_body(assets: BodyAssets) -> tuple[np.ndarray, np.ndarray]:
-    """The constants N (K, J, 3, 218) and root (K, 3, 218), in metres."""
-    parents, regressor, weights = assets.parents, assets.J_regressor_h36m, assets.skinning_weights
+def fold_body(assets: BodyAssets, regressor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The constants N (K, J, 3, 218) and root (K, 3, 218), in metres, of the points `regressor` (K, V) @ vertices."""
+    parents, weights = assets.parents, assets.skinning_weights
     used = np.flatnonzero(np.abs(regressor).max(axis=0))
     pair_weights = regressor[:, None, used] * weights[used].T[None]  # (K, J, used vertices)
     blend = np.concatenate((assets.v_template[..., None], assets.shapedirs, assets.posedirs), axis=2)[used]

@@ -7,6 +7,8 @@ from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, MM_PER_M
 from kinemesh.errors import UserError
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.tracks import fit_tracks
 from kinemesh.infer.doubts import person_size_px
 from kinemesh.infer.people import Segment
 from kinemesh.infer.translation import reprojection_errors_px, solve_from_reference, solve_translation
@@ -87,12 +89,10 @@ def place_joints(
         together = np.split(path, np.cumsum([len(points) for points in joints])[:-1])
     confidence = keypoints[..., 2].mean(axis=1)
     placed = [points + trans[:, None] for points, trans in zip(joints, together, strict=True)]
-    error = reprojection_errors_px(np.concatenate(placed), keypoints, camera)
-    error_of_frame = _mean_of_seen(error, keypoints[..., 2])
     is_seen = keypoints[..., 2] > 0
     frame_ids = np.concatenate([segment.frame_ids for segment in segments])
     placed_before = [points + trans[:, None] for points, trans in zip(joints_before, alone, strict=True)]
-    mean_error = float(np.average(error, weights=keypoints[..., 2]))
+    error_of_frame, error_facts = _errors(np.concatenate(placed), keypoints, frame_ids, camera)
     guessed = (~is_seen[~is_interpolated]).mean(axis=0)
     facts |= {
         "frames": len(confidence),
@@ -105,13 +105,25 @@ def place_joints(
         "joints_guessed": {
             name: round(float(share), 4) for name, share in zip(H36M_JOINT_NAMES, guessed, strict=True) if share
         },
-        "reprojection_error_px": mean_error,
-        "reprojection_error_of_size": mean_error / person_size_px(keypoints),
-        "worst_frame": int(frame_ids[np.nanargmax(error_of_frame)]),
+        **error_facts,
         "jitter_before_m_per_s3": _jitter(placed_before, fps),
         "jitter_after_m_per_s3": _jitter(placed, fps),
     }
     return np.concatenate(together).astype(np.float32), error_of_frame, facts
+
+
+def _errors(
+    placed_m: np.ndarray, keypoints_px: np.ndarray, frame_ids: np.ndarray, camera: VideoCamera
+) -> tuple[np.ndarray, dict]:
+    """Mean reprojection error (F,) px of a track's joints (F, K, 3), and what `summary.json` says of it."""
+    error = reprojection_errors_px(placed_m, keypoints_px, camera)
+    error_of_frame = _mean_of_seen(error, keypoints_px[..., 2])
+    mean = float(np.average(error, weights=keypoints_px[..., 2]))
+    return error_of_frame, {
+        "reprojection_error_px": mean,
+        "reprojection_error_of_size": mean / person_size_px(keypoints_px),
+        "worst_frame": int(frame_ids[np.nanargmax(error_of_frame)]),
+    }
 
 
 def _mean_of_seen(error_px: np.ndarray, confidence: np.ndarray) -> np.ndarray:
@@ -119,6 +131,32 @@ def _mean_of_seen(error_px: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     weight = confidence.sum(axis=1)
     mean = (error_px * confidence).sum(axis=1) / np.where(weight > 0, weight, 1)
     return np.where(weight > 0, mean, np.nan).astype(np.float32)
+
+
+def fit_people(
+    body: BodyPoints,
+    kinematics: JointKinematics,
+    tracks: list[Track],
+    facts: dict[str, dict],
+    segments: list[Segment],
+    camera: VideoCamera,
+    fps: float,
+) -> list[Track]:
+    """The tracks of all people fitted to their keypoints; `facts` by name then say what holds of these."""
+    own = [[segment for segment in segments if segment.person == number] for number in range(len(tracks))]
+    keypoints = [np.concatenate([segment.keypoints_px for segment in some]) for some in own]
+    fitted, results = fit_tracks(body, tracks, keypoints, camera, fps)
+    tracks_with_errors = []
+    for track, points, some, result in zip(fitted, keypoints, own, results, strict=True):
+        placed = regress_joints_m(kinematics, track.poses, track.betas) + track.trans_m[:, None]
+        error_of_frame, error_facts = _errors(placed, points, track.frame_ids, camera)
+        bounds = np.cumsum([len(segment.keypoints_px) for segment in some])[:-1]
+        facts[track.name] |= error_facts | {
+            "jitter_after_m_per_s3": _jitter(np.split(placed, bounds), fps),
+            "fit": result._asdict(),
+        }
+        tracks_with_errors.append(track._replace(reprojection_error_px=error_of_frame))
+    return tracks_with_errors
 
 
 @torch.inference_mode()

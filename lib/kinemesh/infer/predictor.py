@@ -21,11 +21,12 @@ from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
+from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
-from kinemesh.infer.placing import place_person, regress_joints_m
+from kinemesh.infer.placing import fit_people, place_person, regress_joints_m
 from kinemesh.infer.translation import misfit_of_frames, video_camera
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
@@ -53,6 +54,7 @@ class Settings:
     windows: str = "overlap"  # or "released": as the released script does, see `kinemesh.infer.released`
     focal_px: float | None = None  # None: the image's diagonal
     is_relinked: bool = False  # people by overlap, whatever tracks the keypoints name
+    fit: str = "keypoints"  # what bodies are fitted to (kinemesh.fit); "none": they stay the network's
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class MeshPredictor:
         self.device = device
         self.kind = kind  # "regressor" or "refiner"
         self.kinematics = JointKinematics(assets).to(device)
+        self.points = BodyPoints(assets).to(device)
 
     @classmethod
     def load(
@@ -212,6 +215,10 @@ class MeshPredictor:
                     reference=reference,
                 )
                 tracks.append(track)
+        # A reference's path is to be kept, a fit would leave it.
+        if settings.fit == "keypoints" and reference is None:
+            with clock("fit"):
+                tracks = fit_people(self.points, self.kinematics, tracks, facts, segments, camera, fps)
         if focus is None:
             tracks = without_wild(tracks, facts)
         return Inference(tracks, camera, facts, clock.seconds, clip_len)

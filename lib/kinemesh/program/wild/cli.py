@@ -71,6 +71,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     given = [name for name, value in vars(arguments).items() if value != parser.get_default(name)]
     if arguments.windows == "released":
         _refuse(given, _NOT_IN_RELEASED, "--windows released, which does as the released script")
+        if arguments.fit == "keypoints":
+            raise UserError("--fit keypoints does not go with --windows released, whose mean of two bodies is no body.")
+    if arguments.fit is None:
+        arguments.fit = "none" if arguments.windows == "released" else "keypoints"
     arguments.formats = _formats_for(arguments.windows, arguments.formats)
     if arguments.demo:
         _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
@@ -196,7 +200,17 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"smooth rotations without delay over this time (alone: {_SMOOTHED_S:g}; default: off)",
     )
-    add("--focal", type=_positive, metavar="PX", help="focal length in pixels (default: the picture's diagonal)")
+    add(
+        "--fit",
+        choices=("keypoints", "none"),
+        help="what bodies are fitted to after the network (default: keypoints; with --windows released: none)",
+    )
+    add_focal = parser.add_mutually_exclusive_group().add_argument
+    add_focal("--focal", type=_positive, metavar="PX", help="focal length in pixels (default: the picture's diagonal)")
+    add_focal("--fov", type=_angle, metavar="DEG", help="instead: the angle that the picture's width shows, in degrees")
+    add_focal(
+        "--focal_35mm", type=_positive, metavar="MM", help="instead: 35 mm equivalent focal length, as EXIF has it"
+    )
     add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner")
     add(
         "--formats",
@@ -241,6 +255,13 @@ def _positive(text: str) -> float:
 
 def _seconds(text: str) -> float:
     return 0.0 if text.strip("0.") == "" and "0" in text else _positive(text)
+
+
+def _angle(text: str) -> float:
+    value = _positive(text)
+    if not 1 <= value < 179:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected degrees, from 1 to below 179")
+    return value
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from kinemesh.estimates.predictions import load_predictions
 from kinemesh.export.write import output_names, write_outputs
 from kinemesh.files.arrays import read_npy
 from kinemesh.infer import Inference, MeshPredictor, Settings
-from kinemesh.infer.doubts import Measure, warn_of_misfit
+from kinemesh.infer.doubts import DOUBTED, DOUBTED_IF_FITTED, Measure, warn_of_misfit
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import keep_freed_memory
@@ -34,7 +34,7 @@ from kinemesh.program.wild.folder import (
     runs_of_folder,
     write_summary,
 )
-from kinemesh.program.wild.video import Source, check_frames, chosen_part, open_source
+from kinemesh.program.wild.video import Source, check_frames, chosen_part, focal_px_of, open_source
 from kinemesh.structures import Timeline
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     """One video's people: what its summary.json holds. The predictor is loaded when the inputs have been read."""
     began = time.perf_counter()
     folder = claim_folder(arguments)
+    source = Source(None, CAMERA.image_size, FPS, np.zeros(0)) if arguments.demo else open_source(arguments)
     settings = Settings(
         is_pixel=arguments.pixel or arguments.demo,
         is_flip_tested=arguments.tta == "flip",
@@ -78,14 +79,13 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         smooth_s=arguments.smooth,
         longest_gap=arguments.max_gap,
         windows=arguments.windows,
-        focal_px=CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal,
+        focal_px=focal_px_of(arguments, source),
         is_relinked=arguments.relink,
+        fit=arguments.fit,
     )
     if arguments.demo:
-        source = Source(None, CAMERA.image_size, FPS, np.zeros(0))
         detections = detections_of_array(make_video().keypoints_px)
     else:
-        source = open_source(arguments)
         detections = read_keypoints(arguments.json_path, _reading(arguments, source))
     check_frames(detections, source)
     _check_places(detections, source.image_size)
@@ -105,7 +105,8 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         detections, image_size=source.image_size, fps=source.fps, settings=settings, focus=arguments.focus, **given
     )
     measure = _measure(predictor, source, settings, given | {"reference": None})
-    warn_of_misfit(inference.people, detections, source.image_size, measure)
+    limit = DOUBTED_IF_FITTED if settings.fit == "keypoints" and reference is None else DOUBTED
+    warn_of_misfit(inference.people, detections, source.image_size, measure, limit)
     timeline = _timeline(detections, source, inference, first, stop)
     formats = _formats(arguments, detections)
     # Should this be stopped from here on, the folder tells whose files it holds.
@@ -240,6 +241,12 @@ def _report(inference: Inference, folder: Path, total_s: float) -> None:
             "person %s: %d frames (%s), confidence %.2f, reprojection error %.1f px",
             name, facts["frames"], gaps, facts["mean_confidence"], facts["reprojection_error_px"],
         )  # fmt: skip
+        if "fit" in facts:
+            fit = facts["fit"]
+            logger.info(
+                "person %s: fitted to keypoints, reprojection error %.1f px before; the network's body kept in %d frames",
+                name, fit["reprojection_error_before_px"], fit["frames_kept"],
+            )  # fmt: skip
     frames = sum(facts["frames"] for facts in inference.people.values())
     network_s = sum(inference.seconds.values())
     logger.info(

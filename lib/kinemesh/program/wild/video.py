@@ -2,11 +2,13 @@
 
 import argparse
 import logging
+import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.demo.video import CAMERA
 from kinemesh.errors import UserError
 from kinemesh.keypoints import Detections
 from kinemesh.render.video import video_info
@@ -15,6 +17,7 @@ from kinemesh.structures import Timeline
 logger = logging.getLogger(__name__)
 
 _DEFAULT_FPS = 30.0
+_DIAGONAL_35MM = math.hypot(36.0, 24.0)
 # Programs that count a video's frames differ by a few.
 _FRAMES_TOO_MANY_S = 1.0
 # Keypoints of every second, third or fourth frame; fewer of them tell nothing.
@@ -72,6 +75,16 @@ def open_source(arguments: argparse.Namespace) -> Source:
         time_s = np.arange(info.frame_count) / fps
     source = Source(path, size, fps, time_s, is_sure=arguments.keypoint_fps is None)
     return source if arguments.keypoint_fps is None else _sampled(source, arguments.keypoint_fps)
+
+
+def focal_px_of(arguments: argparse.Namespace, source: Source) -> float | None:
+    """As the flags say; None where they say nothing."""
+    if arguments.fov is not None:
+        return source.image_size[0] / 2 / math.tan(math.radians(arguments.fov) / 2)
+    if arguments.focal_35mm is not None:
+        # Equivalent by the diagonal, as EXIF's `FocalLengthIn35mmFilm` is (CIPA DC-008).
+        return arguments.focal_35mm / _DIAGONAL_35MM * math.hypot(*source.image_size)
+    return CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal
 
 
 def _sampled(source: Source, fps: float) -> Source:

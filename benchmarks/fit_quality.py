@@ -1,0 +1,179 @@
+"""What fitting to keypoints changes for made-up people: other motions, cameras, noise and estimators than training had.
+
+Clips are drawn anew; nothing was chosen on the seed that is the default. The body is the stand-in: nothing published compares.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.infer_quality import _params
+from benchmarks.timing import describe, parser, report, table
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.body.smpl import PosedBody
+from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.demo.camera import View, point_cameras, project
+from kinemesh.demo.detector import Detection, detect
+from kinemesh.demo.estimator import estimate
+from kinemesh.demo.splits import STATURE_M, StandIn, axis_angles
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.tracks import fit_tracks
+from kinemesh.infer import MeshPredictor, Settings
+from kinemesh.infer.placing import regress_joints_m
+from kinemesh.infer.translation import solve_translation
+from kinemesh.keypoints.arrays import detections_of_array
+from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, mpve_mm, pa_mpjpe_mm
+from kinemesh.motion.motion import make_motion
+from kinemesh.motion.poses import HELD_OUT_KINDS, KINDS
+from kinemesh.structures import Track, VideoCamera
+
+_FRAMES, _FPS = 90, 30.0
+_EVERYDAY = ("walk", "walk_turn", "walk_carry", "run", "stairs", "stand_talk", "idle", "phone", "sit", "reach")
+_FAST = ("run", "jumping_jack", "dance", "sport")
+_VIEW = View((1000.0, 2300.0), (2.5, 7.0), ((760.0, 830.0, 1160.0, 1090.0),), ((960.0, 960.0),))
+_METRICS = ("MPJPE", "PA-MPJPE", "MPVE", "acceleration", "place", "peak speed, %")
+
+
+class Clips(NamedTuple):
+    """Videos of one kind of difficulty."""
+
+    kinds: tuple[str, ...]
+    view: View = _VIEW
+    is_biased: bool = (
+        False  # lasting errors of every joint, jitter and peaks, as WHAM's training has; else the demo's detector
+    )
+    estimator: float | None = None  # None: the demo's network; else an estimator with so much of the usual error
+
+
+SETS = {
+    "everyday motion, held camera": Clips(_EVERYDAY, _VIEW._replace(is_held=True)),
+    "every motion": Clips(tuple(KINDS)),
+    "motions never trained on": Clips(tuple(HELD_OUT_KINDS)),
+    "fast motion": Clips(_FAST),
+    "any attitude": Clips(tuple(KINDS), _VIEW._replace(any_attitude=1.0)),
+    "lasting errors, jitter and peaks": Clips(_EVERYDAY, is_biased=True),
+    "another estimator": Clips(tuple(KINDS), estimator=1.0),
+    "a good estimator": Clips(tuple(KINDS), estimator=0.45),
+}
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--clips", type=int, default=16, help="of each set")
+    flags.add_argument("--seed", type=int, default=2026)
+    arguments = flags.parse_args()
+    predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
+    scorer = _Scorer(predictor)
+    rows = [("mm, network -> fitted [95 % of the difference]", *_METRICS)]
+    for number, (name, clips) in enumerate(SETS.items()):
+        scores = np.array(list(scorer.scores(clips, arguments.clips, np.random.default_rng([arguments.seed, number]))))
+        rows.append((name, *(_cell(*column) for column in scores.transpose(2, 1, 0))))
+    text = f"fitting to keypoints, {arguments.clips} clips of {_FRAMES} frames a row\n{describe(predictor.device)}\n\n{table(rows)}"
+    report("fit_quality", text, arguments.keep)
+
+
+def _cell(before: np.ndarray, after: np.ndarray) -> str:
+    drawn = np.random.default_rng(0).integers(len(before), size=(4000, len(before)))
+    low, high = np.quantile((after - before)[drawn].mean(axis=1), (0.025, 0.975))
+    return f"{before.mean():.1f} -> {after.mean():.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+class _Scorer:
+    def __init__(self, predictor: MeshPredictor):
+        self.predictor, self.stand_in = predictor, StandIn()
+        self.body, self.points = PosedBody(predictor.assets), BodyPoints(predictor.assets)
+
+    def scores(self, clips: Clips, count: int, rng: np.random.Generator) -> Iterator[tuple[list[float], list[float]]]:
+        """Of each clip the metrics before and after."""
+        for number in range(count):
+            kind = (
+                clips.kinds[number * len(clips.kinds) // count]
+                if count < len(clips.kinds)
+                else clips.kinds[number % len(clips.kinds)]
+            )
+            truth, keypoints, camera, start = self._make(clips, kind, rng)
+            (fitted,), _ = fit_tracks(self.points, [start], [keypoints], camera, _FPS)
+            target = self.body(_params(truth.poses, truth.betas))
+            yield tuple(self._metrics(track, truth, target) for track in (start, fitted))
+
+    def _metrics(self, track: Track, truth: Track, target) -> list[float]:
+        mesh = self.body(_params(track.poses, track.betas))
+        relative = [one.joints_mm - one.joints_mm[:, :1] for one in (mesh, target)]
+        place = (
+            mesh.joints_mm[:, 0] - target.joints_mm[:, 0] + MM_PER_M * torch.from_numpy(track.trans_m - truth.trans_m)
+        )
+        # Of wrists and ankles: what smoothing would take from fast movement.
+        speeds = [one.diff(dim=0).norm(dim=-1)[:, (3, 6, 13, 16)].quantile(0.95, dim=0).mean() for one in relative]
+        errors = (
+            mpjpe_mm(mesh.joints_mm, target.joints_mm, ALL_JOINTS), pa_mpjpe_mm(mesh.joints_mm, target.joints_mm),
+            mpve_mm(mesh, target), acceleration_error_mm(*relative, ALL_JOINTS), place.norm(dim=-1),
+        )  # fmt: skip
+        return [*(error.mean().item() for error in errors), 100 * (speeds[0] / speeds[1]).item()]
+
+    def _make(self, clips: Clips, kind: str, rng: np.random.Generator) -> tuple[Track, np.ndarray, VideoCamera, Track]:
+        """The truth, keypoints, camera and what the estimator makes of them."""
+        betas = np.clip(rng.standard_normal((1, 10)), -2.5, 2.5)
+        rest = self.stand_in.shaped_rest_joints_m(betas)
+        motion = make_motion(rng, [kind], _FRAMES, _FPS, rest)
+        seen = point_cameras(rng, clips.view, motion.root_m + rest[:, None, 0], _FPS)
+        rotations = motion.rotations.copy()
+        rotations[:, :, 0] = seen.rotations @ rotations[:, :, 0]
+        trans = seen.pelvis_m - rest[:, None, 0]
+        joints = self.stand_in.regressed_joints_m(rotations, betas) + trans[:, :, None]
+        stature_px = seen.focal_px[:, None] * STATURE_M / seen.pelvis_m[..., 2]
+        make = _err_for_long if clips.is_biased else detect
+        detection = make(rng, project(joints, seen), stature_px, _FPS)
+        keypoints = np.concatenate((detection.keypoints_px, detection.confidence[..., None]), axis=-1)[0].astype(
+            np.float32
+        )
+        camera = VideoCamera(float(seen.focal_px[0]), tuple(seen.centre_px[0]), (1920, 1920))
+        truth = _track(axis_angles(rotations)[0], betas[0], trans[0])
+        if clips.estimator is None:
+            settings = Settings(focal_px=camera.focal_px, is_pixel=True, fit="none")
+            detections = detections_of_array(keypoints)
+            found = self.predictor.infer(detections, image_size=camera.image_size, fps=_FPS, settings=settings)
+            start = found.tracks[0]
+            kept = start.frame_ids
+            return _track(truth.poses[kept], betas[0], trans[0][kept]), keypoints[kept], camera, start
+        guess = estimate(rng, rotations, betas, np.ones_like(detection.confidence), _FPS)
+        poses, shape = (
+            axis_angles(_part_way(rotations, guess.rotations, clips.estimator))[0],
+            guess.betas[0].mean(axis=0),
+        )
+        shape = betas[0] + clips.estimator * (shape - betas[0])
+        start = _track(poses, shape, np.zeros_like(trans[0]))
+        place = solve_translation(
+            regress_joints_m(self.predictor.kinematics, start.poses, start.betas), keypoints, camera, _FPS
+        )[1]
+        return truth, keypoints, camera, start._replace(trans_m=place.astype(np.float32))
+
+
+def _err_for_long(rng: np.random.Generator, keypoints_px: np.ndarray, stature_px: np.ndarray, fps: float) -> Detection:
+    """In parts of the stature: a bias a clip, jitter, peaks, and a confidence that says half of it."""
+    shape = keypoints_px.shape
+    error = 0.008 * rng.standard_normal((shape[0], 1, *shape[2:])) + 0.005 * rng.standard_normal(shape)
+    error += (rng.random((*shape[:3], 1)) < 0.01) * 0.1 * rng.standard_normal(shape)
+    size = np.linalg.norm(error, axis=-1)
+    confidence = np.clip(1 - size / 0.08 + 0.14 * rng.standard_normal(shape[:3]), 0.05, 1)
+    return Detection(keypoints_px + error * stature_px[..., None, None], confidence)
+
+
+def _part_way(true: np.ndarray, guess: np.ndarray, share: float) -> np.ndarray:
+    """Rotations (..., 3, 3) that err by a share of what `guess` does."""
+    from scipy.spatial.transform import Rotation
+
+    flat = [one.reshape(-1, 3, 3) for one in (true, guess)]
+    error = Rotation.from_matrix(flat[1] @ flat[0].swapaxes(1, 2)).as_rotvec()
+    return (Rotation.from_rotvec(share * error).as_matrix() @ flat[0]).reshape(true.shape)
+
+
+def _track(poses: np.ndarray, betas: np.ndarray, trans_m: np.ndarray) -> Track:
+    arrays = (one.astype(np.float32) for one in (poses, betas, trans_m))
+    return Track("0", np.arange(len(poses)), *arrays, np.ones(len(poses), np.float32), np.zeros(len(poses), bool))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Bodies fitted to the 2D keypoints of a whole track: see docs/fit.md. Nothing but inference knows of it, by one call."""

@@ -1,0 +1,87 @@
+"""What is known of a body before its keypoints are looked at: how far the start may err, and what joints cannot do."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+
+# (joint, axis, sign): the angle sign * rotation vector[axis], in the parent's axes, is a hinge's bending.
+_HINGES = (("left_knee", 0, 1.0), ("right_knee", 0, 1.0), ("left_elbow", 1, -1.0), ("right_elbow", 1, 1.0))
+# A straight limb may be overstretched by this much; less far than the start already is, it never has to go.
+_OVERSTRETCH = math.radians(5.0)
+
+# What the start's turning may err by before anything is known, and the bounds of what comes out.
+_LOOSEST, _TIGHTEST, _UNKNOWN = (math.radians(degrees) for degrees in (45.0, 2.0, 30.0))
+# Where a detector's lasting errors alone would put the ratio of turning to keypoint errors, radians a unit; and another
+# ratio, with the strength that was best there.
+_OF_KEYPOINTS = 0.072
+_KNOWN_RATIO, _KNOWN_STRENGTH = 0.124, math.radians(36.0)
+# Keypoints of little confidence are as many as their weights, but decide more.
+_LEAST_FREE = 0.2
+
+
+class Hinges:
+    """Knees and elbows among the turned joints: they do not bend backwards."""
+
+    def __init__(self, joints: tuple[int, ...]):
+        chosen = [(joints.index(SMPL_JOINT_NAMES.index(name)), axis, sign) for name, axis, sign in _HINGES]
+        self.places, self.axes, signs = (list(column) for column in zip(*chosen, strict=True))
+        self.signs = torch.tensor(signs)
+
+    def unbend(self, rotations: Tensor, start: Tensor) -> Tensor:
+        """Rotations (N, A, 3, 3), those beyond a hinge's end turned back to it; the end is the start's, if that is beyond."""
+        signs = self.signs.to(rotations)
+        hinges = range(len(self.places))
+        vectors, start_vectors = (matrix_to_axis_angle(one[:, self.places]) for one in (rotations, start))
+        bent, start_bent = (signs * one[:, hinges, self.axes] for one in (vectors, start_vectors))
+        beyond = (torch.clamp(start_bent, max=0.0) - _OVERSTRETCH - bent).clamp(min=0.0)
+        back = torch.zeros_like(vectors)
+        back[:, hinges, self.axes] = signs * beyond
+        rotations = rotations.clone()
+        rotations[:, self.places] = axis_angle_to_matrix(back) @ rotations[:, self.places]
+        return rotations
+
+
+class Strength:
+    """How far each person's start may err: one angle a person, settled by what the first iterations left.
+
+    Two unknown sizes of error, the start's and the keypoints', explain how far a fit moves and what it leaves
+    (MacKay, Bayesian interpolation, 1992): with gamma the number of unknowns that the keypoints decide,
+
+        start's^2 = sum phi^2 / gamma,      keypoints'^2 = sum residual^2 / (number - gamma).
+
+    Their ratio is what the prior's strength has to be, less a constant: a detector errs the same way for many frames, which
+    a fit takes for the start's error.
+    """
+
+    def __init__(self, unit_px: Tensor):
+        self.radians = torch.full_like(unit_px, _UNKNOWN)
+        self.sums = unit_px.new_zeros(len(unit_px), 5)
+
+    def measure(
+        self, owner: Tensor, matrix: Tensor, precision: Tensor, turning: Tensor, weights: Tensor, error: Tensor
+    ) -> None:
+        """Add frames (N,): normal equations (N, n, n), prior's precision (N, n), turning (N, 3 A), robust weights and
+        squared errors in units (N, K)."""
+        covariance = torch.linalg.inv(matrix + torch.diag_embed(precision))
+        decided = 1 - (precision * covariance.diagonal(dim1=1, dim2=2))[:, : turning.shape[1]]
+        all_decided = (matrix * covariance).sum(dim=(1, 2))
+        self.sums.index_add_(
+            0,
+            owner,
+            torch.stack(
+                (turning.square().sum(1), decided.sum(1), (weights * error).sum(1), 2 * weights.sum(1), all_decided),
+                dim=1,
+            ),
+        )
+
+    def settle(self) -> None:
+        """Take what was measured."""
+        turned, decided, left, number, all_decided = self.sums.unbind(1)
+        free = torch.maximum(number - all_decided, _LEAST_FREE * number)
+        self.ratio = (turned * free / (decided * left).clamp(min=1e-9)).sqrt()
+        share = (self.ratio**2 - _OF_KEYPOINTS**2) / (_KNOWN_RATIO**2 - _OF_KEYPOINTS**2)
+        self.radians = (_KNOWN_STRENGTH * share).clamp(_TIGHTEST, _LOOSEST)

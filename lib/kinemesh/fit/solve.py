@@ -1,0 +1,246 @@
+"""Damped least squares over whole tracks: bodies that show their keypoints, stay near where they started, and move smoothly.
+
+Unknowns, a frame: the turning phi of each joint that keypoints show, R = exp(phi) R_start in its parent's axes, and the
+translation; a person: the shape, but for its size. Every iteration linearises, solves each stretch at once (`solve_chain`)
+and moves on. docs/fit.md says the terms, and what they were measured on.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.fit.chain import solve_chain
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.prior import Hinges, Strength
+from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
+from kinemesh.fit.stretches import Stretches, group_stretches
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+
+_ITERATIONS = 4
+# After so many the start's error can be told from the keypoints' (`Strength`).
+_ITERATIONS_BEFORE_STRENGTH = 2
+_STATURE_M = 1.6
+# A keypoint's usual error, in parts of the person's stature in the picture; and how many of these are far off.
+NOISE = 0.02
+_FAR_OFF = 5.0
+# How far a frame's turning may be from the smoothed motion's, and its translation, in parts of the depth; at 30 frames a second.
+_TURNING_SPREAD = math.radians(2.5)
+_MOVING_SPREAD = 0.015
+_SMOOTHED_S = 0.05
+_PLACE_SPREAD = 0.5
+# Of the shape without its size, a frame: the same error in every frame tells of a shape no more than one frame's.
+_SHAPE_SPREAD = 3.0
+_LARGEST_TURN = 0.6
+_MEASURED_EVERY = 4
+# What the start's body and movement count where an estimator has only guessed them.
+_GUESS = 0.03
+# Of a doubt between size and distance the size takes this share, but never grows or shrinks by more than people differ.
+_SIZE_SHARE = 0.5
+_MOST_GROWN = 0.04
+
+
+class Motion(NamedTuple):
+    """R frames of P people, those of one segment side by side."""
+
+    rotations: Tensor  # (R, J, 3, 3)
+    trans_m: Tensor  # (R, 3)
+    betas: Tensor  # (P, 10)
+
+
+class Evidence(NamedTuple):
+    """What a fit takes of R frames."""
+
+    keypoints_px: Tensor  # (R, K, 2)
+    weights: Tensor  # (R, K) in [0, 1]; 0 is not seen
+    stand_ins_px: Tensor  # (R, K, 2) the start's own points, for what is not seen
+    stand_in_weights: Tensor  # (R, K)
+    is_guessed: Tensor  # (R,) bool, the start's bodies that stand for nothing seen
+    owner: Tensor  # (R,) int64, each row's person
+    segment_lengths: list[int]  # R together
+
+
+class Fitted(NamedTuple):
+    """The fitted motion, and how it came out."""
+
+    motion: Motion
+    strength: Tensor  # (P,) radians
+
+
+def stature_px(start: Motion, owner: Tensor, camera: Camera) -> Tensor:
+    """(P,) how tall each person is in the picture, in the middle of the way."""
+    depth = torch.stack([start.trans_m[owner == person, 2].median() for person in range(len(start.betas))])
+    return _STATURE_M * camera.focal_px / depth.clamp(min=LEAST_DEPTH_M)
+
+
+def fit_motion(body: BodyPoints, start: Motion, evidence: Evidence, camera: Camera, fps: float) -> Fitted:
+    """Fit bodies to their keypoints. `start` is the estimator's; its dtype and device are the work's."""
+    people = len(start.betas)
+    stature = stature_px(start, evidence.owner, camera)
+    depth, unit_px = _STATURE_M * camera.focal_px / stature, NOISE * stature
+    strength = Strength(unit_px)
+    motion = start
+    groups = list(group_stretches(evidence.segment_lengths, fps, start.betas.device))
+    counts = torch.bincount(evidence.owner, minlength=people).to(start.betas)
+    for iteration in range(_ITERATIONS):
+        is_measured, is_last = iteration == _ITERATIONS_BEFORE_STRENGTH, iteration + 1 == _ITERATIONS
+        task = _Task(body, start, motion, evidence, camera, fps, depth, unit_px, strength, is_measured)
+        sums = None if is_last else start.betas.new_zeros(people, BETA_COUNT - 1, BETA_COUNT)
+        rotations, trans_m, betas = motion.rotations.clone(), motion.trans_m.clone(), motion.betas
+        for group in groups:
+            task.step(group, rotations, trans_m, sums)
+        # The frames follow a new shape in the next iteration: the last leaves it.
+        if not is_last:
+            betas = betas + _shape_step(sums, counts, motion.betas - start.betas, body.proportions)
+        if is_measured:
+            strength.settle()
+        motion = _share_size(body, start, Motion(rotations, trans_m, betas), evidence.owner)
+    return Fitted(motion, strength.radians)
+
+
+def _shape_step(sums: Tensor, counts: Tensor, moved: Tensor, proportions: Tensor) -> Tensor:
+    """(P, 10) from sums (P, 9, 10) of the equations whose frames are eliminated."""
+    precision = counts[:, None] / _SHAPE_SPREAD**2
+    matrix = sums[..., :-1] + torch.diag_embed(precision.expand(-1, sums.shape[1]))
+    right = sums[..., -1] - precision * (moved @ proportions)
+    return torch.linalg.solve(matrix, right) @ proportions.T
+
+
+def _share_size(body: BodyPoints, start: Motion, motion: Motion, owner: Tensor) -> Motion:
+    """A larger body farther away is seen the same, so that keypoints tell neither; the start says both, and errs in both.
+
+    Of the distance that fitted poses of the start's size would add, body and place take a share each.
+    """
+    before, after = (trans_m[:, 2].clamp(min=LEAST_DEPTH_M) for trans_m in (start.trans_m, motion.trans_m))
+    farther = (after / before).log()
+    grown = (motion.betas - start.betas) @ body.growth / (body.growth @ body.growth)
+    added = torch.stack([farther[owner == person].median() for person in range(len(grown))]) - grown
+    more = -_MOST_GROWN * (_SIZE_SHARE * added / _MOST_GROWN).tanh() - grown
+    return Motion(
+        motion.rotations, motion.trans_m * more.exp()[owner, None], motion.betas + more[:, None] * body.growth
+    )
+
+
+@dataclass
+class _Task:
+    """One iteration: what everybody's linearisation and solution need."""
+
+    body: BodyPoints
+    start: Motion
+    motion: Motion
+    evidence: Evidence
+    camera: Camera
+    fps: float
+    depth: Tensor  # (P,)
+    unit_px: Tensor  # (P,) a keypoint's usual error
+    strength: Strength
+    is_measured: bool  # whether the strength is to be measured in it
+
+    def __post_init__(self):
+        self.joints = list(self.body.joints)
+        self.hinges = Hinges(self.body.joints)
+
+    def step(self, group: Stretches, rotations: Tensor, trans_m: Tensor, shape_sums: Tensor | None) -> None:
+        """Move the frames that are the group's own, in place, and add to `shape_sums` what they say of the shape."""
+        rows, owner = group.rows.flatten(), self.evidence.owner[group.rows.flatten()]
+        equations, weights, error = self._linearise(rows, group.is_inside.flatten())
+        now, start = (motion.rotations[rows[:, None], self.joints] for motion in (self.motion, self.start))
+        turning = matrix_to_axis_angle(now @ start.mT).flatten(1)
+        own = group.is_own.flatten().nonzero()[:, 0]
+        if self.is_measured:
+            some = own[::_MEASURED_EVERY]
+            given = equations.matrix, self._precision(owner), turning, weights, error
+            self.strength.measure(owner[some], *(part[some] for part in given))
+        coupling, pull, ties = self._smoothness(group)
+        precision = self._precision(owner) * self._worth(rows)[:, None]
+        away = torch.cat((turning, self.motion.trans_m[rows] - self.start.trans_m[rows]), dim=1)
+        right = (equations.right - precision * away + pull)[..., None]
+        matrix = equations.matrix
+        matrix.diagonal(dim1=1, dim2=2).add_(precision + ties)
+        if shape_sums is not None:
+            right = torch.cat((right, equations.mixed), dim=2)
+        matrix, right = (part.unflatten(0, group.rows.shape) for part in (matrix, right))
+        solved = solve_chain(matrix, coupling, group.is_inside[:, 1:], right).flatten(0, 1)[own]
+        if shape_sums is not None:
+            shape = torch.cat((equations.shape_matrix[own], equations.shape_right[own][..., None]), dim=2)
+            shape_sums.index_add_(0, owner[own], shape - equations.mixed[own].mT @ solved.roll(-1, dims=2))
+        self._move(rows[own], solved[..., 0], rotations, trans_m)
+
+    def _move(self, rows: Tensor, move: Tensor, rotations: Tensor, trans_m: Tensor) -> None:
+        turns = move[:, :-3].unflatten(1, (-1, 3))
+        cap = (_LARGEST_TURN / turns.norm(dim=2).amax(dim=1).clamp(min=_LARGEST_TURN))[:, None]
+        now, start = (motion.rotations[rows[:, None], self.joints] for motion in (self.motion, self.start))
+        turned = axis_angle_to_matrix(turns * cap[..., None]) @ now
+        rotations[rows[:, None], self.joints] = self.hinges.unbend(turned, start)
+        moved = self.motion.trans_m[rows] + move[:, -3:] * cap
+        moved[:, 2].clamp_(min=LEAST_DEPTH_M)
+        trans_m[rows] = moved
+
+    def _linearise(self, rows: Tensor, is_inside: Tensor) -> tuple[NormalEquations, Tensor, Tensor]:
+        """Normal equations of the keypoints, and their weights and squared errors in units (N, K)."""
+        owner = self.evidence.owner[rows]
+        place = self.motion.trans_m[rows]
+        points = self.body(self.motion.rotations[rows], self.motion.betas[owner])
+        residuals = self.evidence.keypoints_px[rows] - project(points.places + place[:, None], self.camera)
+        unit = self.unit_px[owner][:, None]
+        error = residuals.square().sum(dim=-1) / unit.square()
+        # Geman and McClure's: a keypoint that is far off counts for nothing.
+        robust = (1 + error / _FAR_OFF**2) ** -2
+        weights = self.evidence.weights[rows] * robust * is_inside[:, None]
+        held = self.evidence.stand_in_weights[rows] * is_inside[:, None]
+        # Two errors of one point: their weights add up, and they pull together.
+        away = self.evidence.stand_ins_px[rows] - self.evidence.keypoints_px[rows]
+        residuals = residuals + away * (held / (weights + held).clamp(min=1e-9))[..., None]
+        held_up = (weights + held) / unit.square()
+        equations = normal_equations(points, place, self.camera, residuals, held_up, self.body.proportions)
+        return equations, weights, error
+
+    def _precision(self, owner: Tensor) -> Tensor:
+        """(N, n) of the start's turning and place."""
+        turning = self.strength.radians[owner][:, None].expand(-1, 3 * len(self.joints)) ** -2
+        place = (_PLACE_SPREAD * self.depth[owner])[:, None].expand(-1, 3) ** -2
+        return torch.cat((turning, place), dim=1)
+
+    def _worth(self, rows: Tensor) -> Tensor:
+        return torch.where(self.evidence.is_guessed[rows], _GUESS, 1.0).to(self.depth)
+
+    def _smoothness(self, group: Stretches) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a group (S, T): coupling (S, n), its right-hand sides (S T, n), and what it adds to diagonals (S T, n)."""
+        rows, is_tied = group.rows, group.is_inside[:, 1:]
+        local = self.motion.rotations[rows[..., None], self.joints]
+        turning = matrix_to_axis_angle(local[:, 1:] @ local[:, :-1].mT).flatten(2)
+        speed = torch.cat((turning, self.motion.trans_m[rows].diff(dim=1)), dim=2)
+        worth = self._worth(rows)
+        weights = torch.minimum(worth[:, 1:], worth[:, :-1]) * is_tied
+        rest = speed - _low_pass(speed, weights, _SMOOTHED_S * self.fps) if speed.shape[1] else speed
+        moving = (_MOVING_SPREAD * self.depth[self.evidence.owner[rows[:, 0]]])[:, None].expand(-1, 3)
+        turned = moving.new_full((len(rows), turning.shape[2]), _TURNING_SPREAD)
+        coupling = (torch.cat((turned, moving), dim=1) * (30.0 / self.fps)) ** -2
+        tied = is_tied[..., None] * coupling[:, None]
+        nothing = tied.new_zeros(len(rows), 1, coupling.shape[1])
+        pulled = tied * rest
+        pull = torch.cat((pulled, nothing), dim=1) - torch.cat((nothing, pulled), dim=1)
+        ties = torch.cat((tied, nothing), dim=1) + torch.cat((nothing, tied), dim=1)
+        return coupling, pull.flatten(0, 1), ties.flatten(0, 1)
+
+
+def _low_pass(signal: Tensor, weights: Tensor, spread_frames: float) -> Tensor:
+    """Mean over time of (S, T, C), each frame with its weight (S, T): a Gaussian, and the same of what it left.
+
+    Twice so, peaks of fast movement stay (Tukey's twicing); a single Gaussian flattens them.
+    """
+    radius = max(1, round(4 * spread_frames))
+    places = torch.arange(-radius, radius + 1, device=signal.device)
+    kernel = torch.exp(-0.5 * (places / spread_frames) ** 2)[None, None].to(signal)
+
+    def mean(values: Tensor) -> Tensor:
+        columns = torch.cat((values, torch.ones_like(values[..., :1])), dim=2) * weights[..., None]
+        flat = columns.mT.flatten(0, 1)[:, None]
+        summed = torch.nn.functional.conv1d(flat, kernel, padding=radius).view(len(values), -1, values.shape[1]).mT
+        return summed[..., :-1] / summed[..., -1:].clamp(min=1e-9)
+
+    once = mean(signal)
+    return once + mean(signal - once)

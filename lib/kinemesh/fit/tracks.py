@@ -1,0 +1,156 @@
+"""Tracks of an estimator's bodies -> the same people, fitted to their keypoints: the room's only door."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT
+from kinemesh.fit.evidence import Judged, judge, weighted_median
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.reprojection import Camera, project
+from kinemesh.fit.solve import Evidence, Motion, fit_motion, stature_px
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.structures import Track, VideoCamera
+
+# Where keypoints are believed less than this, the estimator's body stays.
+_LEAST_TRUST = 0.5
+# Nor is a frame fitted whose keypoints are still so far off, in parts of the stature.
+_UNEXPLAINED = 0.05
+# From the fitted to the estimator's body and back it takes so long.
+_BORDER_S = 0.2
+_FRAMES_AT_ONCE = 4096
+
+
+class FitFacts(NamedTuple):
+    """What a summary says of one person's fit."""
+
+    reprojection_error_before_px: float
+    reprojection_error_after_px: float
+    frames_kept: int  # the estimator's body stays
+    frames_sides_exchanged: int  # left and right keypoints were taken for each other
+    strength_degrees: float  # how far the estimator's joints were taken to err
+
+
+@torch.inference_mode()
+def fit_tracks(
+    body: BodyPoints, tracks: list[Track], keypoints_px: list[np.ndarray], camera: VideoCamera, fps: float
+) -> tuple[list[Track], list[FitFacts]]:
+    """Fit each track's poses, betas and place to its keypoints (F, K, 3), those of `body.names`; confidence 0: not seen.
+
+    The work is done on the body's device. Frames in which keypoints are not this body's keep the estimator's; interpolated
+    frames, for which an estimator has seen nothing either, follow the motion around them.
+    """
+    like = body.matrix
+    owner = torch.repeat_interleave(torch.tensor([len(track.poses) for track in tracks]))
+    owner = owner.to(like.device)
+    start = Motion(
+        _tensor(np.concatenate([track.poses for track in tracks]), like, axis_angle=True),
+        _tensor(np.concatenate([track.trans_m for track in tracks]), like),
+        _tensor(np.stack([track.betas for track in tracks]), like),
+    )
+    detected = _tensor(np.concatenate(keypoints_px), like)
+    points, confidence = detected[..., :2], detected[..., 2].clamp(0.0, 1.0)
+    pinhole = Camera(camera.focal_px, like.new_tensor(camera.centre_px))
+    stature = stature_px(start, owner, pinhole)
+    started = _projected(body, start, owner, pinhole)
+    judged = judge(started, points, confidence, owner, stature)
+    lengths = [length for track in tracks for length in _segment_lengths(track)]
+    is_guessed = torch.from_numpy(np.concatenate([track.interpolated for track in tracks])).to(like.device)
+    stand_ins = started, judged.stand_in_weights
+    evidence = Evidence(judged.keypoints_px, judged.weights, *stand_ins, is_guessed, owner, lengths)
+    fitted = fit_motion(body, start, evidence, pinhole, fps)
+    motion, is_failed = _finite(fitted.motion, start, owner)
+    ended = _projected(body, motion, owner, pinhole)
+    kept = _kept(ended, judged, stature[owner]) | is_failed
+    if kept.any():
+        motion = _blend(start, motion, _share(kept, lengths, fps))
+        ended = _projected(body, motion, owner, pinhole)
+    made, facts = [], []
+    for person, track in enumerate(tracks):
+        own = owner == person
+        errors = [float(_mean_error((seen - points)[own], confidence[own])) for seen in (started, ended)]
+        counts = [int(flags[own].sum()) for flags in (kept, judged.is_swapped)]
+        facts.append(FitFacts(*errors, *counts, float(fitted.strength[person].rad2deg())))
+        made.append(
+            track._replace(
+                poses=_axis_angles(motion.rotations[own]),
+                betas=motion.betas[person].float().cpu().numpy(),
+                trans_m=motion.trans_m[own].float().cpu().numpy(),
+            )
+        )
+    return made, facts
+
+
+def _finite(motion: Motion, start: Motion, owner: Tensor) -> tuple[Motion, Tensor]:
+    """The motion, and (R,) bool, the frames of people whose equations broke down, for whom the start stands in."""
+    broken = ~(motion.rotations.isfinite().flatten(1).all(dim=1) & motion.trans_m.isfinite().all(dim=1))
+    people = ~motion.betas.isfinite().all(dim=1)
+    people = people.index_put((owner[broken],), people.new_tensor(True))
+    rows = people[owner]
+    if not people.any():
+        return motion, rows
+    rotations = torch.where(rows[:, None, None, None], start.rotations, motion.rotations)
+    trans_m = torch.where(rows[:, None], start.trans_m, motion.trans_m)
+    return Motion(rotations, trans_m, torch.where(people[:, None], start.betas, motion.betas)), rows
+
+
+def _projected(body: BodyPoints, motion: Motion, owner: Tensor, camera: Camera) -> Tensor:
+    """(R, K, 2) where the points are seen, part by part."""
+    columns = (column.split(_FRAMES_AT_ONCE) for column in (motion.rotations, motion.trans_m, owner))
+    return torch.cat(
+        [
+            project(body.places(rotations, motion.betas[who]) + trans_m[:, None], camera)
+            for rotations, trans_m, who in zip(*columns, strict=True)
+        ]
+    )
+
+
+def _mean_error(residuals: Tensor, confidence: Tensor) -> Tensor:
+    return (residuals.norm(dim=-1) * confidence).sum() / confidence.sum().clamp(min=1e-9)
+
+
+def _kept(projected_px: Tensor, judged: Judged, stature: Tensor) -> Tensor:
+    """(R,) bool: frames whose keypoints are not believed, or that no body near the estimator's explains."""
+    left = (projected_px - judged.keypoints_px).norm(dim=-1) / stature[:, None]
+    return (judged.trust < _LEAST_TRUST) | (weighted_median(left, judged.weights) > _UNEXPLAINED)
+
+
+def _share(kept: Tensor, segment_lengths: list[int], fps: float) -> Tensor:
+    """(R,) the fitted body's share: 0 where it is not taken, with soft borders in time."""
+    radius = max(1, round(_BORDER_S * fps))
+    shares = []
+    for flags in kept.to(torch.float32).split(segment_lengths):
+        row = flags[None, None]
+        # As far around as the border is wide, then a mean of that width: 0 wherever a frame is kept.
+        wide = torch.nn.functional.max_pool1d(row, 2 * radius + 1, 1, radius)
+        padded = torch.nn.functional.pad(wide, (radius, radius), mode="replicate")
+        shares.append(1 - torch.nn.functional.avg_pool1d(padded, 2 * radius + 1, 1)[0, 0])
+    return torch.cat(shares)
+
+
+def _blend(start: Motion, fitted: Motion, share: Tensor) -> Motion:
+    """Along the shortest arc from the start's rotations; the shape is the fitted one throughout."""
+    is_between = share < 1
+    some = share[is_between].to(fitted.trans_m)
+    first, last = start.rotations[is_between], fitted.rotations[is_between]
+    turned = axis_angle_to_matrix(matrix_to_axis_angle(last @ first.mT) * some[:, None, None]) @ first
+    rotations, trans_m = fitted.rotations.clone(), fitted.trans_m.clone()
+    rotations[is_between] = turned
+    trans_m[is_between] = torch.lerp(start.trans_m[is_between], trans_m[is_between], some[:, None])
+    return Motion(rotations, trans_m, fitted.betas)
+
+
+def _segment_lengths(track: Track) -> list[int]:
+    breaks = np.flatnonzero(np.diff(track.frame_ids) > 1) + 1
+    return np.diff(np.r_[0, breaks, len(track.frame_ids)]).tolist()
+
+
+def _tensor(array: np.ndarray, like: Tensor, *, axis_angle: bool = False) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(like)
+    return axis_angle_to_matrix(tensor.unflatten(1, (SMPL_JOINT_COUNT, 3))) if axis_angle else tensor
+
+
+def _axis_angles(rotations: Tensor) -> np.ndarray:
+    return matrix_to_axis_angle(rotations).flatten(1).float().cpu().numpy()
