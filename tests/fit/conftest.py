@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.demo.splits import StandIn, axis_angles
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.infer.translation import project, solve_translation
 from kinemesh.metrics import pa_mpjpe_mm
 from kinemesh.motion.anatomy import rotation_matrices
 from kinemesh.motion.motion import make_motion
 from kinemesh.motion.signals import smooth_noise
-from kinemesh.structures import BodyParams, Track, VideoCamera
+from kinemesh.structures import Track, VideoCamera
 
 CAMERA = VideoCamera(1400.0, (640.0, 360.0), (1280, 720))
 FPS = 30.0
@@ -40,8 +40,7 @@ class Clip(NamedTuple):
 
 
 def _joints_mm(kinematics: JointKinematics, poses: np.ndarray, betas: np.ndarray) -> torch.Tensor:
-    rotations = axis_angle_to_matrix(torch.from_numpy(poses).float().unflatten(1, (SMPL_JOINT_COUNT, 3)))
-    return kinematics(BodyParams(rotations, torch.from_numpy(betas).float().expand(len(poses), -1)))
+    return kinematics(params_from_axis_angle(torch.from_numpy(poses).float(), torch.from_numpy(betas).float()))
 
 
 @pytest.fixture(scope="session")

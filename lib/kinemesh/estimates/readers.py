@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from kinemesh.body.params import axis_angle_from_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.sources import LARGEST_ANGLE, SOURCES
 from kinemesh.errors import UserError, fail
@@ -28,7 +29,6 @@ from kinemesh.estimates.values import (
 from kinemesh.files.arrays import NoArraysError, read_npz
 from kinemesh.files.joblib import load_joblib
 from kinemesh.files.pickles import faults_as_user_errors
-from kinemesh.geometry.rotation import matrix_to_axis_angle
 
 logger = logging.getLogger(__name__)
 
@@ -259,5 +259,5 @@ def _axis_angle(path: Path, where: str, rotations: np.ndarray, place: Callable[[
             if excess[row] <= ROTATION_TOLERANCE:
                 fault = "is a reflection"
             fail(path, f"{where} {place(row + start * _CHUNK)} {fault}", f"{SMPL_JOINT_COUNT} rotation matrices")
-        poses.append(matrix_to_axis_angle(matrices).flatten(1))
+        poses.append(axis_angle_from_rotations(matrices))
     return torch.cat(poses).numpy()

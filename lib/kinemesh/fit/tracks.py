@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinemesh.body.skeleton import SMPL_JOINT_COUNT
+from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
 from kinemesh.fit.evidence import Judged, judge, weighted_median
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.reprojection import Camera, project
@@ -46,7 +46,7 @@ def fit_tracks(
     owner = torch.repeat_interleave(torch.tensor([len(track.poses) for track in tracks]))
     owner = owner.to(like.device)
     start = Motion(
-        _tensor(np.concatenate([track.poses for track in tracks]), like, axis_angle=True),
+        rotations_from_axis_angle(_tensor(np.concatenate([track.poses for track in tracks]), like)),
         _tensor(np.concatenate([track.trans_m for track in tracks]), like),
         _tensor(np.stack([track.betas for track in tracks]), like),
     )
@@ -75,9 +75,9 @@ def fit_tracks(
         facts.append(FitFacts(*errors, *counts, float(fitted.strength[person].rad2deg())))
         made.append(
             track._replace(
-                poses=_axis_angles(motion.rotations[own]),
-                betas=motion.betas[person].float().cpu().numpy(),
-                trans_m=motion.trans_m[own].float().cpu().numpy(),
+                poses=_array(axis_angle_from_rotations(motion.rotations[own])),
+                betas=_array(motion.betas[person]),
+                trans_m=_array(motion.trans_m[own]),
             )
         )
     return made, facts
@@ -147,10 +147,9 @@ def _segment_lengths(track: Track) -> list[int]:
     return np.diff(np.r_[0, breaks, len(track.frame_ids)]).tolist()
 
 
-def _tensor(array: np.ndarray, like: Tensor, *, axis_angle: bool = False) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(like)
-    return axis_angle_to_matrix(tensor.unflatten(1, (SMPL_JOINT_COUNT, 3))) if axis_angle else tensor
+def _tensor(array: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(like)
 
 
-def _axis_angles(rotations: Tensor) -> np.ndarray:
-    return matrix_to_axis_angle(rotations).flatten(1).float().cpu().numpy()
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.float().cpu().numpy()
