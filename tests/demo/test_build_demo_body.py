@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from kinemesh.body.skeleton import VERTEX_LANDMARKS
 from kinemesh.demo.body import BODY_PATH, load_stand_in
 from tools.demo_body.decimation import decimate
-from tools.demo_body.landmarks import SMPL_VERTEX, order_with_landmarks
+from tools.demo_body.landmarks import order_with_landmarks
 from tools.demo_body.packing import describe_differences, write_body
 from tools.demo_body.rest_pose import smooth_weights, to_t_pose
 from tools.demo_body.shape_space import strongest_weights
@@ -75,10 +76,10 @@ def test_a_difference_is_found(tmp_path):
 
 def test_landmarks_get_smpls_numbers_and_the_rest_keep_their_sequence():
     kept = np.arange(10, 6900)
-    landmarks = {name: 100 + 7 * i for i, name in enumerate(SMPL_VERTEX)}
+    landmarks = {name: 100 + 7 * i for i, name in enumerate(VERTEX_LANDMARKS)}
     order = order_with_landmarks(kept, landmarks)
-    assert all(order[SMPL_VERTEX[name]] == vertex for name, vertex in landmarks.items())
-    rest = np.delete(order, list(SMPL_VERTEX.values()))
+    assert all(order[VERTEX_LANDMARKS[name]] == vertex for name, vertex in landmarks.items())
+    rest = np.delete(order, list(VERTEX_LANDMARKS.values()))
     np.testing.assert_array_equal(rest, np.setdiff1d(kept, list(landmarks.values())))
 
 

@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from kinemesh.body.kinematics import JointKinematics
-from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES, VERTEX_LANDMARKS
 from kinemesh.demo.body import load_stand_in
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams
-from tools.demo_body.landmarks import SMPL_VERTEX
 from tools.demo_body.mannequin import make_mannequin
 
 
@@ -73,7 +72,7 @@ def test_is_what_the_tool_makes_of_the_unsmoothed_body(unsmoothed, shipped, regi
 
 def test_everything_that_a_joint_is_regressed_from_is_where_it_was(unsmoothed, shipped):
     held = (unsmoothed["J_regressor"] > 0).any(axis=0)
-    held[list(SMPL_VERTEX.values())] = True
+    held[list(VERTEX_LANDMARKS.values())] = True
     for name in ("v_template", "shapedirs"):
         np.testing.assert_array_equal(shipped[name][held], unsmoothed[name][held])
     for name in ("faces", "skinning_weights", "J_regressor", "J_regressor_h36m", "J_regressor_extra"):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_NAMES, SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_NAMES, SMPL_JOINT_NAMES, VERTEX_LANDMARKS
 from kinemesh.body.smpl import PosedBody
-from kinemesh.fit.landmarks import VERTEX_LANDMARKS, BodyPoints, landmark_regressor, turned_joints
+from kinemesh.fit.landmarks import BodyPoints, landmark_regressor, turned_joints
 from kinemesh.fit.reprojection import Camera, jacobian, project
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams

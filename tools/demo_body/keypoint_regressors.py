@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from kinemesh.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
-from tools.demo_body.landmarks import SMPL_VERTEX
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES, VERTEX_LANDMARKS
 
 CROWN_VERTICES = 12
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINT_NAMES)}
@@ -41,14 +40,14 @@ def build_keypoint_regressors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """H36M's (17, V) and SPIN's extra (9, V), from the template (V, 3), weights (V, J) and joint regressor (J, V)."""
     vertex_count = len(v_template)
-    nose = v_template[SMPL_VERTEX["nose"]]
+    nose = v_template[VERTEX_LANDMARKS["nose_tip"]]
     head_joint = joint_regressor[_JOINT["head"]] @ v_template
     is_head = weights[:, _JOINT["head"]] > 0.5
     foremost = v_template[is_head, 2].max()
     # Mirrored vertices are equally high but for rounding: of two, the first.
     by_height = np.argsort(-np.round(v_template[:, 1], 6), kind="stable")
     parts = {name: joint_regressor[i] for name, i in _JOINT.items()} | {
-        "nose": _even_row([SMPL_VERTEX["nose"]], vertex_count),
+        "nose": _even_row([VERTEX_LANDMARKS["nose_tip"]], vertex_count),
         "crown": _even_row(by_height[:CROWN_VERTICES], vertex_count),
         "skull": _even_row(is_head & (v_template[:, 1] > head_joint[1] + 0.06), vertex_count),
         "jaw": _even_row(

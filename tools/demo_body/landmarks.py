@@ -2,23 +2,14 @@
 
 import numpy as np
 
-from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES, VERTEX_LANDMARKS
 from tools.demo_body.source import FINGERS, SourceBodies
 
-# SMPL vertex numbers that smplx.vertex_ids names, in its VertexJointSelector's use.
-SMPL_VERTEX = {
-    "nose": 332,
-    "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583,
-    "right_thumb": 6191, "right_index": 5782, "right_middle": 5905, "right_ring": 6016, "right_pinky": 6133,
-    "left_thumb": 2746, "left_index": 2319, "left_middle": 2445, "left_ring": 2556, "left_pinky": 2673,
-    "left_big_toe": 3216, "left_small_toe": 3226, "left_heel": 3387,
-    "right_big_toe": 6617, "right_small_toe": 6624, "right_heel": 6787,
-}  # fmt: skip
 _JOINT = {name: i for i, name in enumerate(SMPL_JOINT_NAMES)}
 
 
 def find_landmarks(bodies: SourceBodies, weights: np.ndarray, mean: np.ndarray, is_skin: np.ndarray) -> dict[str, int]:
-    """Name of SMPL_VERTEX -> source vertex: the outermost of its part in some direction, on the mean T-posed body.
+    """Name of VERTEX_LANDMARKS -> source vertex: the outermost of its part in some direction, on the mean T-posed body.
 
     Args:
         weights: (S, J) smoothed skinning weights.
@@ -38,7 +29,7 @@ def find_landmarks(bodies: SourceBodies, weights: np.ndarray, mean: np.ndarray, 
     for region in ("eye_cavity.L", "eye_cavity.R", "mouth_cavity"):
         inside[bodies.faces[bodies.regions[region]]] = True
     outer_head = belongs_to("head") & ~inside
-    found = {"nose": outermost(outer_head & (np.abs(x) < 0.01), z)}
+    found = {"nose_tip": outermost(outer_head & (np.abs(x) < 0.01), z)}
     is_skin_face = is_skin[bodies.faces].all(axis=1)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         found[f"{side}_ear"] = outermost(outer_head, sign * x)
@@ -60,7 +51,7 @@ def find_landmarks(bodies: SourceBodies, weights: np.ndarray, mean: np.ndarray, 
 def order_with_landmarks(kept: np.ndarray, landmarks: dict[str, int]) -> np.ndarray:
     """Kept source vertices, in the order in which landmarks have SMPL's numbers and the others keep their sequence."""
     order = np.empty(len(kept), dtype=np.int64)
-    places = np.array([SMPL_VERTEX[name] for name in landmarks])
+    places = np.array([VERTEX_LANDMARKS[name] for name in landmarks])
     order[places] = list(landmarks.values())
     order[np.setdiff1d(np.arange(len(kept)), places)] = np.setdiff1d(kept, order[places])
     return order

@@ -53,3 +53,13 @@ def mirror_order(joint_count: int, pairs: tuple[tuple[int, int], ...]) -> tuple[
 
 H36M_MIRROR_ORDER = mirror_order(H36M_JOINT_COUNT, H36M_MIRROR_PAIRS)
 SMPL_MIRROR_ORDER = mirror_order(SMPL_JOINT_COUNT, SMPL_MIRROR_PAIRS)
+
+# Vertices of SMPL that are landmarks by themselves, in the order in which the released body model adds them to the joints;
+# the numbers are those of smplx's `vertex_ids`.
+VERTEX_LANDMARKS = {
+    "nose_tip": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583,
+    "left_big_toe": 3216, "left_small_toe": 3226, "left_heel": 3387,
+    "right_big_toe": 6617, "right_small_toe": 6624, "right_heel": 6787,
+    "left_thumb": 2746, "left_index": 2319, "left_middle": 2445, "left_ring": 2556, "left_pinky": 2673,
+    "right_thumb": 6191, "right_index": 5782, "right_middle": 5905, "right_ring": 6016, "right_pinky": 6133,
+}  # fmt: skip

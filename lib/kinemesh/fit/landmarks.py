@@ -13,14 +13,8 @@ from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import chain_along_tree, fold_body, tree_levels
-from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_NAMES, SMPL_JOINT_NAMES, VERTEX_COUNT
+from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_NAMES, SMPL_JOINT_NAMES, VERTEX_COUNT, VERTEX_LANDMARKS
 
-# Vertices of SMPL that are landmarks by themselves; the numbers are those of smplx's `vertex_ids`.
-VERTEX_LANDMARKS = {
-    "nose_tip": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583,
-    "left_big_toe": 3216, "left_small_toe": 3226, "left_heel": 3387,
-    "right_big_toe": 6617, "right_small_toe": 6624, "right_heel": 6787,
-}  # fmt: skip
 # Joints whose turning the 17 keypoints show. The others' stays as it was.
 _TURNED = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "spine3", "neck",

@@ -6,7 +6,7 @@ the head's keypoints, which are means over half of its surface, to rounding.
 
 import numpy as np
 
-from tools.demo_body.landmarks import SMPL_VERTEX
+from kinemesh.body.skeleton import VERTEX_LANDMARKS
 from tools.demo_body.mannequin.cover import Plate
 from tools.demo_body.mannequin.face import Mask
 from tools.demo_body.mannequin.slide import keep_means
@@ -21,7 +21,7 @@ def make_mannequin(body: dict[str, np.ndarray], in_mouth: np.ndarray, in_eyes: n
     """
     template, shapedirs = body["v_template"], body["shapedirs"]
     held = (body["J_regressor"] > 0).any(axis=0)
-    held[list(SMPL_VERTEX.values())] = True
+    held[list(VERTEX_LANDMARKS.values())] = True
     plate = Plate(template, body["faces"], held)
     mask = Mask(template, body["faces"], body["skinning_weights"], held, in_mouth, in_eyes)
 

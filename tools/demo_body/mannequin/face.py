@@ -8,8 +8,7 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import spsolve
 
-from kinemesh.body.skeleton import SMPL_JOINT_NAMES
-from tools.demo_body.landmarks import SMPL_VERTEX
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES, VERTEX_LANDMARKS
 from tools.demo_body.mannequin.cover import smooth_step
 from tools.demo_body.rest_pose import RIGID_HEAD_WEIGHT, adjacency
 
@@ -22,7 +21,7 @@ DEGREE = 4
 RIDGE = 1e-4
 MOUTH_SHARE = 1e-4  # of its size that the mouth's cavity keeps: no triangle is without area
 OUTLIER_M = 0.004
-_MARKS = [SMPL_VERTEX[name] for name in ("nose", "left_eye", "right_eye")]
+_MARKS = [VERTEX_LANDMARKS[name] for name in ("nose_tip", "left_eye", "right_eye")]
 # Widths of the bumps that lead through the landmarks, as tangents: sideways, upwards, downwards.
 _BUMPS = ((0.15, 0.26, 0.13), (0.15, 0.15, 0.15), (0.15, 0.15, 0.15))
 

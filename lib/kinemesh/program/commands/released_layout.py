@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemesh.body.assets import EXTRA_REGRESSOR_FILE, BodyAssets, read_joint_regressor
-from kinemesh.body.skeleton import BETA_COUNT, EXTRA_JOINT_COUNT, SMPL_JOINT_COUNT
+from kinemesh.body.skeleton import BETA_COUNT, EXTRA_JOINT_COUNT, SMPL_JOINT_COUNT, VERTEX_LANDMARKS
 from kinemesh.files.checkpoints import BODY_PREFIX
 from kinemesh.files.writing import write_atomically
 from kinemesh.training.optimizer_state import BODY_PARAMETER_COUNT
@@ -20,11 +20,6 @@ from kinemesh.training.state import NO_BEST_YET
 
 # Clips that the released body model is made for; no value depends on it.
 _BODY_BATCH = 64
-# The vertices of SMPL that the released body model adds to the joints: nose, eyes, ears, toes and heels, fingertips.
-_LANDMARK_VERTICES = (
-    332, 6260, 2800, 4071, 583, 3216, 3226, 3387, 6617, 6624, 6787, 2746, 2319, 2445, 2556, 2673, 6191, 5782, 5905, 6016,
-    6133,
-)  # fmt: skip
 
 
 def released_content(
@@ -89,7 +84,7 @@ def body_tensors(assets: BodyAssets, data_root: Path) -> dict[str, Tensor]:
         "lbs_weights": single(assets.skinning_weights),
         "J_regressor_extra": single(extra_regressor),
         "J_regressor_h36m": single(assets.J_regressor_h36m),
-        "vertex_joint_selector.extra_joints_idxs": torch.tensor(_LANDMARK_VERTICES),
+        "vertex_joint_selector.extra_joints_idxs": torch.tensor(list(VERTEX_LANDMARKS.values())),
     }
 
 
