@@ -11,7 +11,7 @@ from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
 from kinemesh.infer.doubts import person_size_px
 from kinemesh.infer.people import Segment
-from kinemesh.infer.translation import reprojection_errors_px, solve_from_reference, solve_translation
+from kinemesh.infer.translation import misfit_of_frames, reprojection_errors_px, solve_from_reference, solve_translation
 from kinemesh.infer.windows import smooth_rotations
 from kinemesh.structures import Track, VideoCamera
 
@@ -168,6 +168,13 @@ def regress_joints_m(kinematics: JointKinematics, poses: np.ndarray, betas: np.n
     for part in torch.from_numpy(poses).split(_FRAMES_AT_ONCE):
         joints.append(kinematics(params_from_axis_angle(part.to(device), shape)).cpu())
     return torch.cat(joints).double().numpy() / MM_PER_M
+
+
+def misfit(
+    kinematics: JointKinematics, camera: VideoCamera, poses: np.ndarray, betas: np.ndarray, keypoints_px: np.ndarray
+) -> float:
+    """How badly poses (F, 72), with the mean of betas (F, 10), fit keypoints (F, K, 3): see `misfit_of_frames`."""
+    return misfit_of_frames(regress_joints_m(kinematics, poses, betas.mean(axis=0)), keypoints_px, camera)
 
 
 @torch.inference_mode()

@@ -5,8 +5,8 @@ tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fp
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
-from kinemesh.infer.placing import fit_people, place_person, regress_joints_m
-from kinemesh.infer.translation import misfit_of_frames, video_camera
+from kinemesh.infer.placing import fit_people, misfit, place_person
+from kinemesh.infer.translation import video_camera
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
@@ -93,7 +93,11 @@ class MeshPredictor:
         self.device = device
         self.kind = kind  # "regressor" or "refiner"
         self.kinematics = JointKinematics(assets).to(device)
-        self.points = BodyPoints(assets).to(device)
+
+    @cached_property
+    def points(self) -> BodyPoints:
+        """What bodies are fitted by; made when first one is."""
+        return BodyPoints(self.assets).to(self.device)
 
     @classmethod
     def load(
@@ -178,7 +182,7 @@ class MeshPredictor:
             matched = {}
             if predictions is not None:
                 chosen = choose_video(predictions, video_names)
-                matched = match_people(predictions, chosen, people, self._misfit(camera))
+                matched = match_people(predictions, chosen, people, partial(misfit, self.kinematics, camera))
                 people = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
@@ -286,12 +290,6 @@ class MeshPredictor:
             placed = [released.place_bodies(person, own, self.kinematics, camera, fps) for person, own in pairs]
         tracks = [track for track, _ in placed]
         return Inference(tracks, camera, {track.name: facts for track, facts in placed}, clock.seconds, clip_len)
-
-    def _misfit(self, camera: VideoCamera) -> Callable[[np.ndarray, np.ndarray, np.ndarray], float]:
-        def misfit(poses: np.ndarray, betas: np.ndarray, keypoints_px: np.ndarray) -> float:
-            return misfit_of_frames(regress_joints_m(self.kinematics, poses, betas.mean(axis=0)), keypoints_px, camera)
-
-        return misfit
 
 
 def _smoothing_radius(settings: Settings, fps: float) -> int:
