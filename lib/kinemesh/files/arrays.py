@@ -83,7 +83,7 @@ def read_object(path: str | Path, key: str, *, what: str) -> Any:
         if info.compress_type not in _METHODS or info.file_size > limit:
             raise Refused(f"'{key}' unpacks to {info.file_size} bytes, expected at most {limit}")
         with archive.open(info) as file:
-            _, _, dtype = _read_header(file, f"'{key}'")
+            _, _, dtype = read_npy_header(file, f"'{key}'")
             if not dtype.hasobject:
                 raise Refused(f"'{key}' holds {str(dtype)[:60]}, expected an object")
             value = unpickle(file.read(limit))
@@ -98,7 +98,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> n
 
 
 def _read_array(file: BinaryIO, available_bytes: int, name: str) -> np.ndarray:
-    shape, is_fortran, dtype = _read_header(file, name)
+    shape, is_fortran, dtype = read_npy_header(file, name)
     if dtype.kind not in "biufUS":
         raise Refused(f"{name} holds {str(dtype)[:60]}, expected numbers or text")
     count = math.prod(shape)
@@ -143,7 +143,11 @@ def array_of(value: Any) -> np.ndarray:
         raise ValueError("a list of unequal rows") from None
 
 
-def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_npy_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether it lies by columns, and type of the array behind a .npy header; `name` is it in errors.
+
+    Raises Refused for a version that numbers and text do not have, and what numpy raises for a damaged one.
+    """
     version = npy_format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise Refused(f"{name} is of npy version {version}, expected 1.0 or 2.0 as numbers and text have")

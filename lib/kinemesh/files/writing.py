@@ -35,7 +35,7 @@ def replacement(path: Path | str) -> Iterator[Path]:
         try:
             os.close(descriptor)
             yield Path(temporary)
-            _flush_to_disk(temporary)
+            flush_to_disk(temporary)
             # mkstemp makes files private; give what an ordinary open would.
             mask = os.umask(0)
             os.umask(mask)
@@ -45,7 +45,7 @@ def replacement(path: Path | str) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
 
 
 @contextlib.contextmanager
@@ -71,7 +71,8 @@ def _with_null(content: object) -> object:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _flush_to_disk(path: Path | str) -> None:
+def flush_to_disk(path: Path | str) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
