@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import describe, median_ratio, parser, peak_growth_mib, report, table
-from kinemesh.data.sources import CAMERA_IMAGE_SIZES
+from kinemesh.data.reading import CAMERA_IMAGE_SIZES
 
 FRAMES = {"train": 1_559_752, "test": 566_920}
 _VIDEO_FRAMES = 2600

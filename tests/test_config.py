@@ -1,10 +1,11 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from kinemesh.config import Config, load_config
+from kinemesh.config import Config, config_from_values, load_config
 from kinemesh.errors import UserError
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "mesh"
@@ -89,11 +90,49 @@ def test_released_key_without_effect_is_known(write):
 
 
 def test_to_dict_builds_the_same_config(write):
-    config = load_config(write(partial_train=["blocks_st"]))
+    entries = [{"name": "mine", "file": "mine.pkl", "fps": 25, "weight": 2}, {"name": "photos", "file": "photos"}]
+    config = load_config(write(partial_train=["blocks_st"], datasets=entries))
     values = config.to_dict()
     assert values["partial_train"] == ["blocks_st"]
-    assert Config(**(values | {"partial_train": tuple(values["partial_train"])})) == config
+    assert [entry["weight"] for entry in values["datasets"]] == [2.0, None]
+    assert config_from_values(values, {}, "a checkpoint") == config
     assert set(values) == {field.name for field in dataclasses.fields(Config)}
+
+
+ENTRIES = {
+    "no list": ({}, "datasets is {}, expected a list of entries"),
+    "no entry": ([3], "datasets entry 1 is 3, expected 'key: value'"),
+    "no file": ([{"name": "a"}], "datasets entry 1: missing 'file'"),
+    "an empty file": ([{"name": "a", "file": ""}], "datasets: 'a': file is empty"),
+    "unknown key": ([{"name": "a", "file": "b", "wieght": 3}], "unknown key 'wieght'. Did you mean 'weight'?"),
+    "wrong type": ([{"name": "a", "file": "b", "fps": "x"}], "datasets entry 1: fps is 'x', expected a number"),
+    "no name": ([{"name": "a b", "file": "b"}], "'a b': name is not one"),
+    "a name of the metrics file": ([{"name": "meta", "file": "b"}], "'meta': name is not one"),
+    "a released name": ([{"name": "pw3d", "file": "b"}], "'pw3d': name is that of a released dataset. Set dt_file_pw3d"),
+    "twice": ([{"name": "a", "file": "b"}, {"name": "A", "file": "c"}], "'A' is there twice"),
+    "in turn and mixed": (
+        [{"name": "a", "file": "b", "weight": 1, "train_epochs": 2}], "'a': both train_epochs and weight are set",
+    ),
+    "no weight": ([{"name": "a", "file": "b", "weight": 0}], "'a': weight is 0, expected more than 0"),
+    "negative": ([{"name": "a", "file": "b", "fps": -1}], "'a': fps is -1, expected at least 0"),
+    "no batch": ([{"name": "a", "file": "b", "batch_size": 0}], "'a': batch_size is 0, expected at least 1"),
+    "images select": ([{"name": "a", "file": "b", "selects": True}], "single images are not scored"),
+    "unseen": (
+        [{"name": "a", "file": "b", "fps": 9, "selects": True, "validate": False}], "selects, but validate is False",
+    ),
+    "two select": (
+        [{"name": name, "file": "b", "fps": 9, "selects": True} for name in "ac"], "datasets: a and c select",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ENTRIES)
+def test_a_wrong_entry_of_datasets_is_one_line(fault, write):
+    entries, message = ENTRIES[fault]
+    path = write(datasets=entries)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,6 @@ import kinemesh.config
 
 @dataclass(frozen=True, kw_only=True)
 class Config(kinemesh.config.Config):
-    dt_file_mine: str | None = None
-    fps_mine: float = 25.0
-    epochs_mine: int = 0
     lambda_size: float = 0.0
 
 
@@ -36,16 +33,12 @@ kinemesh.config.Config = Config
 kinemesh.config.LAMBDA_OF_TERM["loss_size"] = "lambda_size"
 
 from kinemesh.program.cli import main
-from kinemesh.data.sources import SOURCES, Source
 from kinemesh.losses import LOSSES
 from kinemesh.metrics import METRICS, Metric
 from kinemesh.model.mesh import BACKBONES
 from kinemesh.protocols import PROTOCOLS, Protocol
 from train_mesh import REGRESSOR
 
-SOURCES["mine"] = Source(
-    "mine", "my videos", "dt_file_mine", lambda config: config.epochs_mine, "fps_mine", (1920.0, 1920.0)
-)
 LOSSES["loss_size"] = lambda bodies: (bodies.pred_mm - bodies.target_mm).abs().mean()
 METRICS["head_error"] = Metric(lambda posed: posed.joint_errors[..., 10])
 PROTOCOLS["mine"] = Protocol("mine", "h36m", "mid_hip", "mid_hip", "all_frames", "none", "a test")
@@ -87,7 +80,7 @@ def config(config_file, demo_folder, tmp_path) -> str:
     shutil.copy(demo_folder / "mesh_det_pw3d.pkl", data / "mine.pkl")
     return config_file(
         data_root=str(data), dt_file_h36m=None, dt_file_coco=None, dt_file_pw3d=None, train_pw3d=False,
-        dt_file_mine="mine.pkl", epochs_mine=2, lambda_size=0.5, backbone="PerJoint", opt="adamw", dropout=0.0,
+        datasets=[{"name": "mine", "file": "mine.pkl", "fps": 25}], lambda_size=0.5, backbone="PerJoint", opt="adamw", dropout=0.0,
         limit_clips=16, mean_pose_baseline=False,
     )  # fmt: skip
 
@@ -127,7 +120,7 @@ def test_dataset_loss_metric_protocol_and_backbone_reach_training_and_results(pr
         program, "--config", config, "--evaluate", str(folder / "best_epoch.bin"), "--report", str(report),
         "--predictions_out", str(tmp_path / "p.npz"),
     )  # fmt: skip
-    assert "my videos format (mine)" in (report / "report.html").read_text()
+    assert "mine format (mine)" in (report / "report.html").read_text()
 
 
 def test_another_backbone_trains_in_two_processes_and_with_muon(program, config, tmp_path):

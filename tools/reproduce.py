@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kinemesh.config import Config, load_config
-from kinemesh.data.sources import SOURCES
+from kinemesh.data.sources import RELEASED
 from kinemesh.errors import UserError
 from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.program.cli import run_reporting_errors
@@ -107,7 +107,7 @@ def read_results(path: Path) -> dict:
 def data_files(row: Row, config: Config) -> list[Path]:
     """The files that a row's figures depend on besides the body's: checkpoint and dataset."""
     data_root = ROOT / config.data_root
-    return [ROOT / row.checkpoint, data_root / getattr(config, SOURCES[row.dataset].file_key)]
+    return [ROOT / row.checkpoint, data_root / getattr(config, RELEASED[row.dataset].file_key)]
 
 
 def missing_files(row: Row, config: Config) -> list[str]:

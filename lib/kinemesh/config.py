@@ -5,17 +5,15 @@ that a released file runs unchanged (behaviour contract, section 6).
 """
 
 import dataclasses
-import difflib
 import logging
 import re
-import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from kinemesh.errors import UserError
-from kinemesh.files.yaml import parse_yaml, read_yaml
+from kinemesh.files.yaml import fields_of, parse_yaml, read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +32,58 @@ LAMBDA_OF_TERM = {
     "loss_shape": "lambda_shape",
     "loss_norm": "lambda_norm",
 }
+
+
+# A dataset's name is part of other names: of figures, of files, of keys of the metrics file, of which `meta` is one.
+_NAME = re.compile(r"(?!meta$)[A-Za-z][A-Za-z0-9_]{0,39}")
+RELEASED_NAMES = ("h36m", "coco", "pw3d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """One line of `datasets`: a dataset of the user's own, beside the released three."""
+
+    name: str  # in metrics, logs and tables
+    file: str  # a pickle or a folder, in `data_root`
+    train_epochs: int | None = None  # how many epochs train on it; None: all
+    weight: float | None = None  # part of an epoch's batches that are mixed from several, instead of one after another
+    batch_size: int | None = None  # None: the config's, for videos or images
+    fps: float | None = None  # frames a second of its videos; None, 0: single images
+    validate: bool | None = None  # whether its test split is scored; None: that of videos is
+    selects: bool = False  # whether `best_epoch.bin` is chosen on it
+
+    def __post_init__(self):
+        where = f"datasets: '{self.name[:40]}': "
+        if not _NAME.fullmatch(self.name):
+            raise UserError(
+                f"{where}name is not one. Expected a letter, then letters, digits or _, at most 40, not 'meta'."
+            )
+        if self.name in RELEASED_NAMES:
+            raise UserError(
+                f"{where}name is that of a released dataset. Set dt_file_{self.name}, or choose another name."
+            )
+        if self.weight is not None and self.train_epochs is not None:
+            raise UserError(f"{where}both train_epochs and weight are set. Expected one: in turn, or mixed.")
+        for key, least in (("train_epochs", 0), ("batch_size", 1), ("fps", 0)):
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise UserError(f"{where}{key} is {value:g}, expected at least {least}.")
+        if self.weight is not None and self.weight <= 0:
+            raise UserError(
+                f"{where}weight is {self.weight:g}, expected more than 0; train_epochs: 0 leaves it untrained."
+            )
+        if not self.file:
+            raise UserError(f"{where}file is empty. Name a pickle or a folder.")
+        if not self.fps and (self.validate or self.selects):
+            raise UserError(
+                f"{where}single images are not scored, so it can neither validate nor select. Set fps for videos."
+            )
+        if self.selects and self.validate is False:
+            raise UserError(f"{where}selects, but validate is False. Set validate: True.")
+
+    @property
+    def is_validated(self) -> bool:
+        return bool(self.fps) if self.validate is None else self.validate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +135,7 @@ class Config:
     dt_file_h36m: str | None = None
     dt_file_coco: str | None = None
     dt_file_pw3d: str | None = None
+    datasets: tuple[DatasetEntry, ...] = ()  # further ones, in the order in which an epoch trains on them
     clip_len: int
     data_stride: int
     sample_stride: int = 1
@@ -140,11 +191,22 @@ class Config:
             raise UserError(
                 "train_pw3d is True but dt_file_pw3d is missing. Name the 3DPW file, or set train_pw3d: False."
             )
+        names: set[str] = set()
+        for entry in self.datasets:
+            if entry.name.lower() in names:
+                raise UserError(f"datasets: '{entry.name}' is there twice. Expected a name of its own.")
+            names.add(entry.name.lower())
+        selecting = [entry.name for entry in self.datasets if entry.selects]
+        if len(selecting) > 1:
+            raise UserError(
+                f"datasets: {' and '.join(selecting)} select. Expected one that best_epoch.bin is chosen on."
+            )
 
     def to_dict(self) -> dict:
         """Plain values, as a checkpoint or a YAML file holds them."""
         values = dataclasses.asdict(self)
         values["partial_train"] = None if self.partial_train is None else list(self.partial_train)
+        values["datasets"] = list(values["datasets"])
         return values
 
 
@@ -170,77 +232,17 @@ def load_config(path: Path | str, overrides: typing.Sequence[str] = ()) -> Confi
 
 def config_from_values(values: dict, sources: dict[str, str], where: str) -> Config:
     """Check plain values and build a `Config`; `sources` says for each key where it came from."""
-    fields = {field.name: field for field in dataclasses.fields(Config)}
-    hints = typing.get_type_hints(Config)
-    checked = {}
+    known = {}
     for key, value in values.items():
-        source = sources.get(key, where)
         if key in IGNORED_KEYS:
-            logger.info("%s: key '%s' has no effect (nor has it in the released code)", source, key)
-        elif key not in fields:
-            raise UserError(f"{source}: unknown key '{key[:40]}'.{_nearest(key[:40], fields)}")
+            logger.info("%s: key '%s' has no effect (nor has it in the released code)", sources.get(key, where), key)
         else:
-            checked[key] = _convert(value, hints[key], key, source)
-    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
-    missing = [name for name in required if name not in checked]
-    if missing:
-        raise UserError(
-            f"{where}: missing {', '.join(repr(name) for name in missing)}. Add it, or copy it from configs/mesh/."
-        )
+            known[key] = value
+    checked = fields_of(Config, known, where, sources)
     try:
         return Config(**checked)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-
-
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-# What a float holds exactly, and more than any key needs; NaN is not less either.
-_LARGEST_INT = 1 << 53
-
-
-def _convert(value: object, hint: object, key: str, source: str) -> object:
-    """The value as the field's type, or a UserError."""
-    options = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        if value in options:
-            return value
-        raise UserError(f"{source}: {key} is {_shown(value)}, expected one of {', '.join(map(repr, options))}.")
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        hint = next(option for option in options if option is not type(None))
-    if hint is bool and isinstance(value, bool):
-        return value
-    if hint is str and isinstance(value, str):
-        return value
-    if hint in (int, float):
-        # PyYAML reads 5e-5 (no dot) as text.
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
-            value = float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT:
-            if hint is float:
-                return float(value)
-            if value == int(value):
-                return int(value)
-    if typing.get_origin(hint) is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return tuple(value)
-    expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(
-        hint, "a list of text"
-    )
-    raise UserError(f"{source}: {key} is {_shown(value)}, expected {expected}.")
-
-
-def _shown(value: object) -> str:
-    """The value for an error, of a length that a line holds."""
-    if isinstance(value, int) and abs(value) > _LARGEST_INT:
-        return "a number of many digits"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _nearest(key: str, known: typing.Iterable[str]) -> str:
-    close = difflib.get_close_matches(key, list(known), n=1)
-    return f" Did you mean '{close[0]}'?" if close else " Remove it, or see docs/configuration.md for the known keys."
 
 
 def _at_least(config: Config, minimum: int, *names: str) -> None:

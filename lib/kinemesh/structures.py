@@ -83,19 +83,17 @@ class Loader(Sized, Protocol):
         """The clips of some of the videos: of those from 0 up to their number, `share` says which."""
 
 
-class TrainingLoader(Loader, Protocol):
-    """One that also gives the batches of an epoch in its own order."""
+class TrainingLoader(Sized, Protocol):
+    """The batches of an epoch in an order of its own; `kinemesh.data` has one of a dataset and one that mixes several."""
 
-    bounds: list[tuple[int, int]]  # first and one-past-last place of each batch in that order
+    def training_order(self, seed: int, epoch: int) -> Any:
+        """What the other methods take as an epoch's order, the same for the same arguments."""
 
-    def training_order(self, seed: int, epoch: int) -> Tensor:
-        """(clips,) int64, the same for the same arguments."""
-
-    def training_batches(self, order: Tensor, first: int, accumulation: int, processes: Any) -> Iterator[Batch]:
+    def training_batches(self, order: Any, first: int, accumulation: int, processes: Any) -> Iterator[Batch]:
         """A process's part of each batch in `order`, from batch number `first` on, with its place and weight."""
 
-    def step_sizes(self, first: int, accumulation: int) -> list[int]:
-        """How many batches each optimizer step has, from batch number `first` on, which begins one."""
+    def clips_of_batch(self, order: Any, number: int) -> tuple[Loader, Tensor]:
+        """A batch's clips: the loader that has them, and their numbers there (B,)."""
 
 
 class VideoCamera(NamedTuple):

@@ -69,7 +69,7 @@ def test_a_batch_with_an_estimate(open_split):
 
 @pytest.mark.parametrize("is_transferred", [False, True])
 def test_batches_give_every_clip_once_in_order(is_transferred, open_split, monkeypatch):
-    monkeypatch.setattr(ClipLoader, "_needs_transfer", is_transferred)
+    monkeypatch.setattr(ClipLoader, "needs_transfer", is_transferred)
     split, _, clips = open_split("pw3d")
     loader = ClipLoader(split, clips, batch_size=3)
     order = loader.training_order(seed=1, epoch=2)
@@ -83,7 +83,7 @@ def test_batches_give_every_clip_once_in_order(is_transferred, open_split, monke
 
 
 def test_the_gathering_thread_ends_with_an_abandoned_epoch(open_split, monkeypatch):
-    monkeypatch.setattr(ClipLoader, "_needs_transfer", True)
+    monkeypatch.setattr(ClipLoader, "needs_transfer", True)
     split, _, clips = open_split("pw3d")
     batches = ClipLoader(split, clips, batch_size=2).batches()
     next(batches)

@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from kinemesh.data.sources import SOURCES, load_dataset
+from kinemesh.data.sources import RELEASED, load_dataset
 from kinemesh.errors import UserError
 
 
@@ -233,10 +233,10 @@ def test_what_is_not_a_dataset_is_refused(make_content, write_pickle, tmp_path):
 
 
 def test_every_source_names_its_config_keys():
-    keys = {source.name: (source.file_key, source.fps_key, source.is_video) for source in SOURCES.values()}
+    keys = {source.name: (source.file_key, source.fps_key, source.is_video) for source in RELEASED.values()}
     assert keys == {
         "h36m": ("dt_file_h36m", "fps_h36m", True),
-        "coco": ("dt_file_coco", None, False),
+        "coco": ("dt_file_coco", "", False),
         "pw3d": ("dt_file_pw3d", "fps_pw3d", True),
     }
 

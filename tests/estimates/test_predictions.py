@@ -280,6 +280,13 @@ def test_a_video_that_no_dataset_has(open_dataset, whole, load):
     check_videos(load(rows | {"dataset": np.full(len(rows["frame"]), "h36m")}), datasets)
 
 
+def test_a_dataset_that_the_config_does_not_have(open_dataset, whole, load):
+    rows = load(whole | {"dataset": np.repeat(["pw3d", "3dpw"], [140, 7])})
+    with pytest.raises(UserError, match=r"'dataset' is '3dpw'. Expected one of coco, h36m, pw3d; rename it"):
+        check_videos(rows, [open_dataset()])
+    check_videos(rows, [open_dataset()], ["3dpw"])
+
+
 def test_people_beside_the_one_in_the_dataset_are_no_fault(open_dataset, whole, load):
     is_bystander = whole["video"] == "train_2"
     video, _, person = np.moveaxis(np.char.rpartition(whole["video"], "_"), -1, 0)

@@ -243,7 +243,6 @@ FAULTS = {
     "no rows": ("ours", put("video", lambda a: a[:0]), r"'video' has no rows. Expected at least one"),
     "not text": ("ours", put("video", lambda _: np.full(5, 0x7fffffff, "u4").view("U1")), r"'video' holds what is not text"),
     "not utf-8": ("ours", put("video", lambda _: np.array([b"\xff"] * 5)), r"'video' holds what is not text"),
-    "dataset": ("ours", put("dataset", lambda _: np.array(["pw3d", "3dpw", "pw3d", "a", "b"])), r"'dataset' row 1 is '3dpw'. Expected one of h36m, coco, pw3d"),
     "person": ("ours", put("person", lambda _: np.zeros(5)), r"'person' is an array of float64 of shape \(5,\). Expected text"),
     "fps length": ("ours", put("fps", lambda _: np.ones(3)), r"'fps' has 3 rows. Expected as many as there are frames, 5"),
     "fps nan": ("ours", put("fps", lambda _: np.array(np.nan)), r"'fps' row 0 holds nan"),

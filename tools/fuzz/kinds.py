@@ -20,7 +20,8 @@ from kinemesh.body.assets import read_joint_regressor, read_mean_params, read_sm
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS, VERTEX_COUNT
 from kinemesh.config import Config, config_from_values, load_config
-from kinemesh.data.sources import CAMERA_IMAGE_SIZES, load_dataset
+from kinemesh.data.reading import CAMERA_IMAGE_SIZES
+from kinemesh.data.sources import load_dataset
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint

@@ -2,13 +2,16 @@
 
 import numpy as np
 
+from kinemesh.data.folders import CodedText
+
 
 def read_actions(values: object, first_rows: np.ndarray) -> list[str] | None:
     """The action of each video: that of its first frame, row `first_rows` (videos,) of `values` (F,), text or numbers.
 
     None where `values` is no such list or array: an action is not needed for anything but a table.
     """
-    if not isinstance(values, list | tuple | np.ndarray) or len(np.shape(values[:1])) != 1:
+    is_text = isinstance(values, CodedText)
+    if not is_text and (not isinstance(values, list | tuple | np.ndarray) or len(np.shape(values[:1])) != 1):
         return None
     if len(values) <= int(first_rows.max(initial=0)):
         return None

@@ -7,8 +7,8 @@ generator. Source: behaviour contract sections 1 and 5.
 import copy
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 
 import torch
@@ -48,6 +48,11 @@ class ClipLoader:
         where = f"{split.dataset} {split.name}"
         if with_estimate and split.estimate_pose is None:
             raise UserError(f"{where}: no estimate to refine. Load the file with pred_smpl_pose and pred_smpl_shape.")
+        if split.keypoints_px is None:
+            raise UserError(
+                f"{where}: has no keypoints ('joint_2d'), and none are made yet. Expected detected ones; add them to the "
+                "file, or leave the dataset out."
+            )
         if len(clips.frames) == 0:
             raise UserError(
                 f"{where}: no clips. Expected a video of at least clip_len {clips.frames.shape[1]} frames, or a short "
@@ -58,7 +63,7 @@ class ClipLoader:
         self.batch_size = batch_size
         self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
         self.split = place_split(split, self.device, data_device)
-        home = self.split.keypoints_px.device
+        home = self.split.smpl_pose.device
         self.clip_frames = torch.from_numpy(clips.frames).to(home)
         self.counted = torch.from_numpy(clips.counted).to(home)
         self.clip_videos = torch.from_numpy(split.video_of(clips.frames[:, 0])).to(home)
@@ -76,8 +81,11 @@ class ClipLoader:
         return len(self.clip_frames)
 
     def training_order(self, seed: int, epoch: int) -> Tensor:
-        """The order of an epoch's clips (clip_count,); see the function of this name."""
-        return training_order(self.clip_count, seed, epoch, self.split.dataset)
+        """The order of an epoch's clips (clip_count,); see the function of this name.
+
+        Number c + d * clip_count stands for clip c as its frames were detected the d-th time.
+        """
+        return training_order(self.clip_count, seed, epoch, self.split.dataset, self.split.detection_count)
 
     def batches(self, order: Tensor | None = None, first: int = 0, share: Share | None = None) -> Iterator[Batch]:
         """Every clip once, in `order` (clip_count,) or as they lie, from batch number `first` on.
@@ -88,17 +96,7 @@ class ClipLoader:
             order = torch.arange(self.clip_count)
         order = order.to(self.clip_frames.device)  # once, not by batch: a copy makes the host wait for the device
         bounds = self.bounds[first:] if share is None else [share(*bound) for bound in self.bounds[first:]]
-        parts = [order[start:stop] for start, stop in bounds]
-        if not self._needs_transfer:
-            yield from map(self.gather, parts)
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="gather") as executor:
-            upcoming = None
-            for part in [*parts, None]:
-                current = upcoming
-                upcoming = None if part is None else executor.submit(self._rows, part)
-                if current is not None:
-                    yield self._to_batch(current.result())
+        yield from gathered((self, order[start:stop]) for start, stop in bounds)
 
     def training_batches(
         self, order: Tensor, first: int = 0, accumulation: int = 1, processes: Processes | None = None
@@ -110,19 +108,12 @@ class ClipLoader:
         processes = processes or Processes()
         for number, batch in enumerate(self.batches(order, first, processes.share), start=first):
             start, stop = self.bounds[number]
-            whole = stop - start
-            begin, end = processes.share(0, whole)
-            step_first = number - number % accumulation
-            step_size = min(accumulation, len(self) - step_first)
-            share = (end - begin) / whole
-            weight = share * processes.count / step_size
-            yield batch._replace(
-                part=BatchPart(number, begin, whole, share, weight, is_last=number + 1 == step_first + step_size)
-            )
+            yield batch._replace(part=batch_part(number, stop - start, len(self), accumulation, processes))
 
-    def step_sizes(self, first: int, accumulation: int) -> list[int]:
-        """How many batches each optimizer step has, from batch number `first` on, which begins one."""
-        return [min(accumulation, len(self) - start) for start in range(first, len(self), accumulation)]
+    def clips_of_batch(self, order: Tensor, number: int) -> tuple["ClipLoader", Tensor]:
+        """A training batch's clips: the loader that has them, and their numbers there (B,)."""
+        start, stop = self.bounds[number]
+        return self, order[start:stop] % self.clip_count
 
     def of_videos(self, share: Share) -> "ClipLoader":
         """A loader of the clips of some of the videos: of those from 0 up to their number, `share` says which."""
@@ -137,17 +128,19 @@ class ClipLoader:
 
     def gather(self, clip_ids: Tensor) -> Batch:
         """The clips with these numbers (B,) as one batch."""
-        return self._to_batch(self._rows(clip_ids))
+        return self.to_batch(self.rows_of(clip_ids))
 
     @property
-    def _needs_transfer(self) -> bool:
+    def needs_transfer(self) -> bool:
         return self.clip_frames.device.type != self.device.type
 
-    def _rows(self, clip_ids: Tensor) -> dict[str, Tensor]:
+    def rows_of(self, clip_ids: Tensor) -> dict[str, Tensor]:
         """The batch's rows of each array, where the arrays lie."""
-        pin = self._needs_transfer and self.device.type == "cuda"
+        pin = self.needs_transfer and self.device.type == "cuda"
         clip_ids = clip_ids.to(self.clip_frames.device)
+        detection, clip_ids = clip_ids // self.clip_count, clip_ids % self.clip_count
         frames = _take_rows(self.clip_frames, clip_ids, pin=pin)
+        detections = self.split.detection_count
         rows = {
             "frames": frames,
             "videos": _take_rows(self.clip_videos, clip_ids, pin=pin),
@@ -159,10 +152,14 @@ class ClipLoader:
             if name == "image_size" and values.ndim == 1:
                 rows[name] = values
                 continue
-            rows[name] = _take_rows(values, frames.flatten(), pin=pin).unflatten(0, frames.shape)
+            chosen = frames
+            if detections > 1 and name in ("keypoints_px", "confidence"):
+                values, chosen = values.flatten(0, 1), frames * detections + detection[:, None]
+            rows[name] = _take_rows(values, chosen.flatten(), pin=pin).unflatten(0, frames.shape)
         return rows
 
-    def _to_batch(self, rows: dict[str, Tensor]) -> Batch:
+    def to_batch(self, rows: dict[str, Tensor]) -> Batch:
+        """Rows of `rows_of` on the device, normalised."""
         rows = {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
         keypoints = network_keypoints(rows["keypoints_px"], rows["image_size"], rows.get("confidence"))
         inputs: MeshInputs | RefineInputs = MeshInputs(keypoints)
@@ -170,6 +167,34 @@ class ClipLoader:
             inputs = RefineInputs(keypoints, params_from_axis_angle(rows["estimate_pose"], rows["estimate_betas"]))
         places = {name: rows[name] for name in ("frames", "videos", "counted")}
         return Batch(inputs, params_from_axis_angle(rows["smpl_pose"], rows["smpl_shape"]), **places)
+
+
+def gathered(parts: Iterable[tuple[ClipLoader, Tensor]]) -> Iterator[Batch]:
+    """The batches of these clips, each of a loader; what comes from the CPU is gathered while the batch before is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="gather") as executor:
+        upcoming: tuple[ClipLoader, Future] | None = None
+        for loader, clip_ids in parts:
+            if upcoming is not None and not loader.needs_transfer:
+                yield upcoming[0].to_batch(upcoming[1].result())
+                upcoming = None
+            if not loader.needs_transfer:
+                yield loader.gather(clip_ids)
+                continue
+            current, upcoming = upcoming, (loader, executor.submit(loader.rows_of, clip_ids))
+            if current is not None:
+                yield current[0].to_batch(current[1].result())
+        if upcoming is not None:
+            yield upcoming[0].to_batch(upcoming[1].result())
+
+
+def batch_part(number: int, whole: int, batches: int, accumulation: int, processes: Processes) -> BatchPart:
+    """A process's part of training batch `number` of so many, of `whole` clips; so many batches make a step."""
+    begin, end = processes.share(0, whole)
+    step_first = number - number % accumulation
+    step_size = min(accumulation, batches - step_first)
+    share = (end - begin) / whole
+    weight = share * processes.count / step_size
+    return BatchPart(number, begin, whole, share, weight, is_last=number + 1 == step_first + step_size)
 
 
 def place_split(split: Split, device: torch.device, data_device: str = "auto") -> Split:
@@ -187,16 +212,22 @@ def place_split(split: Split, device: torch.device, data_device: str = "auto") -
         needed = sum(values.nbytes for values in arrays.values() if values.device != device)
         if needed <= torch.cuda.mem_get_info(device)[0] / 2:
             home = device
-    if split.keypoints_px.device.type == home.type:
+    if split.smpl_pose.device.type == home.type:
         return split
     return replace(split, **{name: values.to(home) for name, values in arrays.items()})
 
 
-def training_order(clip_count: int, seed: int, epoch: int, dataset: str) -> Tensor:
-    """(clip_count,) int64 permutation on the CPU; the same for the same arguments on every machine and process."""
+def training_order(clip_count: int, seed: int, epoch: int, dataset: str, detection_count: int = 1) -> Tensor:
+    """(clip_count,) int64 permutation on the CPU; the same for the same arguments on every machine and process.
+
+    With several detections of each frame, a multiple of `clip_count` that is added says which one a clip takes.
+    """
     digest = hashlib.blake2b(f"{dataset} {seed} {epoch}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-    return torch.randperm(clip_count, generator=generator)
+    order = torch.randperm(clip_count, generator=generator)
+    if detection_count > 1:
+        order += clip_count * torch.randint(detection_count, (clip_count,), generator=generator)
+    return order
 
 
 def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str = "data") -> list[tuple[int, int]]:

@@ -1,9 +1,47 @@
-"""One split of a dataset in memory: the arrays of its frames, and the videos they are from."""
+"""What is said of a dataset, and one split of it: the arrays of its frames, and the videos they are from."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.structures import BodyParams
+
+_MOST_FRAMES = 65_536  # of a mean
+
+
+class Source(NamedTuple):
+    """A dataset: how its file is read, and what a run does with it."""
+
+    name: str  # in metrics, logs and --dataset
+    title: str  # in sentences
+    file: str | None  # a pickle or a folder, in the config's `data_root`; None: not used
+    file_key: str  # where the config names it
+    train_epochs: int  # how many epochs train on it
+    fps: float | None  # frames a second of its videos; None, 0: images, which are not tested on
+    fps_key: str  # where the config says so
+    image_size: tuple[float, float] | None = None  # width and height in pixels; None: by camera, or by `img_hw`
+    needs_confidence: bool = True
+    is_own: bool = False  # of the layout of docs/data.md, which allows more than the released one
+    is_always_validated: bool = True  # also in epochs that do not train on it
+    selection_rank: int = 9  # of the datasets that a run tests, the lowest chooses `best_epoch.bin`
+    scalar_suffix: str | None = None  # of names in TensorBoard and metrics.jsonl; None: `_name`
+    weight: float | None = None  # part of a mix that it is trained in; None: in turn
+    batch_size: int | None = None  # None: the config's
+    is_validated: bool = True  # whether its test split is scored
+
+    @property
+    def is_video(self) -> bool:
+        return bool(self.fps)
+
+    @property
+    def how_to_leave_out(self) -> str:
+        """What takes it out of the config."""
+        return f"take '{self.name}' out of datasets" if self.is_own else f"--set {self.file_key}=null"
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,8 +50,8 @@ class Split:
 
     dataset: str
     name: str
-    keypoints_px: Tensor  # (F, K, 2)
-    confidence: Tensor | None  # (F, K) as in the file, not yet clipped; None: all ones
+    keypoints_px: Tensor | None  # (F, K, 2), or (F, D, K, 2) for D detections of each frame; None: the file has none
+    confidence: Tensor | None  # (F, K) or (F, D, K) as in the file, not yet clipped; None: all ones
     image_size: Tensor  # (2,) or (F, 2) width and height in pixels
     smpl_pose: Tensor  # (F, 72) axis-angle, camera coordinates
     smpl_shape: Tensor  # (F, 10)
@@ -27,10 +65,26 @@ class Split:
     fps: float  # frames a second of the file, before striding; 0 for images
     video_actions: list[str] | None = None  # (videos,) what each shows, where the file says
     estimate_state: np.ndarray | None = None  # (F,) int8 of kinemesh.estimates.matching; None: the file's own estimate
+    title: str = ""  # of the dataset, in sentences
 
     @property
     def frame_count(self) -> int:
-        return len(self.keypoints_px)
+        return len(self.smpl_pose)
+
+    @property
+    def detection_count(self) -> int:
+        """How many times each frame's keypoints were detected."""
+        return self.keypoints_px.shape[1] if self.keypoints_px is not None and self.keypoints_px.ndim == 4 else 1
+
+    def first_detection(self, rows: slice | Tensor = slice(None)) -> tuple[Tensor, Tensor | None]:
+        """(rows, K, 2) the keypoints that are evaluated, in pixels, and their confidence (rows, K)."""
+        parts = (None if values is None else values[rows] for values in (self.keypoints_px, self.confidence))
+        keypoints, confidence = (
+            parts
+            if self.keypoints_px is None or self.keypoints_px.ndim == 3
+            else (None if part is None else part[:, 0] for part in parts)
+        )
+        return keypoints, confidence
 
     @property
     def video_index(self) -> np.ndarray:
@@ -45,3 +99,13 @@ class Split:
         """Video name of each row of the arrays, and its frame number in the video as the file has it."""
         video = self.video_of(rows)
         return np.array(self.video_names)[video], rows * self.sample_stride - self.video_file_rows[video]
+
+
+def mean_body(split: Split, device: torch.device | str = "cpu") -> BodyParams:
+    """Chordal mean of each joint's rotation (24, 3, 3) and mean betas (10,) over evenly spaced frames of a split.
+
+    The chordal mean is the rotation nearest to the mean matrix (Hartley et al., Rotation Averaging, 2013).
+    """
+    step = -(-split.frame_count // _MOST_FRAMES)
+    matrices = rotations_from_axis_angle(split.smpl_pose[::step].to(device)).mean(dim=0)
+    return BodyParams(nearest_rotation(matrices), split.smpl_shape[::step].mean(dim=0).to(device))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
-from kinemesh.data.sources import CAMERA_IMAGE_SIZES
+from kinemesh.data.reading import CAMERA_IMAGE_SIZES
 from kinemesh.demo.body import write_body_files
 from kinemesh.demo.camera import View
 from kinemesh.demo.splits import DemoDataset, DemoSplit, StandIn, make_split

@@ -43,7 +43,7 @@ def attach_predictions(
         if any(getattr(dataset, name).estimate_pose is None for name in splits):
             raise UserError(
                 f"--predictions cannot be keyed to {source.title}, which has no videos, and its file holds no "
-                f"pred_smpl_pose. Expected an estimate in that file; or leave it out: --set {source.file_key}=null."
+                f"pred_smpl_pose. Expected an estimate in that file; or leave it out: {source.how_to_leave_out}."
             )
         logger.info("%s: images keep the estimate in their file", source.title)
         return dataset

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.data.sources import Dataset
+from kinemesh.data.sources import RELEASED, Dataset
 from kinemesh.errors import UserError
 from kinemesh.estimates.readers import LAYOUTS, NotRecognisedError, Table, count_images_from_zero, read_estimator_file
 
@@ -79,11 +79,19 @@ def load_predictions(path: str | Path) -> Predictions:
     return predictions
 
 
-def check_videos(predictions: Predictions, datasets: Iterable[Dataset]) -> None:
+def check_videos(predictions: Predictions, datasets: Iterable[Dataset], names: Iterable[str] = ()) -> None:
     """Raise UserError if predictions are of a video that none of the loaded datasets has, in either split.
 
-    Rows that name a dataset are held against that one alone, and ignored if it is not loaded.
+    Rows that name a dataset are held against that one alone, and ignored if it is not loaded, where `names` has it: the
+    config's datasets.
     """
+    expected = {*RELEASED, *names}
+    for number, track in enumerate(predictions.tracks):
+        if track.dataset and track.dataset not in expected:
+            raise UserError(
+                f"{predictions.place(_first_row(predictions, number))}: 'dataset' is {track.dataset[:40]!r}. Expected one of "
+                f"{', '.join(sorted(expected))}; rename it, or add it to the config's datasets."
+            )
     known = {
         dataset.source.name: {*dataset.train.video_names, *dataset.test.video_names}
         for dataset in datasets
@@ -98,9 +106,14 @@ def check_videos(predictions: Predictions, datasets: Iterable[Dataset]) -> None:
         if not is_known[track.dataset, track.video]:
             some = next((name for names in known.values() for name in sorted(names)), "")
             raise UserError(
-                f"{predictions.place(int(np.searchsorted(predictions.track, number)))}: no dataset of the config has "
+                f"{predictions.place(_first_row(predictions, number))}: no dataset of the config has "
                 f"this video. Expected names as in the dataset files, such as {some!r}; rename or leave out its rows."
             )
+
+
+def _first_row(predictions: Predictions, track: int) -> int:
+    """The first row of a track."""
+    return int(np.searchsorted(predictions.track, track))
 
 
 def _read_folder(folder: Path) -> list[Table]:

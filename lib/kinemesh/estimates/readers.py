@@ -15,7 +15,7 @@ import torch
 
 from kinemesh.body.params import axis_angle_from_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
-from kinemesh.data.sources import LARGEST_ANGLE, SOURCES
+from kinemesh.data.reading import LARGEST_ANGLE
 from kinemesh.errors import UserError, fail
 from kinemesh.estimates.values import (
     LARGEST_FRAME,
@@ -124,10 +124,6 @@ def _read_ours(path: Path) -> Table:
     dataset = person = np.full(count, "")
     if "dataset" in columns:
         dataset = to_text(path, "'dataset'", columns["dataset"], count)
-        unknown = np.all([dataset != name for name in SOURCES], axis=0)
-        if unknown.any():
-            row = int(unknown.argmax())
-            fail(path, f"'dataset' row {row} is {str(dataset[row])[:40]!r}", f"one of {', '.join(SOURCES)}")
     if "person" in columns:
         person = columns["person"]
         person = to_text(path, "'person'", person.astype(str) if person.dtype.kind in "iu" else person, count)

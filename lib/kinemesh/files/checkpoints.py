@@ -102,10 +102,17 @@ def _is_score(value: Any) -> bool:
 def _is_plain(value: Any) -> bool:
     """Whether it is what a config key may hold."""
     if isinstance(value, list):
-        return all(isinstance(item, str) for item in value)
+        return all(isinstance(item, str) or _is_entry(item) for item in value)
     if isinstance(value, int):
         return abs(value) < 1 << 63
     return value is None or isinstance(value, float | str)
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether it is what an entry of a list in a config may be."""
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and not isinstance(item, list) and _is_plain(item) for key, item in value.items()
+    )
 
 
 _WEIGHTS = ("model", "model_pos", "model_in_training")

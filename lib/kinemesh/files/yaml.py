@@ -2,10 +2,18 @@
 
 `!include other.yaml`, relative to the file that asks for it, may stand for a value. Beyond PyYAML's safe loader, which
 runs nothing either: no aliases, with which a few lines become gigabytes; no key twice; limits on size and depth.
+Plain values become the fields of a dataclass here too, each checked against its type.
 """
 
+import dataclasses
+import difflib
+import re
 import stat
+import types
+import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
@@ -114,3 +122,97 @@ def _problem(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     return f"line {mark.line + 1}: {problem}" if mark else problem
+
+
+def fields_of(
+    kind: type, values: Mapping[str, object], where: str, sources: Mapping[str, str] = types.MappingProxyType({})
+) -> dict:
+    """The values of a dataclass's fields, each as its field's type.
+
+    `sources` says of a key where it came from, else it is `where`. Raises `UserError` for a key that is unknown (with
+    the nearest known one) or missing, and a value of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    checked = {}
+    for key, value in values.items():
+        source = sources.get(key, where)
+        if key not in fields:
+            raise UserError(f"{source}: unknown key '{key[:40]}'.{_nearest(key[:40], fields)}")
+        checked[key] = _convert(value, hints[key], key, source)
+    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    missing = [name for name in required if name not in checked]
+    if missing:
+        raise UserError(
+            f"{where}: missing {', '.join(repr(name) for name in missing)}. Add it, or copy it from configs/mesh/."
+        )
+    return checked
+
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+# What a float holds exactly, and more than any key needs; NaN is not less either.
+_LARGEST_INT = 1 << 53
+
+
+def _convert(value: object, hint: object, key: str, source: str) -> object:
+    """The value as the field's type, or a UserError."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple and dataclasses.is_dataclass(options[0]):
+        return _entries(value, options[0], key, source)
+    if typing.get_origin(hint) is Literal:
+        if value in options:
+            return value
+        raise UserError(f"{source}: {key} is {_shown(value)}, expected one of {', '.join(map(repr, options))}.")
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        hint = next(option for option in options if option is not type(None))
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is str and isinstance(value, str):
+        return value
+    if hint in (int, float):
+        # PyYAML reads 5e-5 (no dot) as text.
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT:
+            if hint is float:
+                return float(value)
+            if value == int(value):
+                return int(value)
+    if typing.get_origin(hint) is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(
+        hint, "a list of text"
+    )
+    raise UserError(f"{source}: {key} is {_shown(value)}, expected {expected}.")
+
+
+def _shown(value: object) -> str:
+    """The value for an error, of a length that a line holds."""
+    if isinstance(value, int) and abs(value) > _LARGEST_INT:
+        return "a number of many digits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else " Remove it, or see docs/configuration.md for the known keys."
+
+
+def _entries(value: object, kind: type, key: str, source: str) -> tuple:
+    """A list of mappings, each as a dataclass."""
+    if not isinstance(value, list):
+        raise UserError(f"{source}: {key} is {_shown(value)}, expected a list of entries, each of 'key: value'.")
+    found = []
+    for number, entry in enumerate(value, start=1):
+        place = f"{source}: {key} entry {number}"
+        if not isinstance(entry, dict):
+            raise UserError(f"{place} is {_shown(entry)}, expected 'key: value'.")
+        try:
+            found.append(kind(**fields_of(kind, entry, place)))
+        except UserError as error:
+            text = str(error)
+            raise UserError(text if text.startswith(source) else f"{source}: {text}") from None
+    return tuple(found)

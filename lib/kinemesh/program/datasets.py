@@ -1,5 +1,6 @@
 """Which datasets a run uses, and what for: files into clips, clips into loaders."""
 
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -13,8 +14,9 @@ import torch
 from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
 from kinemesh.data.loader import ClipLoader, place_split
-from kinemesh.data.sources import SOURCES, Dataset, Source, load_configured
-from kinemesh.data.split import Split
+from kinemesh.data.mix import MixedLoader
+from kinemesh.data.sources import Dataset, load_configured, sources_of
+from kinemesh.data.split import Source, Split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import attach_predictions, usable_clips
 from kinemesh.estimates.predictions import check_videos, load_predictions
@@ -29,7 +31,6 @@ class UsedDataset(NamedTuple):
 
     source: Source
     path: Path
-    train_epochs: int
     is_trained: bool
     is_tested: bool
     is_selecting: bool  # whether `best_epoch.bin` is chosen on it
@@ -41,16 +42,16 @@ def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
     Raises `UserError` if that is nothing.
     """
     used = []
-    for source in SOURCES.values():
-        train_epochs = source.train_epochs(config)
-        is_trained = is_training and train_epochs > 0
-        is_tested = source.is_video and (is_trained or not is_training or source.is_always_validated)
-        file = getattr(config, source.file_key)
-        if file and (is_trained or is_tested):
-            used.append(UsedDataset(source, Path(config.data_root) / file, train_epochs, is_trained, is_tested, False))
+    for source in sources_of(config):
+        is_trained = is_training and source.train_epochs > 0
+        is_scored = source.is_video and source.is_validated
+        is_tested = is_scored and (is_trained or not is_training or source.is_always_validated)
+        if is_trained or is_tested:
+            used.append(UsedDataset(source, Path(config.data_root) / source.file, is_trained, is_tested, False))
     if not used:
         raise UserError(
-            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m."
+            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m; or "
+            "datasets."
         )
     tested = [each for each in used if each.is_tested]
     if is_training and tested:
@@ -63,7 +64,7 @@ class DatasetOpener:
     """Opens the datasets of a run, one by one.
 
     `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
-    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`.
+    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`. `is_thorough`: look at every number.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class DatasetOpener:
         with_estimate: bool = False,
         predictions_path: Path | None = None,
         clip_rules: Sequence[ClipRule] = (),
+        is_thorough: bool = False,
     ):
         """Raises `UserError` if the predictions cannot be read."""
         self._config, self._device = config, device
         self._with_estimate, self._clip_rules = with_estimate, clip_rules
         self._predictions = load_predictions(predictions_path) if predictions_path else None
+        self._is_thorough = is_thorough
         self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
         self._opened: list[Dataset] = []
 
@@ -86,7 +89,8 @@ class DatasetOpener:
         """The dataset as it was read, and as the run uses it; raises `UserError` if the file is missing or wrong."""
         config, source, predictions = self._config, used.source, self._predictions
         is_in_file = self._with_estimate and (predictions is None or not source.is_video)
-        dataset = load_configured(source, config, needs_estimate=is_in_file)
+        dataset = load_configured(source, config, needs_estimate=is_in_file, is_thorough=self._is_thorough)
+        _require_splits(used, dataset)
         if predictions is not None:
             splits = [name for name, is_needed in (("train", used.is_trained), ("test", used.is_tested)) if is_needed]
             dataset = attach_predictions(dataset, predictions, splits)
@@ -105,12 +109,12 @@ class DatasetOpener:
         test = tests.get(config.eval_clips)
         if held_out_clips is not None:
             test = self._load(dataset.train, held_out_clips, batch_size=config.batch_size)
-        size = config.batch_size if source.is_video else config.batch_size_img
+        size = source.batch_size or (config.batch_size if source.is_video else config.batch_size_img)
         trained = TrainedDataset(
             name=source.name,
             train=self._load(dataset.train, train_clips, batch_size=size, training=True) if used.is_trained else None,
             test=test,
-            train_epochs=used.train_epochs,
+            train_epochs=source.train_epochs,
             is_always_validated=source.is_always_validated,
             is_selecting=used.is_selecting,
             scalar_suffix=f"_{source.name}" if source.scalar_suffix is None else source.scalar_suffix,
@@ -122,7 +126,34 @@ class DatasetOpener:
     def check_videos(self) -> None:
         """Raises `UserError` if the predictions are of videos that none of the datasets opened has."""
         if self._predictions is not None and self._opened:
-            check_videos(self._predictions, self._opened)
+            check_videos(self._predictions, self._opened, [source.name for source in sources_of(self._config)])
+
+
+def mixed(datasets: list[TrainedDataset], config: Config) -> list[TrainedDataset]:
+    """The datasets with those that the config gives a weight trained on as one, in the place of the first of them."""
+    weights = {source.name: source.weight for source in sources_of(config) if source.weight is not None}
+    members = [dataset for dataset in datasets if dataset.name in weights and dataset.train is not None]
+    if not members:
+        return datasets
+    loader = MixedLoader([member.train for member in members], [weights[member.name] for member in members])
+    # By its weights: a run that goes on with others would have another order.
+    name = "mix of " + ", ".join(f"{member.name} {weights[member.name]:g}" for member in members)
+    mix = TrainedDataset(name=name, train=loader, test=None, train_epochs=config.epochs)
+    place = datasets.index(members[0])
+    others = [dataclasses.replace(each, train=None) if each in members else each for each in datasets]
+    return [*others[:place], mix, *others[place:]]
+
+
+def _require_splits(used: UsedDataset, dataset: Dataset) -> None:
+    for split, is_needed, advice in (
+        (dataset.train, used.is_trained, "train_epochs: 0"),
+        (dataset.test, used.is_tested, "validate: False"),
+    ):
+        if is_needed and split.frame_count == 0:
+            raise UserError(
+                f"{used.path}: has no '{split.name}' frames. Expected some; add them, or set {advice} for "
+                f"'{used.source.name}' under datasets."
+            )
 
 
 def _cut(dataset: Dataset, config: Config, clip_rules: Sequence[ClipRule]) -> tuple[Clips, dict[ClipRule, Clips]]:

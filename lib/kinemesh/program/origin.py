@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from kinemesh.files.array_folder.manifest import MANIFEST_FILE
 from kinemesh.program.options import RunOptions
 from kinemesh.program.setup import Setup
 
@@ -55,8 +56,9 @@ def fingerprint(path: Path | str) -> str:
 
 
 def fingerprints(paths: Iterable[Path]) -> dict[str, str]:
-    """Name -> fingerprint of those paths that are files."""
-    return {path.name: fingerprint(path) for path in paths if path.is_file()}
+    """Name -> fingerprint of those paths that are files, or folders of arrays: then of the manifest, which has their hashes."""
+    found = {path.name: path / MANIFEST_FILE if path.is_dir() else path for path in paths}
+    return {name: fingerprint(path) for name, path in found.items() if path.is_file()}
 
 
 def origin_of(setup: Setup) -> dict:

@@ -18,7 +18,7 @@ from torch import nn
 from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.body.smpl import Body
 from kinemesh.config import Config
-from kinemesh.data.mean_body import mean_body
+from kinemesh.data.split import mean_body
 from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
 from kinemesh.errors import UserError
 from kinemesh.evaluation.evaluate import clip_rule
@@ -30,7 +30,7 @@ from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.program.check.machine import device_findings, folder_finding, lock_findings, space_finding
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
 from kinemesh.program.check.values import body_findings, split_findings
-from kinemesh.program.datasets import DatasetOpener, UsedDataset, used_datasets
+from kinemesh.program.datasets import DatasetOpener, UsedDataset, mixed, used_datasets
 from kinemesh.program.options import RunOptions
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
@@ -223,6 +223,7 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             with_estimate=options.kind == "refiner",
             predictions_path=options.predictions,
             clip_rules=[clip_rule(protocol, config) for protocol in setup.protocols],
+            is_thorough=options.is_check,
         )
     except UserError as error:
         yield from_error(error, "estimator's bodies", str(options.predictions))
@@ -236,7 +237,7 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             yield from_error(error, f"{used.source.title} dataset", str(used.path))
             continue
         setup.datasets.append(trained)
-        if config.mean_pose_baseline:
+        if config.mean_pose_baseline and dataset.train.frame_count:
             setup.constant = mean_body(dataset.train, setup.device)
         if options.is_check:
             for split, is_used in ((dataset.train, used.is_trained), (dataset.test, used.is_tested)):
@@ -247,6 +248,7 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
         opener.check_videos()
     except UserError as error:
         yield from_error(error, "estimator's bodies", str(options.predictions))
+    setup.datasets = mixed(setup.datasets, config)
 
 
 def _use_findings(used: UsedDataset, trained: TrainedDataset, config: Config) -> Iterator[Finding]:
@@ -257,9 +259,11 @@ def _use_findings(used: UsedDataset, trained: TrainedDataset, config: Config) ->
         split = loader.split
         videos = f"{len(split.video_names):,} videos, " if split.video_names else ""
         found = f"{videos}{split.frame_count:,} frames, {loader.clip_count:,} clips in {len(loader):,} batches"
-        if what == "train":
+        if what == "train" and used.source.weight is not None:
+            found += f": mixed with others by weight {used.source.weight:g}"
+        elif what == "train":
             steps = -(-len(loader) // config.grad_accumulation)
-            epochs = min(used.train_epochs, config.epochs)
+            epochs = min(used.source.train_epochs, config.epochs)
             found += f": {steps:,} steps an epoch, in the first {epochs} of {config.epochs} epochs"
         yield Finding("note", f"{used.source.name} {what}", str(used.path), found)
 

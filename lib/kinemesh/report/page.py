@@ -9,7 +9,6 @@ import numpy as np
 from torch import nn
 
 from kinemesh.body.smpl import PosedBody
-from kinemesh.data.sources import SOURCES
 from kinemesh.evaluation.evaluate import Evaluation
 from kinemesh.evaluation.results import Evaluations, tables
 from kinemesh.evaluation.tables import SIDE_TITLES, TITLES, differences, intervals
@@ -55,7 +54,7 @@ def write_report(
     for dataset, by_protocol in evaluations.items():
         loader, first = loaders[dataset], next(iter(by_protocol.values()))
         parts += [
-            f"<h2>{_text(f'{SOURCES[dataset].title} format ({dataset})')}</h2>",
+            f"<h2>{_text(f'{loader.split.title} format ({dataset})')}</h2>",
             _headline(list(by_protocol.values())),
             _pair(_joints(first), _histogram(first)),
             _videos(first, loader.split),

@@ -102,10 +102,9 @@ def training_advice(folder: Path, first: str = "") -> str:
 
 def describe_clips(loader, order: Tensor, batch: int) -> list[dict]:
     """The clips of a training batch: number, video, and first and last frame in it as the file counts them."""
-    start, stop = loader.bounds[batch]
-    ids = order[start:stop].cpu()
-    rows = loader.clip_frames.cpu()[ids].numpy()
-    split = loader.split
+    part, ids = loader.clips_of_batch(order, batch)
+    ids = ids.to(part.clip_frames.device)
+    rows, split = part.clip_frames[ids].cpu().numpy(), part.split
     if not split.video_names:
         return [
             {"clip": int(number), "image": int(row[0]) * split.sample_stride}

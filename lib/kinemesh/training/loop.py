@@ -72,7 +72,8 @@ def train_on(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver,
     label = f"epoch {state.epoch + 1} {dataset.name}"
     batches = progress(batches, dataset.batch_count, label, run.print_freq, done=done)
     state.model.train()
-    for size in loader.step_sizes(done, config.grad_accumulation):
+    for first in range(done, dataset.batch_count, config.grad_accumulation):
+        size = min(config.grad_accumulation, dataset.batch_count - first)
         buffers = [buffer.clone() for buffer in state.model.buffers()] if config.on_nonfinite == "skip" else []
         measured = [backward(state, batch, run) for batch in islice(batches, size)]
         norm = clip_gradients(state.model, config)

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM
 from kinemesh.config import Config
 from kinemesh.demo.datasets import is_made_here
+from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.program.check.findings import Finding
 from kinemesh.program.datasets import used_datasets
 
@@ -77,8 +78,13 @@ def needed_files(
         where_from = "Give the estimator's file, or a folder of them, to --predictions; README.md lists the layouts."
         files.append(NeededFile(predictions, "estimator's bodies", where_from, "predictions"))
     for used in used_datasets(config, is_training=is_training):
-        where_from = f"data/README.md says where it is from; or name another as {used.source.file_key} in the config."
-        files.append(NeededFile(used.path, f"{used.source.title} dataset", where_from, "dataset"))
+        source = used.source
+        where_from = f"data/README.md says where it is from; or name another as {source.file_key} in the config."
+        if source.is_own:
+            where_from = (
+                f"Put it there, or correct the {source.file_key} in the config; docs/data.md says what it holds."
+            )
+        files.append(NeededFile(used.path, f"{source.title} dataset", where_from, "dataset"))
     return files
 
 
@@ -87,6 +93,9 @@ def file_finding(file: NeededFile) -> Finding:
     path, what, where_from, _ = file
     if path.is_dir() and what == "estimator's bodies":
         return Finding("ok", what, str(path), f"a folder of {sum(1 for _ in path.iterdir())} files")
+    if is_array_folder(path) and what.endswith(" dataset"):
+        size = sum(each.stat().st_size for each in path.glob("*")) if path.is_dir() else 0
+        return Finding("ok", what, str(path), f"a folder of arrays, {size / 1e6:,.1f} MB")
     if path.is_file():
         if fault := _fault_of_kind(path):
             return Finding("wrong", what, str(path), f"{fault}. {where_from}")

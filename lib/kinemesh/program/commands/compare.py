@@ -12,7 +12,7 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.loader import ClipLoader
-from kinemesh.data.sources import SOURCES, Dataset, load_configured
+from kinemesh.data.sources import Dataset, load_configured, sources_of
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import predicted_rows
 from kinemesh.estimates.predictions import Predictions, check_videos
@@ -36,10 +36,11 @@ def load_compared(config: Config, files: dict[str, Predictions]) -> list[Dataset
 
     Raises UserError if there is none, or a file predicts a video that no dataset has.
     """
-    named = [source for source in SOURCES.values() if source.is_video and getattr(config, source.file_key)]
+    sources = sources_of(config)
+    named = [source for source in sources if source.is_video and source.is_validated]
     datasets = [load_configured(source, config) for source in named]
     for predictions in files.values():
-        check_videos(predictions, datasets)
+        check_videos(predictions, datasets, [source.name for source in sources])
     predicted = [dataset for dataset in datasets if all(_has_video(dataset, other) for other in files.values())]
     for dataset in datasets:
         if dataset not in predicted:
@@ -47,7 +48,7 @@ def load_compared(config: Config, files: dict[str, Predictions]) -> list[Dataset
     if not predicted:
         raise UserError(
             "no dataset has a test video that every file predicts. Expected files of the test videos of "
-            f"{' or '.join(source.file_key for source in SOURCES.values() if source.is_video)}; name the dataset in "
+            f"{' or '.join(source.title for source in named) or 'dt_file_h36m or dt_file_pw3d'}; name the dataset in "
             "the config, or leave a file out."
         )
     return predicted

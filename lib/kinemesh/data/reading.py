@@ -1,0 +1,293 @@
+"""How one split of a dataset file is read: checked once, kept as float32 tensors in pixels and radians.
+
+Nothing is normalised here: that happens on batches, on the device (kinemesh.data.loader). Every fault of a file is one
+UserError that names file, split, key and row. Source: behaviour contract section 1.
+"""
+
+import logging
+import warnings
+from itertools import compress, count, islice, repeat
+from operator import ne
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
+from kinemesh.data.actions import read_actions
+from kinemesh.data.folders import CodedText
+from kinemesh.data.split import Source, Split
+from kinemesh.errors import UserError
+from kinemesh.files.arrays import LONGEST_TEXT, array_of
+
+logger = logging.getLogger(__name__)
+
+CAMERA_IMAGE_SIZES = {
+    "54138969": (1000.0, 1002.0),
+    "60457274": (1000.0, 1002.0),
+    "55011271": (1000.0, 1000.0),
+    "58860488": (1000.0, 1000.0),
+}
+# Two whole turns: more than any exporter writes in radians, less than most poses have in degrees.
+LARGEST_ANGLE = 4 * np.pi
+READ_KEYS = (
+    "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
+    "action", "img_hw", "K",
+)  # fmt: skip
+_ROWS_AT_ONCE = 1 << 16
+# Of a folder with more rows than this, evenly spaced ones are looked at when a run starts: those of a cold disk take minutes.
+_MOST_ROWS_CHECKED = 1 << 20
+
+
+class Videos(NamedTuple):
+    """The videos of a split, in the order of its rows; images have no names and one row each."""
+
+    names: list[str]
+    lengths: np.ndarray  # (videos,) int64 frames kept
+    file_rows: np.ndarray  # (videos,) int64 where each starts in the file
+    file_lengths: np.ndarray  # (videos,) int64 frames in the file
+
+
+class Reading(NamedTuple):
+    """How a split is to be read."""
+
+    path: Path
+    sample_stride: int = 1
+    needs_estimate: bool = False
+    is_mapped: bool = False  # arrays lie in files, and stay there
+    is_thorough: bool = False  # every row is looked at, however many there are
+
+
+class SplitReader:
+    """Takes the arrays of one split out of the file's dict, so that each original is freed once it is converted."""
+
+    def __init__(self, source: Source, name: str, arrays: dict, reading: Reading):
+        self.source, self.name, self.reading, self.path = source, name, reading, reading.path
+        self.arrays = {key: arrays[key] for key in READ_KEYS if key in arrays}
+        arrays.clear()
+        self.sample_stride = reading.sample_stride
+        self.row_count: int | None = None
+        self.counted_key = ""  # whose rows were counted first
+
+    def read(self) -> Split:
+        pose_shape = (SMPL_JOINT_COUNT * 3,)
+        keypoints_px = confidence = None
+        if "joint_2d" in self.arrays or not self.source.is_own:
+            keypoints_px = self.numbers("joint_2d", (H36M_JOINT_COUNT, 2))
+            if self.source.needs_confidence or "confidence" in self.arrays:
+                confidence = self.numbers("confidence", tuple(keypoints_px.shape[1:-1]))
+        smpl_pose = self.numbers("smpl_pose", pose_shape, largest=LARGEST_ANGLE)
+        smpl_shape = self.numbers("smpl_shape", (BETA_COUNT,))
+        estimate_pose = estimate_betas = None
+        if self.reading.needs_estimate:
+            estimate_pose = self.numbers("pred_smpl_pose", pose_shape, largest=LARGEST_ANGLE)
+            estimate_betas = self.numbers("pred_smpl_shape", (BETA_COUNT,))
+        videos = self.videos() if self.source.is_video else self.images()
+        actions = self.arrays.pop("action", None)
+        return Split(
+            dataset=self.source.name, title=self.source.title, name=self.name, keypoints_px=keypoints_px,
+            confidence=confidence, image_size=self.image_size(videos), smpl_pose=smpl_pose, smpl_shape=smpl_shape,
+            estimate_pose=estimate_pose, estimate_betas=estimate_betas,
+            video_names=videos.names, video_lengths=videos.lengths, video_file_rows=videos.file_rows,
+            video_file_lengths=videos.file_lengths, sample_stride=self.sample_stride, fps=self.source.fps or 0.0,
+            video_actions=read_actions(actions, videos.file_rows) if videos.names else None,
+        )  # fmt: skip
+
+    def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
+        """(F, *row_shape) float32, without a copy where the file's array is that already."""
+        array = self.take(key)
+        expected = f"numbers of shape (frames, {', '.join(map(str, row_shape))})"
+        array = self.array(key, array, expected)
+        shape = array.shape
+        if key == "joint_2d" and (array.ndim == 3 or (array.ndim == 4 and self.source.is_own)):
+            array = array[..., :2]  # further channels are confidence or depth
+            if array.ndim == 4:  # several detections of each frame
+                row_shape = (shape[1], *row_shape)
+        elif key == "confidence" and array.ndim == len(row_shape) + 2 and shape[-1] == 1:
+            array = array[..., 0]
+        if array.shape[1:] != row_shape or 0 in row_shape:
+            self.fail(key, f"has shape {shape}", expected)
+        self.check_row_count(key, len(array))
+        values = self.to_float32(array[:: self.sample_stride])
+        lowest, highest = self.bounds(key, values, largest)
+        if key == "joint_2d" and max(-lowest, highest) <= 2.0:
+            self.fail(key, f"lies between {lowest:.3g} and {highest:.3g}", "pixels, not normalised coordinates")
+        return values
+
+    def array(self, key: str, array: object, expected: str) -> np.ndarray:
+        """A key's value as an array of numbers."""
+        if isinstance(array, list | tuple):
+            try:
+                array = array_of(array)
+            except ValueError as error:
+                self.fail(key, f"is {error}", expected)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            held = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            self.fail(key, f"is {held}", expected)
+        return array
+
+    def to_float32(self, array: np.ndarray) -> Tensor:
+        """Over the same memory where that is float32 already, else contiguous; what float32 cannot hold becomes infinite."""
+        if self.reading.is_mapped and array.dtype == np.float32:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it cannot be written to, which nobody does
+                return torch.from_numpy(array)
+        if array.dtype == np.float64:  # torch converts large arrays in a fraction of numpy's time
+            array = array if array.flags.writeable else array.copy()
+            return torch.from_numpy(array).float().contiguous()
+        with np.errstate(over="ignore"):
+            return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
+
+    def bounds(self, key: str, values: Tensor, largest: float) -> tuple[float, float]:
+        """Smallest and largest number, once all rows, or enough of them, are known to be finite and in range."""
+        starts = range(0, len(values), _ROWS_AT_ONCE)
+        if self.reading.is_mapped and not self.reading.is_thorough and len(values) > _MOST_ROWS_CHECKED:
+            chosen = np.linspace(0, len(starts) - 1, _MOST_ROWS_CHECKED // _ROWS_AT_ONCE).astype(int)
+            starts = [starts[place] for place in chosen]
+        lowest, highest = np.inf, -np.inf
+        for start in starts:
+            rows = values[start : start + _ROWS_AT_ONCE]
+            low, high = (bound.item() for bound in rows.aminmax())
+            if not np.isfinite(low + high):
+                self.fail_at(key, rows.isfinite().logical_not(), start, "holds nan or infinity", "finite numbers")
+            if max(-low, high) > largest:
+                fault = f"holds {max(-low, high):.4g}"
+                self.fail_at(key, rows.abs() > largest, start, fault, "axis-angle in radians, not degrees")
+            lowest, highest = min(lowest, low), max(highest, high)
+        return lowest, highest
+
+    def videos(self) -> "Videos":
+        """The runs of frames with one name."""
+        names, bounds = self.runs()
+        # Kept rows before row r: r / stride, rounded up.
+        kept = np.diff(-(-bounds // self.sample_stride))
+        starts, lengths, kept = bounds[:-1][kept > 0], np.diff(bounds)[kept > 0], kept[kept > 0]
+        video_names = [str(names[start]) for start in starts.tolist()]
+        if len(set(video_names)) < len(video_names):
+            fault = "'source' comes back to a name after another; each run of frames is a video of its own"
+            logger.warning("%s: %s %s", self.path, self.name, fault)
+        return Videos(video_names, kept, starts, lengths)
+
+    def images(self) -> "Videos":
+        """Each row is one of its own."""
+        if self.source.is_own and self.source.fps is None and "source" in self.arrays:
+            longest = int(np.diff(self.runs()[1]).max())
+            if longest > 1:
+                advice = f"{self.source.fps_key}: frames a second, or 0 if these are single images"
+                self.fail("source", f"names videos of up to {longest} frames", advice)
+        count = -(-self.row_count // self.sample_stride)
+        ones = np.ones(count, dtype=np.int64)
+        return Videos([], ones, np.arange(count) * self.sample_stride, ones)
+
+    def runs(self) -> "tuple[list[str] | np.ndarray | CodedText, np.ndarray]":
+        """The name of each row, and the rows where one name gives way to another, 0 and the end included."""
+        names = self.text("source")
+        if isinstance(names, list):
+            changes = list(compress(count(1), map(ne, islice(names, 1, None), names)))
+        else:
+            values = names.codes if isinstance(names, CodedText) else names
+            changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+        return names, np.concatenate([[0], changes, [len(names)]]).astype(np.int64)
+
+    def image_size(self, videos: "Videos") -> Tensor:
+        if self.source.image_size is not None:
+            return torch.tensor(self.source.image_size)
+        if self.source.is_own:
+            return self.own_image_size(videos)
+        names = self.text("camera_name")
+        sizes = {name: number for number, name in enumerate(CAMERA_IMAGE_SIZES)}
+        if isinstance(names, CodedText):
+            camera = np.array([sizes.get(name, -1) for name in names.names], dtype=np.int8)[names.codes]
+        elif isinstance(names, list):
+            camera = np.fromiter(map(sizes.get, names, repeat(-1)), np.int8, len(names))
+        else:
+            camera = np.full(len(names), -1, dtype=np.int8)
+            for name, number in sizes.items():
+                camera[names == name] = number
+        unknown = camera < 0
+        if unknown.any():
+            row = int(unknown.argmax())
+            self.fail("camera_name", f"is {str(names[row])[:40]!r}", f"one of {', '.join(CAMERA_IMAGE_SIZES)}", row)
+        return torch.tensor(list(CAMERA_IMAGE_SIZES.values()))[torch.from_numpy(camera[:: self.sample_stride]).int()]
+
+    def own_image_size(self, videos: "Videos") -> Tensor:
+        """(2,), or (F, 2) where pictures differ: `img_hw` is height and width of the split, of each video or each frame."""
+        expected = "height and width in pixels: (2,), or one pair a frame or a video"
+        sizes = self.array("img_hw", self.take("img_hw"), expected)
+        if sizes.shape == (2,):
+            sizes = sizes[None]
+        if sizes.ndim != 2 or sizes.shape[1] != 2 or len(sizes) == 0:
+            self.fail("img_hw", f"has shape {sizes.shape}", expected)
+        if not (np.isfinite(sizes).all() and (sizes >= 1).all()):
+            self.fail("img_hw", "holds no sizes", "heights and widths of at least one pixel")
+        if (sizes == sizes[0]).all():
+            return torch.tensor(sizes[0, ::-1].astype(np.float32))
+        if len(sizes) == len(videos.lengths) != self.row_count:
+            sizes = np.repeat(sizes, videos.lengths, axis=0)
+        elif len(sizes) == self.row_count:
+            sizes = sizes[:: self.sample_stride]
+        else:
+            self.fail(
+                "img_hw", f"has {len(sizes)} rows", f"one a frame, {self.row_count}, or a video, {len(videos.lengths)}"
+            )
+        return torch.from_numpy(sizes[:, ::-1].astype(np.float32))
+
+    def text(self, key: str) -> list[str] | np.ndarray | CodedText:
+        """(F,) names, in the form that the file has, since converting would cost memory."""
+        names = self.take(key)
+        expected = "a list or an array of text, one a frame"
+        if isinstance(names, np.ndarray) and names.ndim == 1 and names.dtype.kind in "SO":
+            names = names.tolist() if names.dtype.kind == "O" else np.char.decode(names, "utf-8")
+        if isinstance(names, CodedText):
+            self.check_row_count(key, len(names))
+            return names
+        if isinstance(names, np.ndarray):
+            if names.ndim != 1 or names.dtype.kind != "U":
+                self.fail(key, f"is an array of {names.dtype} of shape {names.shape}", expected)
+        elif not isinstance(names, list | tuple):
+            self.fail(key, f"is a {type(names).__name__}", expected)
+        self.check_row_count(key, len(names))
+        if isinstance(names, np.ndarray):
+            return names
+        if not all(issubclass(kind, str) for kind in set(map(type, names))):
+            row = next(row for row, name in enumerate(names) if not isinstance(name, str))
+            self.fail(key, f"is of type {type(names[row]).__name__}", expected, row)
+        if max(map(len, names)) > LONGEST_TEXT:
+            self.fail(key, f"holds more than {LONGEST_TEXT} characters", expected)
+        return names if isinstance(names, list) else list(names)
+
+    def take(self, key: str):
+        if key in self.arrays:
+            return self.arrays.pop(key)
+        advice = "the arrays that docs/data.md lists" if self.source.is_own else "the arrays of a released dataset file"
+        if key.startswith("pred_"):
+            advice = "another estimator's bodies to refine, as in mesh_det_*_w_hybrik_pred*.pkl, or " + (
+                "--predictions" if self.source.is_video else f"no images: {self.source.how_to_leave_out}"
+            )
+        elif key == "img_hw":
+            advice = "height and width of the pictures in pixels"
+        elif key == "camera_name":
+            advice = "the camera of each frame, which gives the image size"
+        return self.fail(key, "is missing", advice)
+
+    def check_row_count(self, key: str, row_count: int) -> None:
+        if row_count == 0:
+            self.fail(key, "has no frames", "at least one")
+        if self.row_count is None:
+            self.row_count, self.counted_key = row_count, key
+        if row_count != self.row_count:
+            self.fail(key, f"has {row_count} rows", f"as many as '{self.counted_key}', {self.row_count}")
+
+    def fail_at(self, key: str, is_bad: Tensor, first: int, fault: str, expected: str) -> NoReturn:
+        """`is_bad` (rows, ...) marks the faulty values from row `first` on; the first one's row in the file is named."""
+        row = first + int(is_bad.flatten(1).any(1).int().argmax())
+        self.fail(key, fault, expected, row * self.sample_stride)
+
+    def fail(self, key: str, fault: str, expected: str, row: int | None = None) -> NoReturn:
+        place = f"'{key}'" if row is None else f"'{key}' row {row}"
+        raise UserError(
+            f"{self.path}: {self.name} {place} {fault}. Expected {expected}; "
+            f"fix the file, or name another as {self.source.file_key} in the config."
+        )
