@@ -114,9 +114,15 @@ def load_configured(
 
 def load_source(source: Source, reading: Reading) -> Dataset:
     """Read a dataset's file; raises UserError as `load_dataset` does."""
+    content, is_mapped = read_content(
+        reading.path, f"the {source.title} dataset pickle ({source.file_key} in the config)"
+    )
+    return dataset_of(content, source, reading._replace(is_mapped=is_mapped))
+
+
+def dataset_of(content: dict, source: Source, reading: Reading) -> Dataset:
+    """The dataset in what kinemesh.data.folders.read_content gave, whose arrays are taken out of it."""
     path = reading.path
-    what = f"the {source.title} dataset pickle ({source.file_key} in the config)"
-    content, is_mapped = read_content(path, what)
     splits = []
     for name in ("train", "test"):
         arrays = content.pop(name, None)
@@ -125,8 +131,11 @@ def load_source(source: Source, reading: Reading) -> Dataset:
             continue
         if not isinstance(arrays, dict):
             state = "is missing" if arrays is None else f"is a {type(arrays).__name__}"
-            raise UserError(f"{path}: '{name}' {state}. Expected {what}, with a dict of per-frame arrays there.")
-        splits.append(SplitReader(source, name, arrays, reading._replace(is_mapped=is_mapped)).read())
+            raise UserError(
+                f"{path}: '{name}' {state}. Expected the {source.title} dataset pickle ({source.file_key} in the config), "
+                "with a dict of per-frame arrays there."
+            )
+        splits.append(SplitReader(source, name, arrays, reading).read())
     dataset = Dataset(source, *splits)
     logger.info("%s", dataset.describe())
     return dataset

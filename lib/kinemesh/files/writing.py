@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,18 @@ def faults_of_writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be written ({reason}). Free space or choose another folder.") from error
+
+
+def require_space(folder: Path, needed_bytes: int) -> None:
+    """Raise `UserError` if the disk that `folder` is on has less room."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed_bytes > free:
+        raise UserError(
+            f"{folder}: {needed_bytes / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free. Free space or choose another "
+            "folder."
+        )
 
 
 def json_text(content: object, indent: int | None = None) -> str:

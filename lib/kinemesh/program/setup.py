@@ -29,7 +29,7 @@ from kinemesh.model.opening import Checkpoint, build_model, load_pretrained, ope
 from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.program.check.machine import device_findings, folder_finding, lock_findings, space_finding
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
-from kinemesh.program.check.values import body_findings, split_findings
+from kinemesh.program.check.values import body_findings, dataset_findings
 from kinemesh.program.datasets import DatasetOpener, UsedDataset, mixed, used_datasets
 from kinemesh.program.options import RunOptions
 from kinemesh.protocols import Protocol
@@ -240,9 +240,9 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
         if config.mean_pose_baseline and dataset.train.frame_count:
             setup.constant = mean_body(dataset.train, setup.device)
         if options.is_check:
-            for split, is_used in ((dataset.train, used.is_trained), (dataset.test, used.is_tested)):
-                if is_used and setup.body is not None:
-                    yield from split_findings(split, str(used.path), setup.body.joints)
+            splits = [name for name, is_used in (("train", used.is_trained), ("test", used.is_tested)) if is_used]
+            kinematics = setup.body.joints if setup.body is not None else None
+            yield from dataset_findings(dataset, splits, str(used.path), kinematics)
             yield from _use_findings(used, trained, config)
     try:
         opener.check_videos()

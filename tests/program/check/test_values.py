@@ -20,7 +20,7 @@ def states(small_dataset, kinematics):
 
 def test_sound_data(states):
     assert {state for state, _ in states().values()} == {"ok"}
-    assert set(states()) == {"pixels", "confidence", "poses", "keypoints"}
+    assert set(states()) == {"pixels", "confidence", "poses", "repeats", "keypoints", "order"}
 
 
 def test_pixels_of_other_images(states, small_dataset):
@@ -39,7 +39,7 @@ def test_confidence_out_of_range(states, small_dataset):
     assert state == "warning"
     assert "outside 0 to 1" in found
     assert states(confidence=confidence * 0)["confidence"][0] == "warning"
-    assert states(confidence=None).keys() == {"pixels", "poses", "keypoints"}
+    assert states(confidence=None).keys() == {"pixels", "poses", "repeats", "keypoints", "order"}
 
 
 def test_betas_of_no_body(states, small_dataset):

@@ -24,7 +24,7 @@ from kinemesh.files.array_folder.manifest import (
     is_array_type,
     manifest_text,
 )
-from kinemesh.files.writing import faults_of_writing, flush_to_disk, json_text, write_text_atomically
+from kinemesh.files.writing import faults_of_writing, flush_to_disk, json_text, require_space, write_text_atomically
 
 _JOURNAL_FILE = "unfinished.json"
 _PIECE_BYTES = 1 << 24
@@ -112,12 +112,7 @@ class FolderWriter:
         if not journal:
             (self._folder / _JOURNAL_FILE).unlink(missing_ok=True)
         kept = sum(rows.get(name, 0) * part.row_bytes for name, part in self._parts.items())
-        free = shutil.disk_usage(self._folder).free
-        if needed_bytes - kept > free:
-            raise UserError(
-                f"{self._folder}: {(needed_bytes - kept) / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free. "
-                "Free space or choose another folder."
-            )
+        require_space(self._folder, needed_bytes - kept)
         self.place = journal.get("place")
         with faults_of_writing(self._folder):
             for name, part in self._parts.items():

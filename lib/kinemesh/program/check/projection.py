@@ -35,13 +35,12 @@ def fit_projection(split: Split, kinematics: JointKinematics) -> ProjectionFit:
     pose, betas = split.smpl_pose[rows], split.smpl_shape[rows]
     joints_mm = kinematics(params_from_axis_angle(pose, betas)).double()
     height_mm = body_height_mm(kinematics, betas).double()
-    keypoints_px = split.keypoints_px[rows].double()
-    weights = torch.ones_like(keypoints_px[..., 0])
-    if split.confidence is not None:
-        weights = split.confidence[rows].double().clamp(0, 1)
+    keypoints_px, confidence = split.first_detection(rows)
+    keypoints_px = keypoints_px.double()
+    weights = torch.ones_like(keypoints_px[..., 0]) if confidence is None else confidence.double().clamp(0, 1)
     order = list(H36M_MIRROR_ORDER)
-    straight = _residual(joints_mm[..., :2], keypoints_px, weights) / height_mm
-    swapped = _residual(joints_mm[..., :2], keypoints_px[:, order], weights[:, order]) / height_mm
+    straight = residual_mm(joints_mm[..., :2], keypoints_px, weights) / height_mm
+    swapped = residual_mm(joints_mm[..., :2], keypoints_px[:, order], weights[:, order]) / height_mm
     return ProjectionFit(straight.median().item(), swapped.median().item(), (swapped < straight).double().mean().item())
 
 
@@ -52,7 +51,7 @@ def body_height_mm(kinematics: JointKinematics, betas: Tensor) -> Tensor:
     return (joints_mm[:, _HEAD_TOP] - joints_mm[:, _ANKLES].mean(dim=1)).norm(dim=-1)
 
 
-def _residual(points_mm: Tensor, keypoints_px: Tensor, weights: Tensor) -> Tensor:
+def residual_mm(points_mm: Tensor, keypoints_px: Tensor, weights: Tensor) -> Tensor:
     """(F,) weighted mean distance, mm, of points (F, K, 2) from keypoints brought to them by scale and shift.
 
     The scale, pixels a mm, is positive: a projection does not turn a body over.

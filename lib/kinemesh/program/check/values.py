@@ -1,23 +1,54 @@
 """Are the numbers in the files what they should be? Body model and datasets, once they have been read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
+from kinemesh.data.sources import Dataset
 from kinemesh.data.split import Split
 from kinemesh.program.check.findings import Finding
+from kinemesh.program.check.order import order_findings
 from kinemesh.program.check.projection import fit_projection
+from kinemesh.program.check.repeats import leak_findings, repeat_findings
 
+_STATURES_M = (0.9, 2.5)  # of the mean person of a body model
 # Part of the body's height: what perspective and a detector's noise explain.
 _LARGEST_RESIDUAL = 0.10
 _LARGEST_ROW_FAULT = 0.05
 _LARGEST_BETA = 10.0
+_ROWS_AT_ONCE = 1 << 15
+# Parts of a square's side: pictures of 4:3 end at 0.75 of it, those of 16:9 at 0.56.
+_CORNER_MIDDLE, _CORNER_END = 0.40, 0.77
+_FEWEST_FRAMES, _MOST_FRAMES = 100, 100_000
 
 
 def body_findings(assets: BodyAssets, where: str) -> Iterator[Finding]:
-    """Row sums of the regressors and the skinning weights."""
+    """Size and sides of the mesh, row sums of the regressors and the skinning weights."""
+    vertices, faces = assets.v_template, assets.faces
+    height = np.ptp(vertices, axis=0).max()
+    found = f"{height:.3g} m tall"
+    if not _STATURES_M[0] <= height <= _STATURES_M[1]:
+        unit = next(
+            (name for name, size in (("cm", 100), ("mm", 1000)) if _STATURES_M[0] <= height / size <= _STATURES_M[1]),
+            "",
+        )
+        advice = (
+            f"its vertices are in {unit}: divide them by {100 if unit == 'cm' else 1000}" if unit else "not in metres"
+        )
+        yield Finding("wrong", "body size", where, f"{found}: {advice}, or give SMPL's own file.")
+    else:
+        yield Finding("ok", "body size", where, found)
+    corners = vertices[faces.astype(np.int64)]
+    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+    found = f"{len(faces):,} faces"
+    if volume < 0:
+        advice = "all seen from inside: turn each around (faces[:, ::-1])."
+        yield Finding("warning", "body faces", where, f"{found}, {advice}")
+    else:
+        yield Finding("ok", "body faces", where, f"{found}, seen from outside")
     weights = assets.skinning_weights
     worst = np.abs(weights.sum(axis=1) - 1).max()
     found = f"rows sum to 1 within {worst:.1e}, smallest weight {weights.min():.1e}"
@@ -33,50 +64,121 @@ def body_findings(assets: BodyAssets, where: str) -> Iterator[Finding]:
             yield Finding("ok", what, where, found)
 
 
-def split_findings(split: Split, where: str, kinematics: JointKinematics) -> Iterator[Finding]:
-    """Ranges of a split's arrays, and its keypoints against its ground truth."""
+def dataset_findings(
+    dataset: Dataset, splits: Sequence[str], where: str, kinematics: JointKinematics | None
+) -> Iterator[Finding]:
+    """What can be said of these splits' arrays; without `kinematics` keypoints are not compared with bodies."""
+    for name in splits:
+        split: Split = getattr(dataset, name)
+        if split.frame_count:
+            yield from split_findings(split, where, kinematics)
+    yield from leak_findings(dataset, where)
+
+
+def split_findings(split: Split, where: str, kinematics: JointKinematics | None) -> Iterator[Finding]:
+    """Ranges of a split's arrays, repeats, and its keypoints against its ground truth."""
     name = f"{split.dataset} {split.name}"
-    yield _pixels(split, name, where)
+    ranges = _ranges(split)
+    if split.keypoints_px is not None:
+        yield _pixels(split, ranges, name, where)
     if split.confidence is not None:
-        yield _confidence(split, name, where)
-    angle = split.smpl_pose.unflatten(-1, (-1, 3)).norm(dim=-1).max().item()
-    shape = split.smpl_shape.abs().max().item()
-    found = f"largest rotation {angle:.2f} rad, largest beta {shape:.2f}"
-    if shape > _LARGEST_BETA:
+        yield _confidence(ranges, name, where)
+    found = f"largest rotation {ranges.angle:.2f} rad, largest beta {ranges.beta:.2f}"
+    if ranges.beta > _LARGEST_BETA:
         yield Finding(
             "warning", f"{name} poses", where, f"{found}: no body looks so. Are these betas of SMPL's neutral model?"
         )
     else:
         yield Finding("ok", f"{name} poses", where, found)
-    yield _projection(split, name, where, kinematics)
+    yield from repeat_findings(split, name, where)
+    if kinematics is not None:
+        if split.keypoints_px is not None:
+            yield _projection(split, name, where, kinematics)
+        yield from order_findings(split, name, where, kinematics)
 
 
-def _pixels(split: Split, name: str, where: str) -> Finding:
-    (left, top), (right, bottom) = (split.keypoints_px.amin((0, 1)).tolist(), split.keypoints_px.amax((0, 1)).tolist())
-    size = split.image_size if split.image_size.ndim == 1 else split.image_size[:, None]
-    outside = ((split.keypoints_px < 0) | (split.keypoints_px > size)).any(dim=-1).float().mean().item()
+class _Ranges(NamedTuple):
+    """Extremes over all frames of a split, and shares of their keypoints."""
+
+    first_px: np.ndarray  # (2,) smallest x and y
+    last_px: np.ndarray  # (2,) largest
+    outside: float  # of the picture
+    confidence: tuple[float, float]
+    unlikely: float  # confidence beyond 0 to 1
+    angle: float  # rad
+    beta: float
+
+
+def _ranges(split: Split) -> _Ranges:
+    first, last, confidences = np.full(2, np.inf), np.full(2, -np.inf), [np.inf, -np.inf]
+    outside = unlikely = angle = beta = 0.0
+    for start in range(0, split.frame_count, _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        part = len(split.smpl_pose[rows]) / split.frame_count
+        if split.keypoints_px is not None:
+            keypoints = split.keypoints_px[rows].flatten(1, -2)
+            size = split.image_size if split.image_size.ndim == 1 else split.image_size[rows, None]
+            outside += part * ((keypoints < 0) | (keypoints > size)).any(dim=-1).float().mean().item()
+            first = np.minimum(first, keypoints.amin((0, 1)).numpy())
+            last = np.maximum(last, keypoints.amax((0, 1)).numpy())
+        if split.confidence is not None:
+            confidence = split.confidence[rows]
+            low, high = (bound.item() for bound in confidence.aminmax())
+            confidences = [min(confidences[0], low), max(confidences[1], high)]
+            unlikely += part * ((confidence < 0) | (confidence > 1)).float().mean().item()
+        angle = max(angle, split.smpl_pose[rows].unflatten(-1, (-1, 3)).norm(dim=-1).max().item())
+        beta = max(beta, split.smpl_shape[rows].abs().max().item())
+    return _Ranges(first, last, outside, tuple(confidences), unlikely, angle, beta)
+
+
+def _pixels(split: Split, ranges: _Ranges, name: str, where: str) -> Finding:
+    (left, top), (right, bottom) = ranges.first_px, ranges.last_px
     width, height = split.image_size.reshape(-1, 2).amax(dim=0).tolist()
     found = (
         f"x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f} in images of {width:.0f} x {height:.0f}, "
-        f"{outside:.1%} of the keypoints outside"
+        f"{ranges.outside:.1%} of the keypoints outside"
     )
-    if outside > 0.2:
+    if ranges.outside > 0.2:
         return Finding("warning", f"{name} pixels", where, f"{found}: are these the pixels of this dataset's images?")
     # Half of the image unused on both sides: pixels of smaller images, or crops.
     if right < width / 2 and bottom < height / 2:
         return Finding(
             "warning", f"{name} pixels", where, f"{found}: they fill a quarter only. Were the images scaled?"
         )
+    if axis := _unpadded(split):
+        return Finding(
+            "warning", f"{name} pixels", where,
+            f"{found}: a square whose {axis} half stays empty. Pictures that are not square have to lie in its middle: move "
+            "the keypoints there" + (", or give the pictures' own img_hw." if split.image_size.ndim else "."),
+        )  # fmt: skip
     return Finding("ok", f"{name} pixels", where, found)
 
 
-def _confidence(split: Split, name: str, where: str) -> Finding:
-    lowest, highest = (bound.item() for bound in split.confidence.aminmax())
-    beyond = ((split.confidence < 0) | (split.confidence > 1)).float().mean().item()
+def _unpadded(split: Split) -> str:
+    """ "lower" or "right" where pictures of another shape look put into the corner of a square; else "".
+
+    People stand in the middle of pictures, on the whole, and some near the border.
+    """
+    if split.image_size.ndim != 1 or split.image_size[0] != split.image_size[1] or split.frame_count < _FEWEST_FRAMES:
+        return ""
+    step = -(-split.frame_count // _MOST_FRAMES)
+    keypoints, _ = split.first_detection(slice(None, None, step))
+    share = keypoints / split.image_size
+    for axis, name in ((1, "lower"), (0, "right")):
+        middle, end = share[:, 0, axis].median().item(), share[..., axis].flatten().kthvalue(
+            max(1, int(0.999 * share[..., axis].numel()))
+        ).values.item()  # fmt: skip
+        if middle < _CORNER_MIDDLE and end < _CORNER_END:
+            return name
+    return ""
+
+
+def _confidence(ranges: _Ranges, name: str, where: str) -> Finding:
+    lowest, highest = ranges.confidence
     found = f"{lowest:.2f} to {highest:.2f}"
-    if beyond:
-        found += f", {beyond:.1%} outside 0 to 1, which is clipped"
-    if beyond > 0.2 or highest <= 0:
+    if ranges.unlikely:
+        found += f", {ranges.unlikely:.1%} outside 0 to 1, which is clipped"
+    if ranges.unlikely > 0.2 or highest <= 0:
         return Finding("warning", f"{name} confidence", where, f"{found}: are these confidences?")
     return Finding("ok", f"{name} confidence", where, found)
 
