@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / name for name in ("README.md", "benchmarks/README.md"))]
 # What a test runs, by the beginning of the command; everything else needs licensed files, a GPU, or minutes.
 RUN_BY = {
+    "python -m kinemesh convert": "tests/program/commands/test_convert_and_check.py",
+    "python -m kinemesh check": "tests/program/commands/test_convert_and_check.py",
     "python3 -m venv .venv": ".ci/run runs the second; test_train_mesh.py runs training on a small copy of the default",
     "python infer_wild_mesh.py --demo": "test_infer_wild_mesh.py::test_demo_needs_no_file",
 }

@@ -2,13 +2,19 @@
 
 import json
 import pickle
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from kinemesh.data.folders import read_content, write_folder
 from kinemesh.machine.stopping import StopRequest
 from kinemesh.program.cli import REFINER, main
+from kinemesh.program.console import main as console
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -32,6 +38,29 @@ def own(config_file, demo_folder, tmp_path):
         return write_it(**values | {"datasets": entries, "opt": "adamw", "dropout": 0.1, "limit_clips": 48} | changes)
 
     return write
+
+
+def videos_of(split: dict, count: int) -> dict:
+    """Videos as the example of docs/data.md has them, of a split of the demo."""
+    found = {}
+    for name in dict.fromkeys(split["source"][: 16 * count]):
+        rows = np.array(split["source"]) == name
+        keypoints = np.concatenate([split["joint_2d"][rows], split["confidence"][rows, :, None]], axis=-1)
+        found[name] = split["smpl_pose"][rows], split["smpl_shape"][rows][0], keypoints, (1920, 1920)
+    return found
+
+
+def test_the_example_that_writes_a_dataset_runs_as_printed(demo_folder, tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/data.md").read_text(), re.M | re.S)
+    content = pickle.loads((demo_folder / "mesh_det_pw3d.pkl").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"train_videos": videos_of(content["train"], 24), "test_videos": videos_of(content["test"], 6)})
+    assert console(["check", "studio", "--data_root", str(demo_folder)]) == 0
+    output = capsys.readouterr().out
+    assert "384 train frames in 24 videos, 96 test frames in 6 videos" in output and "warning" not in output
+    for key in ("joint_2d", "confidence", "smpl_pose", "smpl_shape"):
+        written = np.load(tmp_path / f"studio/train.{key}.npy")
+        np.testing.assert_array_equal(written, content["train"][key][:384])
 
 
 def lines(folder) -> list[dict]:
