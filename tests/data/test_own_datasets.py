@@ -47,9 +47,23 @@ def test_pictures_of_any_size_by_split_video_or_frame(img_hw, expected, load):
     assert strided.tolist() == (expected if strided.ndim == 1 else expected[::3])
 
 
+def test_cameras_are_kept_where_they_are_known(load):
+    matrix = np.array([[900, 0, 320], [0, 910, 240], [0, 0, 1.0]])
+    by_video = matrix * np.array([1, 2, 1, 1])[:, None, None]
+    by_video[:, 2] = [0, 0, 1]
+    assert load({}).train.camera_matrix is None
+    assert load({"K": matrix}).train.camera_matrix.tolist() == matrix.tolist()
+    found = load({"K": by_video}, sample_stride=7).train
+    assert found.camera_matrix.shape == (14, 3, 3) and found.camera_matrix[6, 0, 0] == 1800
+    (batch,) = ClipLoader(found, image_clips(14), batch_size=14).batches()
+    assert batch.inputs.keypoints.shape == (14, 1, 17, 3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"K": np.eye(3) * 900}, r"'K' holds no camera matrices. Expected \[\[fx, skew, cx\]"),
+        ({"K": np.zeros((3, 2))}, r"'K' has shape \(3, 2\)"),
         ({"img_hw": None}, "train 'img_hw' is missing. Expected height and width of the pictures in pixels"),
         (
             {"img_hw": np.array([[1, 2]] * 4 + [[3, 4]])},

@@ -249,7 +249,8 @@ def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str
 
 
 def _arrays(split: Split) -> dict[str, Tensor]:
-    values = {field.name: getattr(split, field.name) for field in fields(split)}
+    """What batches are made of."""
+    values = {field.name: getattr(split, field.name) for field in fields(split) if field.name != "camera_matrix"}
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 

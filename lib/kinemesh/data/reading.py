@@ -8,8 +8,7 @@ import logging
 import warnings
 from itertools import compress, count, islice, repeat
 from operator import ne
-from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.actions import read_actions
 from kinemesh.data.folders import CodedText
-from kinemesh.data.split import Source, Split
+from kinemesh.data.split import Reading, Source, Split, Videos
 from kinemesh.errors import UserError
 from kinemesh.files.arrays import LONGEST_TEXT, array_of
 
@@ -39,25 +38,6 @@ READ_KEYS = (
 _ROWS_AT_ONCE = 1 << 16
 # Of a folder with more rows than this, evenly spaced ones are looked at when a run starts: those of a cold disk take minutes.
 _MOST_ROWS_CHECKED = 1 << 20
-
-
-class Videos(NamedTuple):
-    """The videos of a split, in the order of its rows; images have no names and one row each."""
-
-    names: list[str]
-    lengths: np.ndarray  # (videos,) int64 frames kept
-    file_rows: np.ndarray  # (videos,) int64 where each starts in the file
-    file_lengths: np.ndarray  # (videos,) int64 frames in the file
-
-
-class Reading(NamedTuple):
-    """How a split is to be read."""
-
-    path: Path
-    sample_stride: int = 1
-    needs_estimate: bool = False
-    is_mapped: bool = False  # arrays lie in files, and stay there
-    is_thorough: bool = False  # every row is looked at, however many there are
 
 
 class SplitReader:
@@ -93,6 +73,7 @@ class SplitReader:
             video_names=videos.names, video_lengths=videos.lengths, video_file_rows=videos.file_rows,
             video_file_lengths=videos.file_lengths, sample_stride=self.sample_stride, fps=self.source.fps or 0.0,
             video_actions=read_actions(actions, videos.file_rows) if videos.names else None,
+            camera_matrix=self.camera_matrix(videos),
         )  # fmt: skip
 
     def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
@@ -130,14 +111,12 @@ class SplitReader:
 
     def to_float32(self, array: np.ndarray) -> Tensor:
         """Over the same memory where that is float32 already, else contiguous; what float32 cannot hold becomes infinite."""
-        if self.reading.is_mapped and array.dtype == np.float32:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that it cannot be written to, which nobody does
+        with np.errstate(over="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a file's array cannot be written to, which nobody does
+            if self.reading.is_mapped and array.dtype == np.float32:
                 return torch.from_numpy(array)
-        if array.dtype == np.float64:  # torch converts large arrays in a fraction of numpy's time
-            array = array if array.flags.writeable else array.copy()
-            return torch.from_numpy(array).float().contiguous()
-        with np.errstate(over="ignore"):
+            if array.dtype == np.float64:  # torch converts large arrays in a fraction of numpy's time
+                return torch.from_numpy(array).float().contiguous()
             return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
 
     def bounds(self, key: str, values: Tensor, largest: float) -> tuple[float, float]:
@@ -158,7 +137,7 @@ class SplitReader:
             lowest, highest = min(lowest, low), max(highest, high)
         return lowest, highest
 
-    def videos(self) -> "Videos":
+    def videos(self) -> Videos:
         """The runs of frames with one name."""
         names, bounds = self.runs()
         # Kept rows before row r: r / stride, rounded up.
@@ -170,7 +149,7 @@ class SplitReader:
             logger.warning("%s: %s %s", self.path, self.name, fault)
         return Videos(video_names, kept, starts, lengths)
 
-    def images(self) -> "Videos":
+    def images(self) -> Videos:
         """Each row is one of its own."""
         if self.source.is_own and self.source.fps is None and "source" in self.arrays:
             longest = int(np.diff(self.runs()[1]).max())
@@ -191,7 +170,7 @@ class SplitReader:
             changes = np.flatnonzero(values[1:] != values[:-1]) + 1
         return names, np.concatenate([[0], changes, [len(names)]]).astype(np.int64)
 
-    def image_size(self, videos: "Videos") -> Tensor:
+    def image_size(self, videos: Videos) -> Tensor:
         if self.source.image_size is not None:
             return torch.tensor(self.source.image_size)
         if self.source.is_own:
@@ -212,27 +191,47 @@ class SplitReader:
             self.fail("camera_name", f"is {str(names[row])[:40]!r}", f"one of {', '.join(CAMERA_IMAGE_SIZES)}", row)
         return torch.tensor(list(CAMERA_IMAGE_SIZES.values()))[torch.from_numpy(camera[:: self.sample_stride]).int()]
 
-    def own_image_size(self, videos: "Videos") -> Tensor:
-        """(2,), or (F, 2) where pictures differ: `img_hw` is height and width of the split, of each video or each frame."""
-        expected = "height and width in pixels: (2,), or one pair a frame or a video"
-        sizes = self.array("img_hw", self.take("img_hw"), expected)
-        if sizes.shape == (2,):
-            sizes = sizes[None]
-        if sizes.ndim != 2 or sizes.shape[1] != 2 or len(sizes) == 0:
-            self.fail("img_hw", f"has shape {sizes.shape}", expected)
-        if not (np.isfinite(sizes).all() and (sizes >= 1).all()):
+    def own_image_size(self, videos: Videos) -> Tensor:
+        """(2,), or (F, 2) where pictures differ."""
+        sizes = self.by_frame(
+            "img_hw", (2,), "height and width in pixels: (2,), or one pair a frame or a video", videos
+        )
+        if not (sizes >= 1).all():
             self.fail("img_hw", "holds no sizes", "heights and widths of at least one pixel")
-        if (sizes == sizes[0]).all():
-            return torch.tensor(sizes[0, ::-1].astype(np.float32))
-        if len(sizes) == len(videos.lengths) != self.row_count:
-            sizes = np.repeat(sizes, videos.lengths, axis=0)
-        elif len(sizes) == self.row_count:
-            sizes = sizes[:: self.sample_stride]
-        else:
+        sizes = torch.from_numpy(sizes[:, ::-1].astype(np.float32))
+        return sizes[0] if len(sizes) == 1 else sizes
+
+    def camera_matrix(self, videos: Videos) -> Tensor | None:
+        """(3, 3), or (F, 3, 3) where cameras differ."""
+        if "K" not in self.arrays or not self.source.is_own:
+            return None
+        expected = "a camera matrix in pixels: (3, 3), or one a frame or a video"
+        matrices = self.by_frame("K", (3, 3), expected, videos)
+        is_one = (matrices[:, [0, 1], [0, 1]] > 0).all() and (matrices[:, 2] == [0, 0, 1]).all()
+        if not is_one or (matrices[:, [1], [0]] != 0).any():
             self.fail(
-                "img_hw", f"has {len(sizes)} rows", f"one a frame, {self.row_count}, or a video, {len(videos.lengths)}"
+                "K", "holds no camera matrices", "[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] with focal lengths above 0"
             )
-        return torch.from_numpy(sizes[:, ::-1].astype(np.float32))
+        matrices = torch.from_numpy(matrices.astype(np.float32))
+        return matrices[0] if len(matrices) == 1 else matrices
+
+    def by_frame(self, key: str, shape: tuple[int, ...], expected: str, videos: Videos) -> np.ndarray:
+        """(F, *shape) what a file says of the split, each video or each frame; (1, *shape) where all are alike."""
+        values = self.array(key, self.take(key), expected)
+        values = values[None] if values.shape == shape else values
+        if values.shape[1:] != shape or len(values) == 0:
+            self.fail(key, f"has shape {values.shape}", expected)
+        if not np.isfinite(values).all():
+            self.fail(key, "holds nan or infinity", "finite numbers")
+        if len(values) not in (1, self.row_count, len(videos.lengths)):
+            self.fail(
+                key, f"has {len(values)} rows", f"one a frame, {self.row_count}, or a video, {len(videos.lengths)}"
+            )
+        if (values == values[0]).all():
+            return values[:1]
+        if len(values) == self.row_count:
+            return values[:: self.sample_stride]
+        return np.repeat(values, videos.lengths, axis=0)
 
     def text(self, key: str) -> list[str] | np.ndarray | CodedText:
         """(F,) names, in the form that the file has, since converting would cost memory."""

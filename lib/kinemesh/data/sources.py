@@ -13,8 +13,8 @@ import torch
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.config import Config, DatasetEntry
 from kinemesh.data.folders import read_content
-from kinemesh.data.reading import Reading, SplitReader
-from kinemesh.data.split import Source, Split
+from kinemesh.data.reading import SplitReader
+from kinemesh.data.split import Reading, Source, Split
 from kinemesh.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """What is said of a dataset, and one split of it: the arrays of its frames, and the videos they are from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,25 @@ class Source(NamedTuple):
         return f"take '{self.name}' out of datasets" if self.is_own else f"--set {self.file_key}=null"
 
 
+class Videos(NamedTuple):
+    """The videos of a split, in the order of its rows; images have no names and one row each."""
+
+    names: list[str]
+    lengths: np.ndarray  # (videos,) int64 frames kept
+    file_rows: np.ndarray  # (videos,) int64 where each starts in the file
+    file_lengths: np.ndarray  # (videos,) int64 frames in the file
+
+
+class Reading(NamedTuple):
+    """How a split is to be read."""
+
+    path: Path
+    sample_stride: int = 1
+    needs_estimate: bool = False
+    is_mapped: bool = False  # arrays lie in files, and stay there
+    is_thorough: bool = False  # every row is looked at, however many there are
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """The frames of one split, video after video; F frames."""
@@ -66,6 +86,7 @@ class Split:
     video_actions: list[str] | None = None  # (videos,) what each shows, where the file says
     estimate_state: np.ndarray | None = None  # (F,) int8 of kinemesh.estimates.matching; None: the file's own estimate
     title: str = ""  # of the dataset, in sentences
+    camera_matrix: Tensor | None = None  # (3, 3) or (F, 3, 3) in pixels, where the file knows
 
     @property
     def frame_count(self) -> int:

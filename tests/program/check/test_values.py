@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from kinemesh.body.skeleton import H36M_MIRROR_ORDER
 from kinemesh.program.check.values import body_findings, split_findings
@@ -63,3 +64,10 @@ def test_regressors(assets):
     found = {finding.what: finding for finding in body_findings(doubled, "x")}
     assert found["H36M regressor"].state == "warning"
     assert found["joint regressor"].state == "ok"
+
+
+def test_cameras_of_other_pictures(states):
+    matrix = torch.tensor([[2000.0, 0, 960], [0, 2000, 540], [0, 0, 1]])
+    assert states(camera_matrix=matrix)["cameras"][0] == "ok"
+    state, found = states(camera_matrix=matrix / torch.tensor([[1920.0], [1920], [1]]))["cameras"]
+    assert state == "warning" and "is K in pixels of these pictures?" in found

@@ -22,6 +22,7 @@ _LARGEST_BETA = 10.0
 _ROWS_AT_ONCE = 1 << 15
 # Parts of a square's side: pictures of 4:3 end at 0.75 of it, those of 16:9 at 0.56.
 _CORNER_MIDDLE, _CORNER_END = 0.40, 0.77
+_FOCAL_SHARES = (0.3, 10.0)  # of a picture's larger side: a fisheye's, and a long telephoto lens's
 _FEWEST_FRAMES, _MOST_FRAMES = 100, 100_000
 
 
@@ -81,6 +82,8 @@ def split_findings(split: Split, where: str, kinematics: JointKinematics | None)
     ranges = _ranges(split)
     if split.keypoints_px is not None:
         yield _pixels(split, ranges, name, where)
+    if split.camera_matrix is not None:
+        yield _camera(split, name, where)
     if split.confidence is not None:
         yield _confidence(ranges, name, where)
     found = f"largest rotation {ranges.angle:.2f} rad, largest beta {ranges.beta:.2f}"
@@ -171,6 +174,17 @@ def _unpadded(split: Split) -> str:
         if middle < _CORNER_MIDDLE and end < _CORNER_END:
             return name
     return ""
+
+
+def _camera(split: Split, name: str, where: str) -> Finding:
+    matrices = split.camera_matrix.reshape(-1, 3, 3)
+    focal, centre = matrices[:, [0, 1], [0, 1]], matrices[:, :2, 2]
+    share = focal / split.image_size.reshape(-1, 2).amax(dim=-1, keepdim=True)
+    outside = ((centre < 0) | (centre > split.image_size)).any(dim=-1).float().mean().item()
+    found = f"focal lengths {share.min():.2f} to {share.max():.2f} of the picture's larger side, {outside:.1%} centres outside"
+    if outside > _LARGEST_ROW_FAULT or share.min() < _FOCAL_SHARES[0] or share.max() > _FOCAL_SHARES[1]:
+        return Finding("warning", f"{name} cameras", where, f"{found}: is K in pixels of these pictures?")
+    return Finding("ok", f"{name} cameras", where, found)
 
 
 def _confidence(ranges: _Ranges, name: str, where: str) -> Finding:

@@ -17,8 +17,8 @@ import torch
 from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.data.folders import KIND, read_content
-from kinemesh.data.reading import Reading
 from kinemesh.data.sources import RELEASED, dataset_of, own_source
+from kinemesh.data.split import Reading
 from kinemesh.errors import UserError
 from kinemesh.files.array_folder.manifest import MANIFEST_FILE
 from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, open_folder
