@@ -27,7 +27,7 @@ from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
-from tools.fuzz import keypoints
+from tools.fuzz import folders, keypoints
 from tools.fuzz.joblib_layout import write_joblib
 from tools.fuzz.videos import make_videos, read_video
 
@@ -35,8 +35,6 @@ _FRAMES = 5
 
 
 class Kind(NamedTuple):
-    """One kind of file."""
-
     file_name: str
     make: Callable[[], list[bytes]]  # valid files
     read: Callable[[Path], object]
@@ -229,8 +227,7 @@ def _pretrained() -> list[bytes]:
     return [_bytes_of(lambda file: torch.save({"epoch": 3, "model_pos": state}, file))]
 
 
-_YAML = """# A small model.
-epochs: 3
+_YAML = """epochs: 3  # a small model
 batch_size: 4
 partial_train: [blocks_st, blocks_ts]
 lr_backbone: 5e-5
@@ -270,6 +267,8 @@ def _npz(save: Callable, arrays: dict[str, np.ndarray]) -> bytes:
 
 KINDS = {
     "dataset": Kind("mesh_det.pkl", _datasets, lambda path: load_dataset("h36m", path, needs_estimate=True)),
+    "manifest": Kind("manifest.json", folders.manifests, folders.read_manifest_file),
+    "mapped_array": Kind(folders.ARRAY_FILE, folders.arrays, folders.read_array),
     "smpl_pkl": Kind("SMPL_NEUTRAL.pkl", _smpl_pickles, read_smpl),
     "smpl_npz": Kind("SMPL_NEUTRAL.npz", lambda: [_npz(np.savez_compressed, _smpl_arrays())], read_smpl),
     "regressor": Kind(

@@ -1,6 +1,7 @@
 """Opens a folder of arrays: nothing is loaded, every array is a read-only view of its file."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,6 @@ from kinemesh.files.array_folder.manifest import (
     MANIFEST_FILE,
     TEXT_BYTES,
     TEXT_ENDS,
-    Entry,
     array_file,
     open_regular,
     read_manifest,
@@ -79,7 +79,9 @@ def open_folder(path: Path | str, *, what: str, kind: str | None = None) -> Arra
     manifest = read_manifest(path / MANIFEST_FILE, what)
     if kind is not None and manifest.kind != kind:
         raise UserError(f"{path}: holds a {manifest.kind[:40]}, expected {what} (kind '{kind}'). Give another folder.")
-    arrays = {name: _map(path / array_file(name), entry) for name, entry in manifest.arrays.items()}
+    arrays = {
+        name: open_array(path / array_file(name), entry.dtype, entry.shape) for name, entry in manifest.arrays.items()
+    }
     digests = {name: entry.sha256 for name, entry in manifest.arrays.items()}
     return ArrayFolder(path, manifest.kind, manifest.provenance, arrays, digests)
 
@@ -102,18 +104,24 @@ def verify(folder: ArrayFolder) -> Iterator[int]:
             )
 
 
-def _map(path: Path, entry: Entry) -> np.ndarray:
+def open_array(path: Path, expected_type: np.dtype, expected_shape: tuple[int, ...]) -> np.ndarray:
+    """A .npy file mapped into memory, read-only. Raises UserError if it is not of this type, shape and size."""
+    data_bytes = math.prod(expected_shape) * expected_type.itemsize
     advice = "the array of its manifest"
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             shape, is_fortran, dtype = read_npy_header(file, "the array")
             size, start = os.fstat(file.fileno()).st_size, file.tell()
-            if (shape, dtype, is_fortran) != (entry.shape, entry.dtype, False):
+            if (shape, dtype, is_fortran) != (expected_shape, expected_type, False):
                 order = " by columns" * is_fortran
-                fail(path, f"is {str(dtype)[:40]} of shape {str(shape)[:60]}{order}", f"{entry.dtype} of {entry.shape}")
-            if size != start + entry.data_bytes:
-                fail(path, f"has {size} bytes", f"{start + entry.data_bytes} by its manifest")
-            if entry.data_bytes == 0:  # which cannot be mapped
+                fail(
+                    path,
+                    f"is {str(dtype)[:40]} of shape {str(shape)[:60]}{order}",
+                    f"{expected_type} of {expected_shape}",
+                )
+            if size != start + data_bytes:
+                fail(path, f"has {size} bytes", f"{start + data_bytes} by its manifest")
+            if data_bytes == 0:  # which cannot be mapped
                 array = np.empty(shape, dtype)
             else:
                 array = np.memmap(file, dtype, "r", start, shape).view(np.ndarray)
