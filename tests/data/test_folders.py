@@ -1,5 +1,6 @@
 """A dataset as a folder: the same dict as the pickle's both ways, and the same numbers in training, unloaded."""
 
+import json
 import pickle
 
 import numpy as np
@@ -102,3 +103,28 @@ def test_numbers_of_names_that_are_none_are_refused(make_content, tmp_path):
     np.save(path, codes)
     with pytest.raises(UserError, match=r"'train.source' has a number beyond its 4 names"):
         load_dataset("pw3d", tmp_path / "folder")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"forms": {"train.source": "<U999999"}}, "makes 391999608 bytes"),
+        ({"forms": {"train.source": "O8,O8"}}, "the form 'O8,O8' in its manifest is none"),
+        ({"forms": {"train.source": 3}}, "the form '3' in its manifest is none"),
+        ({"forms": []}, "'forms' in its manifest is a list"),
+        ({"values": {"version": 1, "version.x": 2}}, "'version.x' in its manifest is within a value"),
+        ({"order": {"": "ab", "train": [["x"], "none", 3]}}, ""),
+    ],
+)
+def test_a_manifest_that_says_nonsense_is_one_line(told, message, make_content, tmp_path):
+    content = make_content("pw3d")
+    write_folder(tmp_path / "folder", content, {})
+    path = tmp_path / "folder/manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["provenance"] |= told
+    path.write_text(json.dumps(manifest))
+    if not message:
+        assert content_of_folder(tmp_path / "folder", "a dataset").keys() == content.keys()
+        return
+    with pytest.raises(UserError, match=message):
+        content_of_folder(tmp_path / "folder", "a dataset")

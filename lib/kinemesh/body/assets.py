@@ -44,6 +44,7 @@ _SMPL_SHAPES = {
     "kintree_table": (2, SMPL_JOINT_COUNT),
     "f": (FACE_COUNT, 3),
 }
+_TALLEST_M = 10.0
 _ROW_SUM_TOLERANCE = 1e-3
 # SMPL's are 3 deep; each level may double the work.
 _DEEPEST_EXPRESSION = 8
@@ -111,6 +112,13 @@ def read_smpl(path: Path) -> dict:
         raise UserError(
             f"{path}: 'shapedirs' has shape {shapedirs.shape}, expected ({VERTEX_COUNT}, 3, {BETA_COUNT} or more). "
             f"Use the SMPL file (not SMPL-H or SMPL-X)."
+        )
+    height = np.ptp(arrays["v_template"], axis=0).max()
+    if height > _TALLEST_M:
+        factor = 100 if height < 100 * _TALLEST_M else 1000
+        raise UserError(
+            f"{path}: 'v_template' is {height:.0f} m tall: it is in {'cm' if factor == 100 else 'mm'}. Expected metres; divide "
+            f"'v_template', 'shapedirs' and 'posedirs' by {factor}, or use SMPL's own file."
         )
     # The root's parent is stored as 2**32 - 1.
     parents = (-1, *(int(parent) for parent in arrays["kintree_table"][0, 1:]))

@@ -7,6 +7,7 @@ its different values, `train.source` into the text `train.source.names`. What is
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from kinemesh.files.array_folder.manifest import is_array_name, is_array_type
 from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, open_folder
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
 from kinemesh.files.arrays import array_of
+from kinemesh.files.joblib import unpacked_limit
 from kinemesh.files.pickles import load_pickle
 from kinemesh.machine.progress import progress
 
@@ -26,6 +28,7 @@ SPLITS = ("train", "test")
 _NAMES = ".names"
 _CODES = np.dtype("<i4")
 _PIECE_BYTES = 1 << 25
+_FORM = re.compile(r"array|(list|tuple)( of (tuples|arrays))?|[<>|][US]\d{1,6}|\|O")
 _HELD = "a dict of train and test, each with arrays, lists of numbers or text, and single values"
 
 
@@ -72,7 +75,10 @@ def _content_of(folder: ArrayFolder) -> dict[str, Any]:
         content.setdefault(split, {})[key] = array
     for name, value in _described(folder, "values").items():
         split, _, key = name.rpartition(".")
-        (content.setdefault(split, {}) if split else content)[key] = value
+        held = content.setdefault(split, {}) if split else content
+        if not isinstance(held, dict):
+            fail(folder.path, f"'{name[:80]}' in its manifest is within a value", "a value of a split")
+        held[key] = value
     return content
 
 
@@ -82,14 +88,19 @@ def content_of_folder(path: Path, what: str) -> dict[str, Any]:
     content, forms = _content_of(folder), _described(folder, "forms")
     for split, arrays in content.items():
         for key in arrays if isinstance(arrays, dict) else ():
-            arrays[key] = _restored(arrays[key], forms.get(f"{split}.{key}", "array"))
+            if isinstance(arrays[key], np.ndarray | CodedText):
+                arrays[key] = _restored(folder, arrays[key], forms.get(f"{split}.{key}", "array"))
     order = _described(folder, "order")
     return {
-        split: {key: content[split][key] for key in order.get(split, content[split])}
-        if isinstance(content[split], dict)
-        else content[split]
-        for split in order.get("", content)
+        split: _ordered(held, order.get(split)) if isinstance(held, dict) else held
+        for split, held in _ordered(content, order.get("")).items()
     }
+
+
+def _ordered(held: dict[str, Any], order: object) -> dict[str, Any]:
+    """The same with the keys of `order` first, as far as it is a list of them."""
+    known = [key for key in order if isinstance(key, str) and key in held] if isinstance(order, list) else []
+    return {key: held[key] for key in (*known, *held)}
 
 
 def _described(folder: ArrayFolder, what: str) -> dict[str, Any]:
@@ -185,10 +196,17 @@ def _form(value: np.ndarray | list | tuple) -> str:
     return outer
 
 
-def _restored(value: np.ndarray | CodedText, form: str) -> Any:
+def _restored(folder: ArrayFolder, value: np.ndarray | CodedText, form: object) -> Any:
+    if not isinstance(form, str) or not _FORM.fullmatch(form):
+        fail(
+            folder.path, f"the form {str(form)[:40]!r} in its manifest is none", "array, list, tuple or a type of text"
+        )
     if form == "array":
         return value
     if isinstance(value, CodedText) and form not in ("list", "tuple"):
+        size = np.dtype(form).itemsize * len(value)
+        if size > unpacked_limit(value.codes.nbytes):
+            fail(folder.path, f"the form {form!r} in its manifest makes {size} bytes", "text of a likely length")
         texts = np.array(value.names, dtype=object)
         if form.startswith("|S"):
             texts = np.array([text.encode("latin1") for text in value.names])

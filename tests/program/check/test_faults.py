@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from kinemesh.body.assets import load_body_assets
 from kinemesh.data.sources import load_dataset
+from kinemesh.errors import UserError
 from kinemesh.program.check.values import body_findings, dataset_findings
 
 
@@ -137,13 +139,20 @@ def test_a_fault_is_found_and_named(fault, datasets, warnings):
     assert any(where == what and words in text for where, text in found), found
 
 
-@pytest.mark.parametrize(
-    ("factor", "words"), [(100, "its vertices are in cm: divide them by 100"), (1000, "in mm: divide them by 1000")]
-)
-def test_a_body_that_is_not_in_metres_stops_a_run(factor, words, assets):
-    scaled = dataclasses.replace(assets, v_template=assets.v_template * factor)
-    found = {finding.what: finding for finding in body_findings(scaled, "x")}
-    assert found["body size"].state == "wrong" and words in found["body size"].found
+@pytest.mark.parametrize(("factor", "unit"), [(100, "cm"), (1000, "mm")])
+def test_a_body_that_is_not_in_metres_stops_every_run(factor, unit, assets, tmp_path):
+    arrays = {
+        "v_template": assets.v_template * factor, "f": assets.faces, "weights": assets.skinning_weights,
+        "J_regressor": assets.J_regressor, "shapedirs": assets.shapedirs, "posedirs": assets.posedirs,
+        "kintree_table": np.array([assets.parents, np.arange(24)]),
+    }  # fmt: skip
+    np.savez(tmp_path / "SMPL_NEUTRAL.npz", **arrays)
+    with pytest.raises(
+        UserError, match=rf"'v_template' is \d+ m tall: it is in {unit}. Expected metres; .* by {factor},"
+    ):
+        load_body_assets(tmp_path)
+    squeezed = dataclasses.replace(assets, v_template=assets.v_template / 3)
+    assert {each.what: each.state for each in body_findings(squeezed, "x")}["body size"] == "warning"
 
 
 def test_faces_inside_out_are_found(assets):

@@ -31,17 +31,9 @@ def body_findings(assets: BodyAssets, where: str) -> Iterator[Finding]:
     vertices, faces = assets.v_template, assets.faces
     height = np.ptp(vertices, axis=0).max()
     found = f"{height:.3g} m tall"
-    if not _STATURES_M[0] <= height <= _STATURES_M[1]:
-        unit = next(
-            (name for name, size in (("cm", 100), ("mm", 1000)) if _STATURES_M[0] <= height / size <= _STATURES_M[1]),
-            "",
-        )
-        advice = (
-            f"its vertices are in {unit}: divide them by {100 if unit == 'cm' else 1000}" if unit else "not in metres"
-        )
-        yield Finding("wrong", "body size", where, f"{found}: {advice}, or give SMPL's own file.")
-    else:
-        yield Finding("ok", "body size", where, found)
+    is_likely = _STATURES_M[0] <= height <= _STATURES_M[1]
+    advice = "" if is_likely else ": no grown person is. Is it SMPL's own file, in metres?"
+    yield Finding("ok" if is_likely else "warning", "body size", where, found + advice)
     corners = vertices[faces.astype(np.int64)]
     volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
     found = f"{len(faces):,} faces"

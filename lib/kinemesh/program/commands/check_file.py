@@ -91,7 +91,6 @@ def _dataset_findings(path: Path, layout: str, data_root: Path) -> Iterator[Find
     # The rate of videos tells them from images; what it is no check asks.
     has_names = any("source" in arrays for arrays in content.values() if isinstance(arrays, dict))
     source = RELEASED.get(layout) or own_source(path.stem, 30.0 if has_names else None)
-    source = source._replace(file_key="FILE")
     dataset = dataset_of(content, source, Reading(path, is_mapped=is_mapped, is_thorough=True))
     if not dataset.train.frame_count + dataset.test.frame_count:
         raise UserError(f"{path}: has neither 'train' nor 'test'. Expected one of them at least, as docs/data.md says.")
