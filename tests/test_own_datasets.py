@@ -106,11 +106,12 @@ def test_a_run_that_was_stopped_inside_the_mix_ends_as_the_unbroken_one(own, cal
 
 
 def test_the_refiner_takes_them(own, refiner_config_file, capsys, tmp_path):
-    config = own(refiner_config_file, epochs=1)
+    config = own(refiner_config_file, epochs=1, val_split=0.2)
     status = main(REFINER, ["--config", config, "--checkpoint", str(tmp_path / "run")])
     captured = capsys.readouterr()
     assert status == 0, captured.err
-    assert "walks, input estimator" in captured.out
+    assert "best_epoch.bin is chosen on the again held-out training videos" in captured.out
+    assert "again: 8 of 38 training videos held out" in captured.out and "walks, input estimator" in captured.out
 
 
 @pytest.mark.parametrize(

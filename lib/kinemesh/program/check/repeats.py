@@ -41,7 +41,11 @@ def leak_findings(dataset: Dataset, where: str) -> Iterator[Finding]:
     if not train.frame_count or not test.frame_count:
         return
     what = f"{dataset.source.name} splits"
-    known = np.unique(_hashes([test.smpl_pose, test.smpl_shape]))
+    # Frames that nobody annotated may all have the rest pose.
+    is_posed = (test.smpl_pose != 0).any(dim=1).numpy()
+    known = np.unique(_hashes([test.smpl_pose, test.smpl_shape])[is_posed])
+    if not len(known):
+        return
     seen = np.zeros(len(known), dtype=bool)
     for hashes in _hashed([train.smpl_pose, train.smpl_shape]):
         place = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
