@@ -66,6 +66,11 @@ def test_regressors(assets):
     assert found["joint regressor"].state == "ok"
 
 
+def test_a_split_without_keypoints(states):
+    found = states(keypoints_px=None, confidence=None)
+    assert found["keypoints"][0] == "warning" and found.keys() == {"keypoints", "poses", "repeats"}
+
+
 def test_cameras_of_other_pictures(states):
     matrix = torch.tensor([[2000.0, 0, 960], [0, 2000, 540], [0, 0, 1]])
     assert states(camera_matrix=matrix)["cameras"][0] == "ok"

@@ -72,7 +72,11 @@ def split_findings(split: Split, where: str, kinematics: JointKinematics | None)
     """Ranges of a split's arrays, repeats, and its keypoints against its ground truth."""
     name = f"{split.dataset} {split.name}"
     ranges = _ranges(split)
-    if split.keypoints_px is not None:
+    if split.keypoints_px is None:
+        yield Finding(
+            "warning", f"{name} keypoints", where, "there are none ('joint_2d'): it cannot be trained on as it is"
+        )
+    else:
         yield _pixels(split, ranges, name, where)
     if split.camera_matrix is not None:
         yield _camera(split, name, where)
