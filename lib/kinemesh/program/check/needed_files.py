@@ -90,10 +90,10 @@ def needed_files(
 
 def file_finding(file: NeededFile) -> Finding:
     """What a look at the file's first bytes tells."""
-    path, what, where_from, _ = file
+    path, what, where_from, read_by = file
     if path.is_dir() and what == "estimator's bodies":
         return Finding("ok", what, str(path), f"a folder of {sum(1 for _ in path.iterdir())} files")
-    if is_array_folder(path) and what.endswith(" dataset"):
+    if read_by == "dataset" and is_array_folder(path):
         size = sum(each.stat().st_size for each in path.glob("*")) if path.is_dir() else 0
         return Finding("ok", what, str(path), f"a folder of arrays, {size / 1e6:,.1f} MB")
     if path.is_file():
