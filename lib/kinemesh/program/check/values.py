@@ -7,6 +7,7 @@ import numpy as np
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.skeleton import H36M_ROOT
 from kinemesh.data.sources import Dataset
 from kinemesh.data.split import Split
 from kinemesh.program.check.findings import Finding
@@ -148,13 +149,13 @@ def _pixels(split: Split, ranges: _Ranges, name: str, where: str) -> Finding:
         return Finding(
             "warning", f"{name} pixels", where,
             f"{found}: a square whose {axis} half stays empty. Pictures that are not square have to lie in its middle: move "
-            "the keypoints there" + (", or give the pictures' own img_hw." if split.image_size.ndim else "."),
+            "the keypoints there, or give the pictures' own img_hw.",
         )  # fmt: skip
     return Finding("ok", f"{name} pixels", where, found)
 
 
 def _unpadded(split: Split) -> str:
-    """ "lower" or "right" where pictures of another shape look put into the corner of a square; else "".
+    """The half that stays empty where pictures of another shape look put into the corner of a square, or nothing.
 
     People stand in the middle of pictures, on the whole, and some near the border.
     """
@@ -162,14 +163,11 @@ def _unpadded(split: Split) -> str:
         return ""
     step = -(-split.frame_count // _MOST_FRAMES)
     keypoints, _ = split.first_detection(slice(None, None, step))
-    share = keypoints / split.image_size
-    for axis, name in ((1, "lower"), (0, "right")):
-        middle, end = share[:, 0, axis].median().item(), share[..., axis].flatten().kthvalue(
-            max(1, int(0.999 * share[..., axis].numel()))
-        ).values.item()  # fmt: skip
-        if middle < _CORNER_MIDDLE and end < _CORNER_END:
-            return name
-    return ""
+    share = (keypoints / split.image_size).numpy()
+    middle = np.median(share[:, H36M_ROOT], axis=0)
+    end = np.quantile(share, 0.999, axis=(0, 1))
+    is_cornered = (middle < _CORNER_MIDDLE) & (end < _CORNER_END)
+    return "lower" if is_cornered[1] else "right" if is_cornered[0] else ""
 
 
 def _camera(split: Split, name: str, where: str) -> Finding:
