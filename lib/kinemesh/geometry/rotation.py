@@ -115,6 +115,21 @@ def mean_rotation(first: Tensor, second: Tensor) -> Tensor:
     return quaternion_to_matrix(torch.nn.functional.normalize(one + other, dim=-1))
 
 
+def slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Unit quaternions (..., 4) `share` (...) of the way from the first to the second, the short way, at an even pace.
+
+    Source: Shoemake, Animating Rotation with Quaternion Curves, 1985.
+    """
+    cosine = (first * second).sum(-1, keepdim=True)
+    second = torch.where(cosine < 0, -second, second)
+    # By atan2, since an arc cosine is inexact at small angles.
+    angle = 2 * torch.atan2((first - second).norm(dim=-1), (first + second).norm(dim=-1))[..., None]
+    share = share[..., None]
+    # sin(share * angle) / sin(angle), which at a small angle is share.
+    weights = [part * torch.sinc(part * angle / torch.pi) / torch.sinc(angle / torch.pi) for part in (1 - share, share)]
+    return torch.nn.functional.normalize(weights[0] * first + weights[1] * second, dim=-1)
+
+
 def rotation_6d_to_matrix(rotation_6d: Tensor) -> Tensor:
     """(..., 6) -> (..., 3, 3): two interleaved column vectors, made orthonormal (Zhou et al., CVPR 2019).
 
