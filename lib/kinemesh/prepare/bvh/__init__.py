@@ -1,0 +1,1 @@
+"""BVH files of any skeleton as SMPL motion."""

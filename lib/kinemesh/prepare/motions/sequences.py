@@ -1,0 +1,182 @@
+"""One motion as SMPL parameters in a world whose y axis points up, whatever file it comes from."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from kinemesh.body.assets import SMPL_FILE, BodyAssets, load_body_assets, read_smpl
+from kinemesh.body.chain import global_rotations
+from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
+from kinemesh.errors import UserError
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+
+POSE_COUNT = 3 * SMPL_JOINT_COUNT
+GENDERS = ("female", "male", "neutral")  # in this order: one name holds the other
+# What `--betas` may say of a shape that is not the neutral SMPL body's.
+REFIT, IGNORE, MEAN = "refit", "ignore", "mean"
+# Turns that bring a world with another axis up, or a camera's axes, to y up.
+UP_TURNS = {
+    "y": np.eye(3),
+    "z": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+    "camera": np.diag([1.0, -1.0, -1.0]),
+}
+UP_SAID = {"y": "y up", "z": "z up, turned", "camera": "camera axes, turned: up is the camera's, not the ground's"}
+_FARTHEST_M = 1e4
+_CLEARLY_UP = 0.6
+_LARGEST_BETA = 20.0
+
+
+class NotAMotion(Exception):
+    """A file, or a part of one, that is left out; the text says why, and files are counted by it."""
+
+
+class Sequence(NamedTuple):
+    """F frames of one person: SMPL's pose about its own root joint, y up, m."""
+
+    name: str
+    poses: np.ndarray  # (F, 72) axis-angle, radians
+    trans_m: np.ndarray  # (F, 3) added to the posed body
+    betas: np.ndarray  # (10,)
+    fps: float
+    subject: str = ""
+    split: str = ""  # as the source publishes it
+    gender: str = "neutral"  # of the source's body
+    notes: tuple[str, ...] = ()  # what was done, the same words for every sequence that it was done to
+
+
+class Choices(NamedTuple):
+    """What the user chose; each source takes what it knows."""
+
+    betas: str = REFIT
+    up: str = "auto"  # or a key of UP_TURNS
+    unit: str = "auto"  # of lengths, or a key of kinemesh.prepare.bvh.skeleton.UNITS
+    names: dict[str, str] = {}  # noqa: RUF012 - SMPL's joint -> the file's; nothing changes it
+
+
+class RestBody:
+    """A body's joints at rest, linear in its shape, and the shape itself."""
+
+    def __init__(self, v_template: np.ndarray, shapedirs: np.ndarray, J_regressor: np.ndarray):
+        self.template, self.directions = v_template, shapedirs
+        self.joints_m = J_regressor @ v_template  # (24, 3)
+        self.by_shape_m = np.einsum("jv,vdk->jdk", J_regressor, shapedirs)  # (24, 3, 10)
+
+    def rest_joints_m(self, betas: np.ndarray) -> np.ndarray:
+        """(24, 3) of a shape (10,)."""
+        return self.joints_m + self.by_shape_m @ betas
+
+
+class Bodies:
+    """The neutral body that motions are prepared for, and those that a source's shapes may be of."""
+
+    def __init__(self, data_root: Path | str):
+        self.data_root = Path(data_root)
+        self.assets: BodyAssets = load_body_assets(self.data_root)
+        self.neutral = RestBody(self.assets.v_template, self.assets.shapedirs, self.assets.J_regressor)
+        self._gendered: dict[str, RestBody] = {"neutral": self.neutral}
+
+    def of(self, gender: str) -> RestBody:
+        """SMPL of a gender. Raises UserError where its file is not under data_root."""
+        if gender not in self._gendered:
+            name = SMPL_FILE.replace("NEUTRAL", gender.upper())
+            path = next(
+                (p for p in (self.data_root / name, self.data_root / name.replace(".pkl", ".npz")) if p.exists()), None
+            )
+            if path is None:
+                raise UserError(
+                    f"{self.data_root / name} not found: betas of a {gender} body need it to be refitted. Put it there "
+                    "(smpl.is.tue.mpg.de), or give --betas ignore or --betas mean."
+                )
+            body = read_smpl(path)
+            self._gendered[gender] = RestBody(body["v_template"], body["shapedirs"], body["J_regressor"])
+        return self._gendered[gender]
+
+    def refitted(self, gender: str, betas: np.ndarray) -> np.ndarray:
+        """Betas (10,) of the neutral body whose surface at rest is nearest to that of a gendered one, pelvis on pelvis.
+
+        Least squares, in closed form: both surfaces are linear in betas.
+        """
+        source, target = self.of(gender), self.neutral
+        surface = source.template + source.directions @ betas - source.rest_joints_m(betas)[0]
+        slopes = (target.directions - target.by_shape_m[0]).reshape(-1, BETA_COUNT)
+        left = (surface - (target.template - target.joints_m[0])).reshape(-1)
+        return np.linalg.solve(slopes.T @ slopes, slopes.T @ left)
+
+
+def neutral_shape(bodies: Bodies, gender: str, betas: np.ndarray, choice: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Betas (10,) of the neutral body, the pelvis (3,) at rest of the body that `trans` was meant for, and what was done."""
+    if choice == MEAN:
+        return np.zeros(BETA_COUNT), bodies.neutral.rest_joints_m(betas)[0], "mean shape instead of the file's"
+    if gender == "neutral" or choice == IGNORE:
+        said = "" if gender == "neutral" else f"betas of a {gender} body taken as the neutral body's"
+        return betas, bodies.neutral.rest_joints_m(betas)[0], said
+    refitted = bodies.refitted(gender, betas)
+    return refitted, bodies.of(gender).rest_joints_m(betas)[0], f"betas of a {gender} body refitted to the neutral body"
+
+
+def turned(
+    poses: np.ndarray, trans_m: np.ndarray, turn: np.ndarray, pelvis_m: np.ndarray, own_pelvis_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (F, 72) and trans (F, 3) of the same motion in turned axes, with every joint turned about the world's origin.
+
+    SMPL turns about its pelvis, which is not its origin: what the world turns is pelvis + trans.
+
+    Args:
+        turn: (3, 3).
+        pelvis_m, own_pelvis_m: (3,) at rest, of the body that trans was made for, and of the one that it is for now.
+    """
+    root = torch.from_numpy(turn) @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]))
+    poses = np.concatenate([matrix_to_axis_angle(root).numpy(), poses[:, 3:]], axis=1)
+    return poses, (trans_m + pelvis_m) @ turn.T - own_pelvis_m
+
+
+def upward_axis(poses: np.ndarray, rest_joints_m: np.ndarray) -> str:
+    """Which of UP_TURNS a motion's world has up: where its bodies' heads are, over their ankles, on the mean.
+
+    Raises UserError if that is along none of them, as of somebody who lies.
+    """
+    few = torch.from_numpy(poses[:: max(1, len(poses) // 200)])
+    rotations = rotations_from_axis_angle(few).numpy()
+    trunk = [SMPL_JOINT_NAMES.index(name) for name in ("pelvis", "spine1", "spine2", "spine3")]
+    turned_ = global_rotations(rotations)[:, trunk[:3]]
+    bones = np.diff(rest_joints_m[trunk], axis=0)
+    return axis_of((turned_ @ bones[..., None])[..., 0].sum(axis=1).mean(axis=0))
+
+
+def axis_of(direction: np.ndarray) -> str:
+    """The key of UP_TURNS that a direction (3,) is along. Raises UserError if it is along none."""
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
+    lifted = {name: float((turn @ direction)[1]) for name, turn in UP_TURNS.items()}
+    name = max(lifted, key=lifted.get)
+    if lifted[name] < _CLEARLY_UP:
+        raise UserError("its person does not stand along an axis, so that up is not known. Say --up y or --up z.")
+    return name
+
+
+def checked(poses: np.ndarray, trans_m: np.ndarray, betas: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
+    """Poses (F, 72), trans (F, 3), betas (10 or more,) of a file as float64, betas cut to 10.
+
+    Raises UserError for shapes and values that are none of a motion.
+    """
+    arrays = {"poses": poses, "trans": trans_m, "betas": betas}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise UserError(f"'{name}' holds {array.dtype}, expected numbers. Make the file again.")
+        arrays[name] = array = np.array(array, dtype=np.float64)  # a copy: PyTorch takes what may be written
+        if not np.isfinite(array).all():
+            raise UserError(f"'{name}' holds NaN or infinity. Leave such frames out, or download the file again.")
+    poses, trans_m, betas = arrays.values()
+    if poses.ndim != 2 or poses.shape[1] != POSE_COUNT or trans_m.shape != (len(poses), 3) or not len(poses):
+        raise UserError(f"'poses' {poses.shape} and 'trans' {trans_m.shape}, expected (F, {POSE_COUNT}) and (F, 3).")
+    if betas.ndim != 1 or len(betas) < BETA_COUNT or np.abs(betas[:BETA_COUNT]).max() > _LARGEST_BETA:
+        raise UserError(
+            f"'betas' of shape {betas.shape} are no shape of a body, expected 10 or 16 of at most {_LARGEST_BETA}."
+        )
+    if np.abs(trans_m).max() > _FARTHEST_M or np.abs(poses).max() > _FARTHEST_M:
+        raise UserError(f"'trans' or 'poses' goes beyond {_FARTHEST_M:.0f}, expected metres and radians.")
+    if not 0 < fps <= 10_000:
+        raise UserError(f"a rate of {fps} frames a second, expected one above 0.")
+    return poses, trans_m, betas[:BETA_COUNT]
