@@ -9,6 +9,7 @@ import pytest
 
 from kinemesh.config import load_config
 from kinemesh.program.cli import REFINER, REGRESSOR, parse_arguments
+from kinemesh.program.commands.prepare import parse_arguments as parse_prepare_arguments
 from kinemesh.program.wild.cli import parse_arguments as parse_wild_arguments
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,7 @@ NEEDS_MORE = {
     "--json_path openpose_folder": "SMPL and a checkpoint; test_infer_wild_mesh.py runs the flags with the stand-in",
     "python -m tools.reproduce": "licensed data; test_reproduce.py",
     "python -m benchmarks.": "minutes; results in benchmarks/results/",
+    "python -m kinemesh prepare": "downloads; tests/prepare and tests/program/commands/test_prepare.py make files of each layout",
     "python -m tools.draw": "a trained model; test_draw_moving_picture.py",
 }
 
@@ -53,6 +55,8 @@ def test_flags_and_configs_of_a_printed_command_exist(command):
     elif script and not command.startswith("python3 "):
         parsed = parse_arguments({"train_mesh.py": REGRESSOR, "train_mesh_refine.py": REFINER}[script], arguments)
         load_config(ROOT / parsed.config)
+    if "kinemesh prepare" in command:
+        parse_prepare_arguments(words[words.index("prepare") + 1 :])
     for module in (word for word in words if word.startswith(("tools.", "benchmarks."))):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
 

@@ -137,7 +137,8 @@ def _mean_params_npz(mean_pose_axis_angle: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _is_stand_in(path: Path) -> bool:
+def is_stand_in(path: Path) -> bool:
+    """Whether a body-model file is the stand-in's."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -166,7 +167,7 @@ def write_body_files(data_root: Path, mean_pose_axis_angle: np.ndarray = MEAN_PO
         EXTRA_REGRESSOR_FILE: _npy(body["J_regressor_extra"].astype(np.float32)),
         MEAN_PARAMS_FILE: _mean_params_npz(np.asarray(mean_pose_axis_angle, dtype=np.float64)),
     }
-    replaceable = _is_stand_in(data_root / SMPL_FILE)
+    replaceable = is_stand_in(data_root / SMPL_FILE)
     outdated = []
     for name, content in files.items():
         path = data_root / name

@@ -1,0 +1,198 @@
+"""Makes a motion folder of a source's files, one after another; what was stopped goes on."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemesh.body.assets import SMPL_FILE
+from kinemesh.demo.body import is_stand_in
+from kinemesh.errors import UserError
+from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
+from kinemesh.machine.progress import progress
+from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS, open_motions
+from kinemesh.prepare.bvh.reading import read_motion
+from kinemesh.prepare.motions.npz import find_npz, read_amass, read_smpl_npz
+from kinemesh.prepare.motions.sequences import Bodies, Choices, NotAMotion, Sequence
+from kinemesh.prepare.motions.sheet import SHEET_FILE, write_sheet
+
+logger = logging.getLogger(__name__)
+
+_COMMITTED_EVERY_S = 2.0
+_MOST_TOLD = 10
+_NOT_READABLE = "could not be read"
+
+
+def _find_bvh(raw: Path) -> list[Path]:
+    return sorted(path for path in raw.rglob("*") if path.suffix.lower() == ".bvh" and path.is_file())
+
+
+def _read_bvh(path: Path, name: str, bodies: Bodies, choices: Choices) -> Iterator[Sequence]:
+    yield read_motion(path, name, bodies, choices)
+
+
+class Source(NamedTuple):
+    """Where motion comes from."""
+
+    find: Callable[[Path], list[Path]]
+    read: Callable[[Path, str, Bodies, Choices], Iterator[Sequence]]
+    expected: str
+    licence: str
+    size: float  # of what is written, in parts of the files' size, at most
+
+
+SOURCES = {
+    "smpl-npz": Source(find_npz, read_smpl_npz, "npz files with poses (F, 72), trans and a frame rate", "", 1.0),
+    "amass": Source(
+        find_npz,
+        read_amass,
+        "AMASS's folders (amass.is.tue.mpg.de, after registration), as CMU/01/01_01_poses.npz",
+        "AMASS: non-commercial scientific research, amass.is.tue.mpg.de/license.html",
+        0.5,
+    ),
+    "bvh": Source(_find_bvh, _read_bvh, "BVH files", "", 0.5),
+}
+
+
+class Summary:
+    """What was found: frames and sequences, what was done to how many of them, and what was left out and why."""
+
+    def __init__(self, state: dict | None = None):
+        state = state or {}
+        self.files, self.sequences, self.frames = (int(state.get(key, 0)) for key in ("files", "sequences", "frames"))
+        self.seconds = float(state.get("seconds", 0.0))
+        self.done, self.dropped, self.splits = (Counter(state.get(key, {})) for key in ("done", "dropped", "splits"))
+        self.told = list(state.get("told", []))
+
+    def state(self) -> dict:
+        """Plain values."""
+        return {key: dict(value) if isinstance(value, Counter) else value for key, value in vars(self).items()}
+
+    def count(self, sequence: Sequence) -> None:
+        self.sequences, self.frames = self.sequences + 1, self.frames + len(sequence.poses)
+        self.seconds += len(sequence.poses) / sequence.fps
+        self.done.update(sequence.notes)
+        self.splits.update([sequence.split] if sequence.split else [])
+
+    def drop(self, path: Path, error: Exception) -> None:
+        self.dropped.update([str(error) if isinstance(error, NotAMotion) else _NOT_READABLE])
+        if isinstance(error, UserError) and len(self.told) < _MOST_TOLD:
+            text = str(error)
+            self.told.append(text if str(path) in text else f"{path}: {text}")
+
+    def lines(self) -> list[str]:
+        """For the console."""
+        lines = [
+            f"{self.files} files: {self.sequences} sequences, {self.frames} frames, {self.seconds / 60:.1f} minutes"
+        ]
+        lines += [f"  {count} {what}" for what, count in self.done.most_common()]
+        lines += [f"  split {split or 'none'}: {count}" for split, count in self.splits.most_common()]
+        lines += [f"  dropped {count} files: {why}" for why, count in self.dropped.most_common()]
+        return lines
+
+
+def prepare_motions(
+    kind: str, raw: Path, out: Path, data_root: Path, choices: Choices, *, licence: str = "", is_dry: bool = False
+) -> Summary:
+    """Read every file of a source below `raw` and write a motion folder with a contact sheet to `out`.
+
+    Raises UserError if there is nothing to read, a choice does not fit, or the folder cannot be written; a file that cannot
+    be read is left out, and counted.
+    """
+    source = SOURCES[kind]
+    if not raw.is_dir():
+        raise UserError(f"--raw {raw}: no such folder. Expected {source.expected} in it.")
+    paths = source.find(raw)
+    if not paths:
+        raise UserError(f"--raw {raw}: nothing to read in it. Expected {source.expected}.")
+    bodies = Bodies(data_root)
+    names = [_name(path, raw) for path in paths]
+    sizes = [path.stat().st_size for path in paths]
+    needed = int(sum(sizes) * source.size)
+    logger.info(
+        "%s: %d files, %.2f GB; at most %.2f GB will be written", raw, len(paths), sum(sizes) / 1e9, needed / 1e9
+    )
+    if is_dry:
+        summary = Summary()
+        for path, name in progress(zip(paths, names, strict=True), len(paths), "files", every=200):
+            for sequence in _sequences(source, path, name, bodies, choices, summary):
+                summary.count(sequence)
+        return _told(summary, source)
+    columns = {name: Column(np.dtype(dtype), row) for name, (dtype, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()}
+    columns |= dict.fromkeys(TEXTS, TEXT)
+    is_made_up = is_stand_in(data_root / SMPL_FILE)
+    provenance = {
+        "source": kind, "licence": licence or source.licence or "not said (--licence)", "up": "y", "unit": "m",
+        "body_model": "stand-in, not SMPL" if is_made_up else "SMPL neutral", "betas": choices.betas,
+    }  # fmt: skip
+    work = {**provenance, "choices": choices._asdict(), "files": names, "sizes": sizes}
+    with writing_folder(out, KIND, columns, provenance=provenance, needed_bytes=needed, work=work) as writer:
+        summary = _write(writer, source, list(zip(paths, names, strict=True)), bodies, choices)
+        writer.provenance["summary"] = _told(summary, source).state()
+    write_sheet(out / SHEET_FILE, open_motions(out), bodies.assets)
+    return summary
+
+
+def _write(
+    writer: FolderWriter, source: Source, files: list[tuple[Path, str]], bodies: Bodies, choices: Choices
+) -> Summary:
+    """Go through the files behind those that were done before."""
+    summary = Summary(writer.place)
+    if summary.files:
+        logger.info("going on behind %d of %d files", summary.files, len(files))
+    last = monotonic()
+    start = summary.files
+    for path, name in progress(files[start:], len(files), "files", every=200, done=start):
+        for sequence in _sequences(source, path, name, bodies, choices, summary):
+            summary.count(sequence)
+            writer.append(
+                {
+                    "pose": sequence.poses.astype("<f4"),
+                    "trans": sequence.trans_m.astype("<f4"),
+                    "length": np.array([len(sequence.poses)], "<i8"),
+                    "fps": np.array([sequence.fps], "<f8"),
+                    "betas": sequence.betas[None].astype("<f4"),
+                }
+            )
+            own = sequence._asdict() | {"source": name + path.suffix}
+            for text in TEXTS:
+                writer.append_text(text, [own[text]])
+        if monotonic() - last > _COMMITTED_EVERY_S:
+            writer.commit(summary.state())
+            last = monotonic()
+    return summary
+
+
+def _sequences(
+    source: Source, path: Path, name: str, bodies: Bodies, choices: Choices, summary: Summary
+) -> list[Sequence]:
+    """Of one file; none, and the reason counted, if it cannot be read."""
+    summary.files += 1
+    try:
+        return list(source.read(path, name, bodies, choices))
+    except (UserError, NotAMotion) as error:
+        summary.drop(path, error)
+        return []
+
+
+def _told(summary: Summary, source: Source) -> Summary:
+    """The summary, said. Raises UserError if nothing could be read."""
+    if not summary.sequences:
+        why = (
+            summary.told[0] if summary.told else f"{summary.dropped.most_common(1)[0][0]}. Expected {source.expected}."
+        )
+        raise UserError(f"none of {summary.files} files is a motion: {why}")
+    for text in summary.told:
+        logger.warning("left out: %s", text)
+    for line in summary.lines():
+        logger.info("%s", line)
+    return summary
+
+
+def _name(path: Path, raw: Path) -> str:
+    """A sequence's name: its place below the raw folder, that folder's own name first, as data sets' names may be in it."""
+    return "/".join((raw.resolve().name, *path.relative_to(raw).with_suffix("").parts))

@@ -1,0 +1,169 @@
+"""Files of SMPL parameters as npz: a folder of anybody's, and AMASS in its two releases.
+
+AMASS's layouts, of which only the numbers that are read here: SMPL+H G `<Dataset>/<subject>/<name>_poses.npz`, `poses`
+(F, 156) = root 3, body 63, hands 90, `betas` (16), `mocap_framerate`; SMPL-X `<name>_stageii.npz`, `poses` (F, 165) = root,
+body 63, jaw, eyes 6, hands 90, `mocap_frame_rate`; both `trans` (F, 3) m with z up, and `gender`. Sources: the data set's
+download page and Mahmood et al., AMASS, ICCV 2019; MotionBERT `tools/compress_amass.py`, WHAM `amass_utils.py`; for the
+splits human_body_prior's README, for both releases' folder names MotionFix's and Naver's lists.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.errors import UserError, fail
+from kinemesh.files.arrays import array_names, read_npz
+from kinemesh.prepare.motions.sequences import (
+    GENDERS,
+    POSE_COUNT,
+    UP_SAID,
+    UP_TURNS,
+    Bodies,
+    Choices,
+    NotAMotion,
+    Sequence,
+    checked,
+    neutral_shape,
+    turned,
+    upward_axis,
+)
+
+_WHAT = "SMPL parameters"
+_RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
+_BODY_COUNT = 66  # root and 21 joints, which SMPL, SMPL+H and SMPL-X have in common
+_LAYOUTS = {156: "SMPL+H", 165: "SMPL-X"}
+_PARTS = ("root_orient", "pose_body")
+# Published split -> folders, as either release calls them, in plain letters.
+AMASS_SPLITS = {
+    "val": "humaneva mpihdm05 hdm05 sfu mpimosh mosh",
+    "test": "transitionsmocap transitions ssmsynced ssm",
+    "train": "cmu mpilimits poseprior totalcapture eyesjapandataset kit bml biomotionlabntroje bmlrub ekut tcdhandmocap "
+    "tcdhands accad bmlmovi bmlhandball dancedb dfaust67 dfaust",
+}
+_SPLIT_OF = {name: split for split, names in AMASS_SPLITS.items() for name in names.split()}
+# What AMASS's folders hold beside motions.
+_NO_MOTION = re.compile(r"(^|_)(shape|stagei|calibration\w*|calib)$")
+
+
+def find_npz(raw: Path) -> list[Path]:
+    """Every npz below a folder, by name."""
+    return sorted(path for path in raw.rglob("*.npz") if path.is_file() and not path.name.startswith("."))
+
+
+def read_smpl_npz(path: Path, name: str, bodies: Bodies, choices: Choices) -> Iterator[Sequence]:
+    """The motions of one file: one, or where frames are missing (`frame_ids`) one for each stretch without a gap.
+
+    Keys: `poses` (F, 72) or (F, 24, 3), `trans` (F, 3), a rate; `betas` (10 or more) or one row a frame, `gender`. What
+    `infer_wild_mesh.py` writes has `camera` too, and camera axes. Raises UserError, NotAMotion.
+    """
+    given = _arrays(path, ("poses", "trans", "betas", "gender", "camera", "frame_ids"))
+    poses = given.get("poses")
+    if poses is None:
+        raise NotAMotion("no 'poses' in it")
+    if "trans" not in given or given["rate"] is None:
+        lacking = f"a rate ({', '.join(_RATES)})" if "trans" in given else "'trans'"
+        fail(path, f"has poses without {lacking}", f"{_WHAT} with poses (F, 72), trans (F, 3) and a rate")
+    if poses.ndim == 3 and poses.shape[1:] == (POSE_COUNT // 3, 3):
+        poses = poses.reshape(len(poses), POSE_COUNT)
+    if poses.ndim == 2 and poses.shape[1] in _LAYOUTS:
+        raise UserError(
+            f"'poses' has {poses.shape[1]} numbers a frame, which is {_LAYOUTS[poses.shape[1]]}: prepare amass."
+        )
+    betas, notes = given.get("betas"), []
+    if betas is None:
+        betas, notes = np.zeros(BETA_COUNT), ["no betas: mean shape"]
+    elif betas.ndim == 2 and len(betas) == len(poses) and betas.dtype.kind == "f":
+        betas, notes = np.median(betas, axis=0), ["betas of every frame: their median"]
+    poses, trans_m, betas = checked(poses, given["trans"], betas, given["rate"])
+    gender = _gender(given.get("gender"))
+    neutral, pelvis, said = neutral_shape(bodies, gender, betas, choices.betas)
+    up = choices.up
+    if up == "auto":
+        up = "camera" if "camera" in given else upward_axis(poses, bodies.neutral.joints_m)
+    poses, trans_m = turned(poses, trans_m, UP_TURNS[up], pelvis, bodies.neutral.rest_joints_m(neutral)[0])
+    notes += [UP_SAID[up], said]
+    whole = Sequence(name, poses, trans_m, neutral, given["rate"], gender=gender, notes=tuple(filter(None, notes)))
+    yield from _stretches(whole, given.get("frame_ids"))
+
+
+def _stretches(whole: Sequence, frame_ids: np.ndarray | None) -> Iterator[Sequence]:
+    if frame_ids is None or frame_ids.shape != (len(whole.poses),) or frame_ids.dtype.kind not in "iu":
+        yield whole
+        return
+    ends = [*(np.flatnonzero(np.diff(frame_ids.astype(np.int64)) != 1) + 1), len(frame_ids)]
+    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        part = {} if len(ends) == 1 else {"name": f"{whole.name}_{number + 1}"}
+        notes = (*whole.notes, "cut where frames are missing") if part else whole.notes
+        yield whole._replace(poses=whole.poses[start:end], trans_m=whole.trans_m[start:end], notes=notes, **part)
+
+
+def read_amass(path: Path, name: str, bodies: Bodies, choices: Choices) -> Iterator[Sequence]:
+    """The motion of one file of AMASS. Raises UserError; NotAMotion for what its folders hold beside motions."""
+    if _NO_MOTION.search(path.stem.lower()):
+        raise NotAMotion("a shape or a calibration, no motion")
+    given = _arrays(path, ("poses", "trans", "betas", "gender", *_PARTS))
+    if not {"trans", "betas"} <= given.keys() or given["rate"] is None:
+        raise NotAMotion("no trans, betas or rate in it")
+    poses = given.get("poses")
+    if poses is None and all(part in given for part in _PARTS):
+        poses, layout = np.concatenate([given[part] for part in _PARTS], axis=1), "SMPL-X"
+    elif poses is not None and poses.ndim == 2 and poses.shape[1] in _LAYOUTS:
+        layout = _LAYOUTS[poses.shape[1]]
+    else:
+        shape = None if poses is None else poses.shape
+        raise UserError(f"'poses' {shape}: expected (F, 156) as AMASS's SMPL+H has, or (F, 165) as its SMPL-X.")
+    body = np.zeros((len(poses), POSE_COUNT), dtype=poses.dtype if poses.dtype.kind == "f" else np.float64)
+    body[:, :_BODY_COUNT] = poses[:, :_BODY_COUNT]
+    poses, trans_m, betas = checked(body, given["trans"], given["betas"].reshape(-1), given["rate"])
+    gender, notes = _gender(given.get("gender")), ["hands dropped"]
+    if layout == "SMPL-X":
+        # Of another shape space; its pelvis is elsewhere at rest, by the same way in every frame.
+        neutral, pelvis, said = neutral_shape(bodies, "neutral", np.zeros(BETA_COUNT), "mean")
+        said = "SMPL-X's betas are not SMPL's: mean shape"
+    else:
+        neutral, pelvis, said = neutral_shape(bodies, gender, betas, choices.betas)
+        notes.append("betas 11 to 16 dropped")
+    up = "z" if choices.up == "auto" else choices.up
+    poses, trans_m = turned(poses, trans_m, UP_TURNS[up], pelvis, bodies.neutral.rest_joints_m(neutral)[0])
+    notes += [layout, said, UP_SAID[up]]
+    dataset, subject, split = _place_in_amass(name)
+    yield Sequence(
+        name, poses, trans_m, neutral, given["rate"], f"{dataset}/{subject}".strip("/"), split, gender,
+        tuple(filter(None, (*notes, "" if split else "of no published split"))),
+    )  # fmt: skip
+
+
+def _place_in_amass(name: str) -> tuple[str, str, str]:
+    """Dataset, subject and published split by the folders in a sequence's name."""
+    folders = name.split("/")[:-1]
+    for place, folder in enumerate(folders):
+        split = _SPLIT_OF.get(re.sub(r"[^a-z0-9]", "", folder.lower()))
+        if split:
+            return folder, "/".join(folders[place + 1 :]), split
+    return (folders[0], "/".join(folders[1:]), "") if folders else ("", "", "")
+
+
+def _arrays(path: Path, wanted: tuple[str, ...]) -> dict:
+    """Those of the arrays that are there, and `rate`, a float, or None where no key says it."""
+    rate = next((key for key in _RATES if key in array_names(path, what=_WHAT)), None)
+    given = read_npz(path, (), (*wanted, rate) if rate else wanted, what=_WHAT)
+    if rate is None:
+        return {**given, "rate": None}
+    array = given.pop(rate)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        fail(path, f"'{rate}' is {array.dtype} of shape {array.shape}", "one number")
+    return {**given, "rate": float(array.reshape(-1)[0])}
+
+
+def _gender(array: np.ndarray | None) -> str:
+    if array is None:
+        return "neutral"
+    text = array.reshape(-1)[0] if array.size and array.dtype.kind in "US" else ""
+    text = (text.decode("latin-1") if isinstance(text, bytes) else str(text)).lower()
+    found = next((gender for gender in GENDERS if gender in text), None)
+    if found is None:
+        raise UserError(f"'gender' is {text[:40]!r}, expected one of {', '.join(GENDERS)}.")
+    return found

@@ -1,0 +1,90 @@
+"""Makes data of this project's formats from files that others publish.
+
+    python -m kinemesh prepare amass --raw AMASS --out data/motion/amass
+    python -m kinemesh prepare bvh --raw bandai --out data/motion/bandai --licence "CC BY-NC 4.0"
+    python -m kinemesh prepare smpl-npz --raw results --out data/motion/own
+
+Motion becomes a motion folder (docs/motion.md): SMPL pose, shape and path of every sequence, y up, and a contact sheet to
+look at. Work that was stopped goes on with the same command. Files that cannot be read are left out and counted.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from kinemesh.errors import UserError
+from kinemesh.machine.log import set_up_console
+from kinemesh.program.cli import OneLineParser, run_reporting_errors
+
+MOTION_SOURCES = ("smpl-npz", "amass", "bvh")
+_UNITS = ("auto", "m", "cm", "mm", "in", "cmu")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse and run; the exit status, see `run_reporting_errors`."""
+    stopped = "stopped; the same command goes on"
+    return run_reporting_errors(lambda: run(argv), when_stopped=stopped)
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The flags. Raises `UserError` for one that is unknown or belongs to another source."""
+    parser = OneLineParser(
+        prog="-m kinemesh prepare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("source", choices=MOTION_SOURCES)
+    add("--raw", required=True, metavar="DIR", help="the files, in any folders below this one")
+    add("--out", required=True, metavar="DIR", help="the folder to write")
+    add("--data_root", default="data/mesh", metavar="DIR", help="SMPL's files (%(default)s)")
+    add("--dry_run", action="store_true", help="read everything, say what would be written, write nothing")
+    add(
+        "--betas",
+        default="refit",
+        choices=("refit", "ignore", "mean"),
+        help="shapes that are not the neutral body's: refit it to them (default), take their numbers as its own, the mean",
+    )
+    add(
+        "--up",
+        default="auto",
+        choices=("auto", "y", "z", "camera"),
+        help="which axis of the files points up; camera: y down",
+    )
+    add("--unit", default="auto", choices=_UNITS, help="bvh: unit of lengths")
+    add("--names", metavar="FILE", help="bvh: YAML, SMPL's joints and the file's names, as left_hip: LeftUpLeg")
+    add("--licence", default="", metavar="TEXT", help="noted in the folder")
+    arguments = parser.parse_args(argv)
+    if arguments.source != "bvh" and (arguments.names or arguments.unit != "auto"):
+        raise UserError("--names and --unit are for bvh. Leave them out.")
+    if arguments.source == "bvh" and arguments.betas == "ignore":
+        raise UserError("--betas ignore: bvh files hold no betas. Expected refit (from the lengths of bones) or mean.")
+    return arguments
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """What the command does. Raises `UserError` for what the user has to fix."""
+    arguments = parse_arguments(argv)
+    set_up_console()
+    from kinemesh.prepare.motions.folder import prepare_motions  # imports PyTorch, which --help need not wait for
+    from kinemesh.prepare.motions.sequences import Choices
+
+    choices = Choices(arguments.betas, arguments.up, arguments.unit, _names(arguments.names))
+    paths = (Path(path) for path in (arguments.raw, arguments.out, arguments.data_root))
+    prepare_motions(arguments.source, *paths, choices, licence=arguments.licence, is_dry=arguments.dry_run)
+
+
+def _names(file: str | None) -> dict[str, str]:
+    from kinemesh.body.skeleton import SMPL_JOINT_NAMES
+    from kinemesh.files.yaml import read_yaml
+
+    if file is None:
+        return {}
+    names = read_yaml(Path(file))
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{file}: expected lines such as left_hip: LeftUpLeg, SMPL's joint and the file's name for it.")
+    for joint in names:
+        if joint not in SMPL_JOINT_NAMES:
+            raise UserError(f"{file}: no joint {joint[:60]!r} in SMPL. Expected one of {', '.join(SMPL_JOINT_NAMES)}.")
+    return names
