@@ -102,6 +102,13 @@ def bomb(width=10, depth=12):
     return value
 
 
+def test_text_of_numbers_that_are_no_characters_is_refused(path):
+    """Python fails on it, wherever it is first looked at."""
+    np.savez(path, a=np.array([0x110000], "<u4").view("<U1"))
+    with pytest.raises(UserError, match="'a' holds numbers that are no characters"):
+        read_npz(path, ("a",), what="text")
+
+
 @pytest.mark.parametrize(
     "value", [3, "text", [1, 2], [[1.0, 2], (3, 4)], ["a", "b"], [np.ones(3), np.zeros(3)], [], np.ones(2), None]
 )

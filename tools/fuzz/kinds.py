@@ -27,7 +27,7 @@ from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
-from tools.fuzz import folders, keypoints
+from tools.fuzz import folders, keypoints, motions
 from tools.fuzz.joblib_layout import write_joblib
 from tools.fuzz.videos import make_videos, read_video
 
@@ -261,16 +261,12 @@ loss_type: L1
 """
 
 
-def _npz(save: Callable, arrays: dict[str, np.ndarray]) -> bytes:
-    return _bytes_of(save, **arrays)
-
-
 KINDS = {
     "dataset": Kind("mesh_det.pkl", _datasets, lambda path: load_dataset("h36m", path, needs_estimate=True)),
     "manifest": Kind("manifest.json", folders.manifests, folders.read_manifest_file),
     "mapped_array": Kind(folders.ARRAY_FILE, folders.arrays, folders.read_array),
     "smpl_pkl": Kind("SMPL_NEUTRAL.pkl", _smpl_pickles, read_smpl),
-    "smpl_npz": Kind("SMPL_NEUTRAL.npz", lambda: [_npz(np.savez_compressed, _smpl_arrays())], read_smpl),
+    "smpl_npz": Kind("SMPL_NEUTRAL.npz", lambda: [_bytes_of(np.savez_compressed, **_smpl_arrays())], read_smpl),
     "regressor": Kind(
         "J_regressor.npy",
         lambda: [_bytes_of(np.save, np.zeros((H36M_JOINT_COUNT, VERTEX_COUNT), np.int8))],
@@ -278,18 +274,20 @@ KINDS = {
     ),
     "mean_params": Kind(
         "smpl_mean_params.npz",
-        lambda: [_npz(np.savez, {"pose": np.zeros(144, "f4"), "shape": np.zeros(10, "f4"), "cam": np.zeros(3)})],
+        lambda: [_bytes_of(np.savez, pose=np.zeros(144, "f4"), shape=np.zeros(10, "f4"), cam=np.zeros(3))],
         read_mean_params,
     ),
     "predictions": Kind(
         "predictions.npz",
-        lambda: [_npz(save, _predictions()) for save in (np.savez, np.savez_compressed)],
+        lambda: [_bytes_of(save, **_predictions()) for save in (np.savez, np.savez_compressed)],
         load_predictions,
     ),
     "hybrik": Kind("res.pk", _hybrik, load_predictions),
     "wham": Kind("wham_output.pkl", _wham, load_predictions),
     "keypoints": Kind("keypoints.json", keypoints.keypoint_files, keypoints.read),
     "keypoint_arrays": Kind("keypoints.npz", keypoints.keypoint_arrays, keypoints.read),
+    "bvh": Kind("walk.bvh", motions.bvh_files, motions.read_bvh),
+    "amass": Kind("walk_poses.npz", motions.amass_files, motions.read_amass),
     "phalp": Kind("demo_dance.pkl", _phalp, load_predictions),
     "checkpoint": Kind("latest_epoch.bin", _checkpoints, _read_checkpoint),
     "released": Kind("best_epoch.bin", _released, _read_checkpoint),

@@ -22,6 +22,8 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LONGEST_TEXT = 4096
 # Items that a list may have beyond those that the file holds, by holding one list many times.
 SHARED_ITEMS = 10_000_000
+# Of Unicode: numpy makes text of larger numbers too, and Python then fails.
+_LAST_CHARACTER = 0x10FFFF
 
 
 class NoArraysError(UserError):
@@ -108,6 +110,8 @@ def _read_array(file: BinaryIO, available_bytes: int, name: str) -> np.ndarray:
     data = file.read(size) if size <= available_bytes else b""
     if len(data) != size:
         raise Truncated(f"{name} claims {size} bytes for shape {str(shape)[:60]}, {available_bytes} are there")
+    if dtype.kind == "U" and count and np.frombuffer(data, dtype.byteorder + "u4").max() > _LAST_CHARACTER:
+        raise Refused(f"{name} holds numbers that are no characters")
     return np.ndarray(shape, dtype, buffer=data, order="F" if is_fortran else "C")
 
 

@@ -13,7 +13,17 @@ from kinemesh.prepare.bvh.names import match_joints
 from kinemesh.prepare.bvh.skeleton import UNITS, bone_lengths, fit_shape, number, standing_rest, unit_m
 from kinemesh.prepare.bvh.text import Bvh, read_bvh
 from kinemesh.prepare.bvh.transfer import constants_of_motion, constants_of_rest, smpl_rotations
-from kinemesh.prepare.motions.sequences import MEAN, UP_SAID, UP_TURNS, Bodies, Choices, NotAMotion, Sequence, axis_of
+from kinemesh.prepare.motions.sequences import (
+    MEAN,
+    UP_SAID,
+    UP_TURNS,
+    Bodies,
+    Choices,
+    NotAMotion,
+    Sequence,
+    axis_of,
+    checked,
+)
 
 _FRAMES_AT_ONCE = 2000
 # Frames from which what does not change is found.
@@ -30,7 +40,8 @@ def read_motion(path: Path, name: str, bodies: Bodies, choices: Choices) -> Sequ
     """The whole file as one sequence. Raises UserError, whose text begins with the file, or NotAMotion."""
     bvh = read_bvh(path)
     try:
-        return _motion(bvh, name, bodies, choices)
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers that no motion has, which are then refused
+            return _motion(bvh, name, bodies, choices)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -76,9 +87,8 @@ def _motion(bvh: Bvh, name: str, bodies: Bodies, choices: Choices) -> Sequence:
         placed = hips @ UP_TURNS[up].T * (unit * size)
         trans_m.append(placed - rotations[:, 0] @ middle - rest_joints_m[0])
         poses.append(axis_angle_from_rotations(torch.from_numpy(rotations)).numpy())
-    return Sequence(
-        name, np.concatenate(poses), np.concatenate(trans_m), betas, _rate(bvh.frame_time_s), notes=tuple(notes)
-    )
+    fps = _rate(bvh.frame_time_s)
+    return Sequence(name, *checked(np.concatenate(poses), np.concatenate(trans_m), betas, fps), fps, notes=tuple(notes))
 
 
 def _rate(frame_time_s: float) -> float:

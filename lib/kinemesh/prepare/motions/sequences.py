@@ -72,9 +72,9 @@ class RestBody:
 class Bodies:
     """The neutral body that motions are prepared for, and those that a source's shapes may be of."""
 
-    def __init__(self, data_root: Path | str):
+    def __init__(self, data_root: Path | str, assets: BodyAssets | None = None):
         self.data_root = Path(data_root)
-        self.assets: BodyAssets = load_body_assets(self.data_root)
+        self.assets = assets or load_body_assets(self.data_root)
         self.neutral = RestBody(self.assets.v_template, self.assets.shapedirs, self.assets.J_regressor)
         self._gendered: dict[str, RestBody] = {"neutral": self.neutral}
 
