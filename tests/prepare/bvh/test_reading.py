@@ -136,15 +136,41 @@ def test_a_rest_pose_that_does_not_stand_is_fitted_to_the_joints(read, own, trut
     assert away[number("pelvis")] < 0.1
 
 
-@pytest.mark.parametrize(("text", "unit", "family"), [(XSENS, 0.01, "Xsens"), (BIOVISION, 0.0254, "Biovision")])
-def test_limbs_of_other_skeletons_point_where_the_files_do(text, unit, family, read, body, tmp_path):
+def skeleton_of(text: str) -> Skeleton:
     rows = [row.split() for row in text.split(";")]
     names = tuple(row[0] for row in rows)
     parents = tuple(names.index(row[1]) if row[1] != "-" else -1 for row in rows)
-    skeleton = Skeleton(names, parents, np.array([row[2:] for row in rows], dtype=float))
-    turns = np.random.default_rng(2).normal(0, 0.3, (8, len(names), 3))
+    return Skeleton(names, parents, np.array([row[2:] for row in rows], dtype=float))
+
+
+def any_motion(joint_count: int) -> np.ndarray:
+    """(8, n, 3, 3) local rotations of somebody who turns away a little and bends everywhere."""
+    turns = np.random.default_rng(2).normal(0, 0.3, (8, joint_count, 3))
     turns[:, 0] = [0.0, 0.7, 0.0]
-    local = Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(8, -1, 3, 3)
+    return Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(8, -1, 3, 3)
+
+
+def test_a_trunk_that_stands_while_the_legs_do_not_is_taken_as_it_stands(read, body, tmp_path):
+    """As LAFAN1's, whose straight trunk would straighten SMPL's curved spine if it were laid along it bone by bone."""
+    skeleton = skeleton_of(XSENS)
+    local, root = any_motion(len(skeleton.names)), np.tile([0.0, 95.0, 0.0], (8, 1))
+    standing = read(bvh_file(tmp_path / "a.bvh", skeleton, local, root))
+    is_leg = [any(part in name for part in ("Hip", "Knee", "Ankle")) and name != "Hips" for name in skeleton.names]
+    frames = np.where(np.array(is_leg)[:, None, None], np.diag([-1.0, -1.0, 1.0]), np.eye(3))
+    above = np.stack([np.eye(3) if parent < 0 else frames[parent] for parent in skeleton.parents])
+    upside_down = skeleton._replace(offsets=(skeleton.offsets[:, None] @ above)[:, 0])
+    other = read(bvh_file(tmp_path / "b.bvh", upside_down, above.transpose(0, 2, 1) @ local @ frames, root))
+    assert any("fitted to joint positions" in note for note in other.notes)
+    trunk = [number(name) for name in ("pelvis", "spine1", "spine2", "spine3", "neck")]
+    np.testing.assert_allclose(*(each.poses.reshape(8, 24, 3)[:, trunk] for each in (standing, other)), atol=1e-6)
+    legs = [number(f"{side}_{joint}") for side in SIDES for joint in ("knee", "ankle")]
+    np.testing.assert_allclose(*(joints_of(each, body)[:, legs] for each in (standing, other)), atol=EXACT_M)
+
+
+@pytest.mark.parametrize(("text", "unit", "family"), [(XSENS, 0.01, "Xsens"), (BIOVISION, 0.0254, "Biovision")])
+def test_limbs_of_other_skeletons_point_where_the_files_do(text, unit, family, read, body, tmp_path):
+    skeleton = skeleton_of(text)
+    names, parents, local = skeleton.names, skeleton.parents, any_motion(len(skeleton.names))
     root = np.array([[10.0, 95 * 0.01 / unit, 20.0]] * 8)
     sequence = read(bvh_file(tmp_path / "a.bvh", skeleton, local, root, at_rest_first=True))
     assert {f"names of {family}", "first frames in the rest pose dropped"} < {*sequence.notes}

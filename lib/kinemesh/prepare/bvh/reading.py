@@ -10,7 +10,16 @@ from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import UserError
 from kinemesh.prepare.bvh.chain import Chain, rest_places
 from kinemesh.prepare.bvh.names import match_joints
-from kinemesh.prepare.bvh.skeleton import UNITS, bone_lengths, fit_shape, number, standing_rest, unit_m
+from kinemesh.prepare.bvh.skeleton import (
+    SAME_M,
+    UNITS,
+    bone_lengths,
+    fit_shape,
+    number,
+    standing_rest,
+    trunk_axes,
+    unit_m,
+)
 from kinemesh.prepare.bvh.text import Bvh, read_bvh
 from kinemesh.prepare.bvh.transfer import constants_of_motion, constants_of_rest, smpl_rotations
 from kinemesh.prepare.motions.sequences import (
@@ -55,12 +64,12 @@ def _motion(bvh: Bvh, name: str, bodies: Bodies, choices: Choices) -> Sequence:
         unit, unit_name = UNITS[choices.unit], choices.unit
     notes += [f"names of {family}", f"unit {unit_name}"]
     rest = standing_rest(bvh, matched, unit)
-    betas = np.zeros(BETA_COUNT)
+    betas, left_over = np.zeros(BETA_COUNT), np.inf
     if choices.betas == MEAN:
         notes.append("mean shape")
     else:
         known = {joint: length * unit for joint, length in bone_lengths(bvh, matched).items() if length * unit > 0.005}
-        betas, _ = fit_shape(known, bodies.neutral.joints_m, bodies.neutral.by_shape_m)
+        betas, left_over = fit_shape(known, bodies.neutral.joints_m, bodies.neutral.by_shape_m)
         notes.append("shape from the lengths of bones")
     rest_joints_m = bodies.neutral.rest_joints_m(betas)
 
@@ -70,7 +79,8 @@ def _motion(bvh: Bvh, name: str, bodies: Bodies, choices: Choices) -> Sequence:
         constants = constants_of_rest(rest, matched, rest_joints_m)
         notes.append("rotations from the rest pose")
     else:
-        constants = constants_of_motion(few, matched, rest_joints_m)
+        trunk = None if left_over < SAME_M else trunk_axes(bvh, matched)
+        constants = constants_of_motion(few, matched, rest_joints_m, trunk)
         notes.append("rotations fitted to joint positions, since the rest pose does not stand")
     up = choices.up if choices.up != "auto" else _up(few[1], matched)
     notes.append(UP_SAID[up])

@@ -10,13 +10,14 @@ from kinemesh.errors import UserError
 from kinemesh.prepare.bvh.chain import rest_places
 from kinemesh.prepare.bvh.text import Bvh
 
+TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 # Metres; the last is that of Hahne's conversion of CMU's motions (cgspeed): inches, times 0.45 the other way.
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "cmu": 0.0254 / 0.45}
 _FARTHEST_UNIT = 1.5
 _MOST_TILTED = np.cos(np.radians(35.0))
 _SNAPPED = np.cos(np.radians(20.0))
 # How well a file knows the lengths of limbs, and of what programs place differently, m; and how much shapes differ.
-_LIMB_SPREAD_M, _TRUNK_SPREAD_M, _SAME_M = 0.005, 0.03, 2e-5
+_LIMB_SPREAD_M, _TRUNK_SPREAD_M, SAME_M = 0.005, 0.03, 2e-5
 _ROUNDS = 20
 # So many lengths to each beta that all of them agree only with the very body.
 _TELLING = 2
@@ -89,16 +90,34 @@ def standing_rest(bvh: Bvh, matched: Mapping[int, int], unit: float) -> Rest | N
     parts += [place(f"{side}_hip") - place(f"{side}_ankle") for side in SIDES]
     if not all(_direction(part) @ up > _MOST_TILTED for part in parts) or abs(left @ up) > 0.5:
         return None
-    up = _snapped(up)
-    left = _snapped(_direction(left - (left @ up) * up))
-    front = np.cross(left, up)
+    axes = _axes(left, up)
+    up, front = axes[:, 1], axes[:, 2]
     feet = [place(f"{side}_foot") - place(f"{side}_ankle") for side in SIDES if number(f"{side}_foot") in matched]
     forwards = [float(_direction(foot - (foot @ up) * up) @ front) for foot in feet if np.linalg.norm(foot) > 0.02]
     if forwards and max(forwards) < -0.5:
         raise UserError(
             "its feet point backwards: left and right are exchanged, or the file is mirrored. Mend the file."
         )
-    return Rest(places, np.stack([left, up, front], axis=1))
+    return Rest(places, axes)
+
+
+def trunk_axes(bvh: Bvh, matched: Mapping[int, int]) -> np.ndarray | None:
+    """Left, up and front (3, 3) of the trunk at rest, if that is straight, whatever arms and legs do; None if it is not."""
+    places = rest_places(bvh)
+    chain = [places[matched[number(joint)]] for joint in TRUNK if number(joint) in matched]
+    left = _direction(places[matched[number("left_hip")]] - places[matched[number("right_hip")]])
+    up = _direction(chain[-1] - chain[0])
+    bones = [bone for bone in np.diff(chain, axis=0) if np.linalg.norm(bone) > 0]
+    if not all(_direction(bone) @ up > _MOST_TILTED for bone in bones) or abs(left @ up) > 0.5:
+        return None
+    return _axes(left, up)
+
+
+def _axes(left: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """(3, 3) columns at right angles: left, up, and front."""
+    up = _snapped(up)
+    left = _snapped(_direction(left - (left @ up) * up))
+    return np.stack([left, up, np.cross(left, up)], axis=1)
 
 
 def _direction(vector: np.ndarray) -> np.ndarray:
@@ -145,7 +164,7 @@ def fit_shape(known_m: Mapping[str, float], joints_m: np.ndarray, by_shape_m: np
 
     held = solve(np.zeros(BETA_COUNT), 1.0, weights)
     if len(rows) >= _TELLING * BETA_COUNT:
-        free = solve(held, 1e-9, np.full(len(rows), 1.0 / _SAME_M**2))
-        if left_over(free) < _SAME_M and np.abs(free).max() < 10:
+        free = solve(held, 1e-9, np.full(len(rows), 1.0 / SAME_M**2))
+        if left_over(free) < SAME_M and np.abs(free).max() < 10:
             return free, left_over(free)
     return held, left_over(held)

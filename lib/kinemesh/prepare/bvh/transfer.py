@@ -17,7 +17,7 @@ import torch
 from kinemesh.body.skeleton import SIDES, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
 from kinemesh.geometry.alignment import nearest_rotation
 from kinemesh.geometry.rotation import matrix_to_quaternion, quaternion_to_matrix, slerp
-from kinemesh.prepare.bvh.skeleton import Rest, number
+from kinemesh.prepare.bvh.skeleton import TRUNK, Rest, number
 
 Pose = tuple[dict[int, np.ndarray], dict[int, np.ndarray]]  # as `Chain.pose` gives it
 # The bone of these leads to the next joint, and is laid along the file's; hands keep to their forearms.
@@ -29,6 +29,7 @@ _BENDS = {f"{side}_{joint}": (f"{side}_{child}", f"{side}_{next_}", axis, sign) 
                                                   ("shoulder", "elbow", "wrist", 1, 1.0))}  # fmt: skip
 _LEAST_BENT = 0.1  # mean sine of the angle, below which it says nothing
 _TRIED = 720  # angles
+_LEAST_STRAIGHT = np.cos(np.radians(50.0))
 _FILLED = tuple(map(number, ("spine1", "spine2", "spine3", "neck")))
 
 
@@ -48,12 +49,20 @@ def constants_of_rest(rest: Rest, matched: Mapping[int, int], rest_joints_m: np.
     return out
 
 
-def constants_of_motion(pose: Pose, matched: Mapping[int, int], rest_joints_m: np.ndarray) -> dict[int, np.ndarray]:
-    """K (3, 3) of each matched joint, from frames of the motion, where the rest pose says nothing."""
+def constants_of_motion(
+    pose: Pose, matched: Mapping[int, int], rest_joints_m: np.ndarray, trunk: np.ndarray | None = None
+) -> dict[int, np.ndarray]:
+    """K (3, 3) of each matched joint, from frames of the motion, where the rest pose does not stand.
+
+    `trunk` (3, 3) are the axes of a trunk that is straight at rest (`kinemesh.prepare.bvh.skeleton.trunk_axes`): a spine's
+    bones are not laid along the file's, since SMPL's spine is curved, and others are not.
+    """
     turned, places = pose
-    out: dict[int, np.ndarray] = {}
     above = {joint: _known_above(joint, matched) for joint in matched}
+    out = _of_trunk(turned, matched, above, trunk)
     for joint in sorted(matched):  # SMPL's parents come before their children
+        if joint in out:
+            continue
         rotation, place = turned[matched[joint]], places[matched[joint]]
         children = [child for child in matched if above[child] == joint]
         own = rest_joints_m[children] - rest_joints_m[joint]
@@ -74,6 +83,18 @@ def constants_of_motion(pose: Pose, matched: Mapping[int, int], rest_joints_m: n
         else:
             out[joint] = _nearest(relative.T)
     return out
+
+
+def _of_trunk(
+    turned: Mapping[int, np.ndarray], matched: Mapping[int, int], above: Mapping[int, int], trunk: np.ndarray | None
+) -> dict[int, np.ndarray]:
+    """K of the trunk's joints; of none where these axes would make it a contorted one on the mean: its own are others."""
+    joints = [number(joint) for joint in TRUNK if number(joint) in matched] if trunk is not None else []
+    for joint in joints[1:]:
+        relative = (turned[matched[above[joint]]].mT @ turned[matched[joint]]).mean(axis=0)
+        if np.trace(trunk.T @ _nearest(relative) @ trunk) < 1 + 2 * _LEAST_STRAIGHT:
+            return {}
+    return dict.fromkeys(joints, trunk)
 
 
 def _twist_by_bends(
