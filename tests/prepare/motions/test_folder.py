@@ -105,6 +105,15 @@ def test_what_is_not_there_is_one_line(prepare, raw, bodies, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_a_body_that_is_missing_is_no_fault_of_the_files(raw, bodies, tmp_path):
+    path = raw / "SFU/0005/walk_poses.npz"
+    content = dict(np.load(path)) | {"gender": "male"}
+    np.savez(path, **content)
+    with pytest.raises(UserError, match=r"SMPL_MALE.pkl not found.*--betas ignore"):
+        prepare_motions("amass", raw, tmp_path / "o", bodies.data_root, Choices())
+    assert not list(tmp_path.glob("o*"))
+
+
 def test_turned_bodies_turn_about_the_worlds_origin(truth, body):
     """With a pelvis that is not at the body's origin, as SMPL's is not."""
     rest = body.rest_joints_m(BETAS)

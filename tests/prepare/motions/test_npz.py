@@ -149,6 +149,7 @@ def test_what_this_program_infers(truth, body, bodies, rest, tmp_path):
         ({"poses": np.full((FRAME_COUNT, 156), np.nan)}, "'poses' holds NaN or infinity"),
         ({"poses": np.zeros((FRAME_COUNT, 100))}, r"'poses' \(90, 100\): expected \(F, 156\)"),
         ({"poses": np.array([{}], dtype=object)}, "holds object|not read|refused"),
+        ({"poses": np.zeros(3), "root_orient": np.zeros(3)}, r"'poses' \(3,\): expected"),
         ({"trans": np.zeros((3, 3))}, "'trans' \\(3, 3\\)"),
         ({"trans": np.full((FRAME_COUNT, 3), 1e6)}, "expected metres and radians"),
         ({"betas": np.zeros(3)}, "no shape of a body"),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from kinemesh.body.params import axis_angle_from_rotations
-from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.body.skeleton import BETA_COUNT, SIDES, SMPL_JOINT_COUNT
 from kinemesh.errors import UserError
 from kinemesh.prepare.bvh.chain import Chain, rest_places
 from kinemesh.prepare.bvh.names import match_joints
@@ -56,7 +56,7 @@ def read_motion(path: Path, name: str, bodies: Bodies, choices: Choices) -> Sequ
 
 
 def _motion(bvh: Bvh, name: str, bodies: Bodies, choices: Choices) -> Sequence:
-    matched, family = match_joints(bvh, choices.names)
+    matched, family = match_joints(bvh, choices.names or {})
     bvh, notes = _without_rest_frames(bvh, list(matched.values()))
     if choices.unit == "auto":
         unit, unit_name = unit_m(bvh, matched, bodies.neutral.joints_m)
@@ -84,7 +84,7 @@ def _motion(bvh: Bvh, name: str, bodies: Bodies, choices: Choices) -> Sequence:
         notes.append("rotations fitted to joint positions, since the rest pose does not stand")
     up = choices.up if choices.up != "auto" else _up(few[1], matched)
     notes.append(UP_SAID[up])
-    size = _leg_length(rest_joints_m, range(24)) / (_leg_length_of(bvh, matched) * unit)
+    size = _leg_length(rest_joints_m, range(SMPL_JOINT_COUNT)) / (_leg_length(rest_places(bvh), matched) * unit)
     if abs(size - 1) > _SAME_SCALE:
         notes.append("paths scaled by the length of the legs")
 
@@ -115,18 +115,14 @@ def _up(places: dict[int, np.ndarray], matched: dict[int, int]) -> str:
 def _leg_length(joints: np.ndarray, places: dict[int, int] | range) -> float:
     """Of both legs, hip to knee to ankle."""
     total = 0.0
-    for side in ("left", "right"):
+    for side in SIDES:
         hip, knee, ankle = (joints[places[number(f"{side}_{joint}")]] for joint in ("hip", "knee", "ankle"))
         total += float(np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee))
     return total
 
 
-def _leg_length_of(bvh: Bvh, matched: dict[int, int]) -> float:
-    return _leg_length(rest_places(bvh), matched)
-
-
 def _without_rest_frames(bvh: Bvh, places: list[int]) -> tuple[Bvh, list[str]]:
-    """The file without the first frames that only show the rest pose, for programs that calibrate by it."""
+    """The file without the first frames that only show the rest pose, or a T-pose, for programs that calibrate by it."""
     columns = [
         column
         for joint, first in enumerate(bvh.first_channels)
@@ -139,9 +135,10 @@ def _without_rest_frames(bvh: Bvh, places: list[int]) -> tuple[Bvh, list[str]]:
     count = len(is_rest) if is_rest.all() else int(np.argmin(is_rest))
     if count == len(is_rest):
         raise NotAMotion("the rest pose in every frame")
-    if count == 0 and len(angles) > 2:
+    if count:
+        return bvh._replace(values=bvh.values[count:]), ["first frames in the rest pose dropped"]
+    if len(angles) > 2:
         steps = np.abs((np.diff(angles, axis=0) + 180) % 360 - 180).mean(axis=1)
-        count = int(steps[0] > max(_JUMP_DEG, _JUMP_TIMES * float(np.median(steps[1:]))))
-    if not count:
-        return bvh, []
-    return bvh._replace(values=bvh.values[count:]), ["first frames in the rest pose dropped"]
+        if steps[0] > max(_JUMP_DEG, _JUMP_TIMES * float(np.median(steps[1:]))):
+            return bvh._replace(values=bvh.values[1:]), ["first frame dropped, far from the second"]
+    return bvh, []

@@ -23,6 +23,10 @@ _ROUNDS = 20
 _TELLING = 2
 
 
+# Joints at the lower ends of the bones of arms and legs, which every file has.
+_LIMBS = tuple(f"{side}_{joint}" for side in SIDES for joint in ("knee", "ankle", "elbow", "wrist"))
+
+
 def number(joint: str) -> int:
     """SMPL's number of a joint."""
     return SMPL_JOINT_NAMES.index(joint)
@@ -33,15 +37,6 @@ class Rest(NamedTuple):
 
     places_m: np.ndarray  # (n, 3) of the file's joints
     axes: np.ndarray
-
-
-def lengths(places: np.ndarray) -> dict[str, float]:
-    """Lengths that do not depend on the pose, of SMPL's joints (24, 3); NaN where a joint is not known."""
-    out = {}
-    for joint, parent in enumerate(SMPL_PARENTS):
-        if joint:
-            out[SMPL_JOINT_NAMES[joint]] = float(np.linalg.norm(places[joint] - places[parent]))
-    return out
 
 
 def bone_lengths(bvh: Bvh, matched: Mapping[int, int]) -> dict[str, float]:
@@ -59,12 +54,13 @@ def unit_m(bvh: Bvh, matched: Mapping[int, int], rest_joints_m: np.ndarray) -> t
 
     Raises UserError if none does.
     """
-    known, own = bone_lengths(bvh, matched), lengths(rest_joints_m)
-    limbs = [f"{side}_{joint}" for side in SIDES for joint in ("knee", "ankle", "elbow", "wrist")]
-    length = sum(known.get(limb, 0.0) for limb in limbs)
+    known = bone_lengths(bvh, matched)
+    length = sum(known[limb] for limb in _LIMBS)
     if not length > 0:
         raise UserError("its arms and legs have no length. Is it a skeleton of a person?")
-    factor = sum(own[limb] for limb in limbs if limb in known) / length
+    factor = (
+        sum(np.linalg.norm(rest_joints_m[j] - rest_joints_m[SMPL_PARENTS[j]]) for j in map(number, _LIMBS)) / length
+    )
     name = min(UNITS, key=lambda unit: abs(np.log(UNITS[unit] / factor)))
     if abs(np.log(UNITS[name] / factor)) > np.log(_FARTHEST_UNIT):
         raise UserError(
@@ -145,8 +141,7 @@ def fit_shape(known_m: Mapping[str, float], joints_m: np.ndarray, by_shape_m: np
     rows = np.array([number(name) for name in known_m])
     parents = np.array(SMPL_PARENTS)[rows]
     target = np.array(list(known_m.values()))
-    limbs = {number(f"{side}_{joint}") for side in SIDES for joint in ("knee", "ankle", "elbow", "wrist")}
-    weights = 1.0 / np.where(np.isin(rows, list(limbs)), _LIMB_SPREAD_M, _TRUNK_SPREAD_M) ** 2
+    weights = 1.0 / np.where(np.isin(rows, [number(limb) for limb in _LIMBS]), _LIMB_SPREAD_M, _TRUNK_SPREAD_M) ** 2
     bones, slopes = joints_m[rows] - joints_m[parents], by_shape_m[rows] - by_shape_m[parents]
 
     def solve(betas: np.ndarray, hold: float, weights: np.ndarray) -> np.ndarray:

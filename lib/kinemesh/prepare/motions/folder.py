@@ -17,7 +17,7 @@ from kinemesh.machine.progress import progress
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS, open_motions
 from kinemesh.prepare.bvh.reading import read_motion
 from kinemesh.prepare.motions.npz import find_npz, read_amass, read_smpl_npz
-from kinemesh.prepare.motions.sequences import Bodies, Choices, NotAMotion, Sequence
+from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, Choices, NotAMotion, Sequence
 from kinemesh.prepare.motions.sheet import SHEET_FILE, write_sheet
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,13 @@ def prepare_motions(
         "source": kind, "licence": licence or source.licence or "not said (--licence)", "up": "y", "unit": "m",
         "body_model": "stand-in, not SMPL" if is_made_up else "SMPL neutral", "betas": choices.betas,
     }  # fmt: skip
-    work = {**provenance, "choices": choices._asdict(), "files": names, "sizes": sizes}
+    work = {
+        **provenance,
+        "choices": choices._asdict(),
+        "data_root": str(data_root.resolve()),
+        "files": names,
+        "sizes": sizes,
+    }
     with writing_folder(out, KIND, columns, provenance=provenance, needed_bytes=needed, work=work) as writer:
         summary = _write(writer, source, list(zip(paths, names, strict=True)), bodies, choices)
         writer.provenance["summary"] = _told(summary, source).state()
@@ -170,10 +176,12 @@ def _write(
 def _sequences(
     source: Source, path: Path, name: str, bodies: Bodies, choices: Choices, summary: Summary
 ) -> list[Sequence]:
-    """Of one file; none, and the reason counted, if it cannot be read."""
+    """Of one file; none, and the reason counted, if it cannot be read. Raises BodyMissingError."""
     summary.files += 1
     try:
         return list(source.read(path, name, bodies, choices))
+    except BodyMissingError:
+        raise
     except (UserError, NotAMotion) as error:
         summary.drop(path, error)
         return []

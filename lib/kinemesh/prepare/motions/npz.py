@@ -75,6 +75,8 @@ def read_smpl_npz(path: Path, name: str, bodies: Bodies, choices: Choices) -> It
     betas, notes = given.get("betas"), []
     if betas is None:
         betas, notes = np.zeros(BETA_COUNT), ["no betas: mean shape"]
+    elif betas.ndim == 2 and len(betas) == 1:
+        betas = betas[0]
     elif betas.ndim == 2 and len(betas) == len(poses) and betas.dtype.kind == "f":
         betas, notes = np.median(betas, axis=0), ["betas of every frame: their median"]
     poses, trans_m, betas = checked(poses, given["trans"], betas, given["rate"])
@@ -107,9 +109,9 @@ def read_amass(path: Path, name: str, bodies: Bodies, choices: Choices) -> Itera
     given = _arrays(path, ("poses", "trans", "betas", "gender", *_PARTS))
     if not {"trans", "betas"} <= given.keys() or given["rate"] is None:
         raise NotAMotion("no trans, betas or rate in it")
-    poses = given.get("poses")
-    if poses is None and all(part in given for part in _PARTS):
-        poses, layout = np.concatenate([given[part] for part in _PARTS], axis=1), "SMPL-X"
+    poses, parts = given.get("poses"), [given[part] for part in _PARTS if part in given]
+    if poses is None and [part.shape[1:] for part in parts] == [(3,), (63,)] and len(parts[0]) == len(parts[1]):
+        poses, layout = np.concatenate(parts, axis=1), "SMPL-X"
     elif poses is not None and poses.ndim == 2 and poses.shape[1] in _LAYOUTS:
         layout = _LAYOUTS[poses.shape[1]]
     else:

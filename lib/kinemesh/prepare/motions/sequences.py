@@ -33,6 +33,10 @@ class NotAMotion(Exception):
     """A file, or a part of one, that is left out; the text says why, and files are counted by it."""
 
 
+class BodyMissingError(UserError):
+    """A body model's file that shapes need is not there: of no file of motion the fault."""
+
+
 class Sequence(NamedTuple):
     """F frames of one person: SMPL's pose about its own root joint, y up, m."""
 
@@ -53,7 +57,7 @@ class Choices(NamedTuple):
     betas: str = REFIT
     up: str = "auto"  # or a key of UP_TURNS
     unit: str = "auto"  # of lengths, or a key of kinemesh.prepare.bvh.skeleton.UNITS
-    names: dict[str, str] = {}  # noqa: RUF012 - SMPL's joint -> the file's; nothing changes it
+    names: dict[str, str] | None = None  # SMPL's joint -> the file's
 
 
 class RestBody:
@@ -79,14 +83,14 @@ class Bodies:
         self._gendered: dict[str, RestBody] = {"neutral": self.neutral}
 
     def of(self, gender: str) -> RestBody:
-        """SMPL of a gender. Raises UserError where its file is not under data_root."""
+        """SMPL of a gender. Raises BodyMissingError where its file is not under data_root."""
         if gender not in self._gendered:
             name = SMPL_FILE.replace("NEUTRAL", gender.upper())
             path = next(
                 (p for p in (self.data_root / name, self.data_root / name.replace(".pkl", ".npz")) if p.exists()), None
             )
             if path is None:
-                raise UserError(
+                raise BodyMissingError(
                     f"{self.data_root / name} not found: betas of a {gender} body need it to be refitted. Put it there "
                     "(smpl.is.tue.mpg.de), or give --betas ignore or --betas mean."
                 )
@@ -134,16 +138,15 @@ def turned(
 
 
 def upward_axis(poses: np.ndarray, rest_joints_m: np.ndarray) -> str:
-    """Which of UP_TURNS a motion's world has up: where its bodies' heads are, over their ankles, on the mean.
+    """Which of UP_TURNS a motion's world has up: where its bodies' trunks point, on the mean.
 
     Raises UserError if that is along none of them, as of somebody who lies.
     """
     few = torch.from_numpy(poses[:: max(1, len(poses) // 200)])
-    rotations = rotations_from_axis_angle(few).numpy()
-    trunk = [SMPL_JOINT_NAMES.index(name) for name in ("pelvis", "spine1", "spine2", "spine3")]
-    turned_ = global_rotations(rotations)[:, trunk[:3]]
-    bones = np.diff(rest_joints_m[trunk], axis=0)
-    return axis_of((turned_ @ bones[..., None])[..., 0].sum(axis=1).mean(axis=0))
+    spine = [SMPL_JOINT_NAMES.index(name) for name in ("pelvis", "spine1", "spine2", "spine3")]
+    rotations = global_rotations(rotations_from_axis_angle(few).numpy())[:, spine[:-1]]
+    bones = np.diff(rest_joints_m[spine], axis=0)
+    return axis_of((rotations @ bones[..., None])[..., 0].sum(axis=1).mean(axis=0))
 
 
 def axis_of(direction: np.ndarray) -> str:

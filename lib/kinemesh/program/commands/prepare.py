@@ -75,12 +75,12 @@ def run(argv: Sequence[str] | None = None) -> None:
     prepare_motions(arguments.source, *paths, choices, licence=arguments.licence, is_dry=arguments.dry_run)
 
 
-def _names(file: str | None) -> dict[str, str]:
+def _names(file: str | None) -> dict[str, str] | None:
     from kinemesh.body.skeleton import SMPL_JOINT_NAMES
     from kinemesh.files.yaml import read_yaml
 
     if file is None:
-        return {}
+        return None
     names = read_yaml(Path(file))
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise UserError(f"{file}: expected lines such as left_hip: LeftUpLeg, SMPL's joint and the file's name for it.")
