@@ -41,8 +41,14 @@ def prepare(raw, bodies, tmp_path):
     return _prepare
 
 
-def test_a_folder_holds_the_motions_and_says_what_it_left_out(prepare, truth, body, tmp_path):
-    summary = prepare(licence="as AMASS has it")
+def test_a_folder_holds_the_motions_and_says_what_it_left_out(prepare, truth, body, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("kinemesh"), "propagate", True)
+    with caplog.at_level(logging.INFO, "kinemesh"):
+        summary = prepare(licence="as AMASS has it")
+    missing = next(line for line in caplog.messages if "not there, of what is published" in line)
+    assert (
+        "HumanEva (val)" in missing and "SSM_synced (test)" in missing and "CMU" not in missing and "SFU" not in missing
+    )
     motions = open_motions(tmp_path / "out")
     assert [motion.name for motion in motions] == ["AMASS/CMU/01/01_01_poses", "AMASS/SFU/0005/walk_poses"]
     assert motions.texts["source"] == [f"{motion.name}.npz" for motion in motions]
@@ -70,7 +76,7 @@ def test_a_dry_run_writes_nothing_and_finds_the_same(prepare, tmp_path):
     assert dry.state() == prepare().state()
 
 
-def test_stopped_work_goes_on_to_the_same_folder(prepare, monkeypatch, tmp_path, caplog):
+def test_stopped_work_goes_on_to_the_same_folder(prepare, monkeypatch, tmp_path):
     prepare("whole")
     monkeypatch.setattr(folder_module, "_COMMITTED_EVERY_S", -1.0)
     read, seen = folder_module.SOURCES["amass"].read, []
@@ -85,8 +91,7 @@ def test_stopped_work_goes_on_to_the_same_folder(prepare, monkeypatch, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         prepare()
     assert not (tmp_path / "out").exists() and (tmp_path / "out.unfinished").is_dir()
-    with caplog.at_level(logging.INFO, "kinemesh"):
-        prepare()
+    prepare()
     assert seen.count("01_01_poses.npz") == 1 and seen.count("walk_poses.npz") == 2
     whole, gone_on = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("whole", "out"))
     assert whole == gone_on
@@ -98,6 +103,10 @@ def test_what_is_not_there_is_one_line(prepare, raw, bodies, tmp_path):
         prepare_motions("amass", tmp_path / "none", tmp_path / "o", bodies.data_root, Choices())
     with pytest.raises(UserError, match="nothing to read in it. Expected BVH files"):
         prepare_motions("bvh", raw, tmp_path / "o", bodies.data_root, Choices())
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed/CMU.tar.bz2").write_bytes(b"")
+    with pytest.raises(UserError, match="only CMU.tar.bz2, which are to be unpacked"):
+        prepare_motions("amass", tmp_path / "packed", tmp_path / "o", bodies.data_root, Choices())
     for path in raw.rglob("*_poses.npz"):
         path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(UserError, match="none of 4 files is a motion: .*01_01_poses.npz"):

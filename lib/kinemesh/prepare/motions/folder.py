@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writ
 from kinemesh.machine.progress import progress
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS, open_motions
 from kinemesh.prepare.bvh.reading import read_motion
-from kinemesh.prepare.motions.npz import find_npz, read_amass, read_smpl_npz
+from kinemesh.prepare.motions.npz import amass_sets_missing, find_npz, read_amass, read_smpl_npz
 from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, Choices, NotAMotion, Sequence
 from kinemesh.prepare.motions.sheet import SHEET_FILE, write_sheet
 
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _COMMITTED_EVERY_S = 2.0
 _MOST_TOLD = 10
+_PACKED = (".zip", ".tar", ".bz2", ".xz", ".gz", ".tgz", ".7z", ".rar")
 _NOT_READABLE = "could not be read"
 
 
@@ -43,6 +44,7 @@ class Source(NamedTuple):
     expected: str
     licence: str
     size: float  # of what is written, in parts of the files' size, at most
+    missing: Callable[[Iterable[str]], list[str]] = lambda found: []  # of what is published, by the sets that are there
 
 
 SOURCES = {
@@ -53,6 +55,7 @@ SOURCES = {
         "AMASS's folders (amass.is.tue.mpg.de, after registration), as CMU/01/01_01_poses.npz",
         "AMASS: non-commercial scientific research, amass.is.tue.mpg.de/license.html",
         0.5,
+        amass_sets_missing,
     ),
     "bvh": Source(_find_bvh, _read_bvh, "BVH files", "", 0.5),
 }
@@ -65,7 +68,9 @@ class Summary:
         state = state or {}
         self.files, self.sequences, self.frames = (int(state.get(key, 0)) for key in ("files", "sequences", "frames"))
         self.seconds = float(state.get("seconds", 0.0))
-        self.done, self.dropped, self.splits = (Counter(state.get(key, {})) for key in ("done", "dropped", "splits"))
+        self.done, self.dropped, self.splits, self.sets = (
+            Counter(state.get(key, {})) for key in ("done", "dropped", "splits", "sets")
+        )
         self.told = list(state.get("told", []))
 
     def state(self) -> dict:
@@ -77,6 +82,7 @@ class Summary:
         self.seconds += len(sequence.poses) / sequence.fps
         self.done.update(sequence.notes)
         self.splits.update([sequence.split] if sequence.split else [])
+        self.sets.update([sequence.subject.split("/")[0]] if sequence.subject else [])
 
     def drop(self, path: Path, error: Exception) -> None:
         self.dropped.update([str(error) if isinstance(error, NotAMotion) else _NOT_READABLE])
@@ -90,7 +96,7 @@ class Summary:
             f"{self.files} files: {self.sequences} sequences, {self.frames} frames, {self.seconds / 60:.1f} minutes"
         ]
         lines += [f"  {count} {what}" for what, count in self.done.most_common()]
-        lines += [f"  split {split or 'none'}: {count}" for split, count in self.splits.most_common()]
+        lines += [f"  split {split}: {count}" for split, count in self.splits.most_common()]
         lines += [f"  dropped {count} files: {why}" for why, count in self.dropped.most_common()]
         return lines
 
@@ -108,7 +114,9 @@ def prepare_motions(
         raise UserError(f"--raw {raw}: no such folder. Expected {source.expected} in it.")
     paths = source.find(raw)
     if not paths:
-        raise UserError(f"--raw {raw}: nothing to read in it. Expected {source.expected}.")
+        packed = sorted(path.name for path in raw.rglob("*") if path.suffix in _PACKED)
+        found = f"only {', '.join(packed[:3])}, which are to be unpacked" if packed else "nothing to read in it"
+        raise UserError(f"--raw {raw}: {found}. Expected {source.expected}.")
     bodies = Bodies(data_root)
     names = [_name(path, raw) for path in paths]
     sizes = [path.stat().st_size for path in paths]
@@ -198,6 +206,8 @@ def _told(summary: Summary, source: Source) -> Summary:
         logger.warning("left out: %s", text)
     for line in summary.lines():
         logger.info("%s", line)
+    if missing := source.missing(summary.sets):
+        logger.info("  not there, of what is published: %s", ", ".join(missing))
     return summary
 
 

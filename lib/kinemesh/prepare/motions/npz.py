@@ -8,7 +8,7 @@ splits human_body_prior's README, for both releases' folder names MotionFix's an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +36,16 @@ _RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
 _BODY_COUNT = 66  # root and 21 joints, which SMPL, SMPL+H and SMPL-X have in common
 _LAYOUTS = {156: "SMPL+H", 165: "SMPL-X"}
 _PARTS = ("root_orient", "pose_body")
-# Published split -> folders, as either release calls them, in plain letters.
+# Published split -> its sets by the folder's name, with what the other release calls it behind it.
 AMASS_SPLITS = {
-    "val": "humaneva mpihdm05 hdm05 sfu mpimosh mosh",
-    "test": "transitionsmocap transitions ssmsynced ssm",
-    "train": "cmu mpilimits poseprior totalcapture eyesjapandataset kit bml biomotionlabntroje bmlrub ekut tcdhandmocap "
-    "tcdhands accad bmlmovi bmlhandball dancedb dfaust67 dfaust",
+    "val": "HumanEva MPI_HDM05=HDM05 SFU MPI_mosh=MoSh",
+    "test": "Transitions_mocap=Transitions SSM_synced=SSM",
+    "train": "CMU MPI_Limits=PosePrior TotalCapture Eyes_Japan_Dataset KIT BioMotionLab_NTroje=BMLrub=BML EKUT "
+    "TCD_handMocap=TCDHands ACCAD BMLmovi BMLhandball DanceDB DFaust_67=DFaust",
 }
-_SPLIT_OF = {name: split for split, names in AMASS_SPLITS.items() for name in names.split()}
+_SETS = {
+    names.split("=")[0]: (split, names.split("=")) for split, sets in AMASS_SPLITS.items() for names in sets.split()
+}
 # What AMASS's folders hold beside motions.
 _NO_MOTION = re.compile(r"(^|_)(shape|stagei|calibration\w*|calib)$")
 
@@ -138,14 +140,26 @@ def read_amass(path: Path, name: str, bodies: Bodies, choices: Choices) -> Itera
     )  # fmt: skip
 
 
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_SET_OF = {_plain(alias): name for name, (_, aliases) in _SETS.items() for alias in aliases}
+
+
 def _place_in_amass(name: str) -> tuple[str, str, str]:
     """Dataset, subject and published split by the folders in a sequence's name."""
     folders = name.split("/")[:-1]
     for place, folder in enumerate(folders):
-        split = _SPLIT_OF.get(re.sub(r"[^a-z0-9]", "", folder.lower()))
-        if split:
-            return folder, "/".join(folders[place + 1 :]), split
+        if _plain(folder) in _SET_OF:
+            return folder, "/".join(folders[place + 1 :]), _SETS[_SET_OF[_plain(folder)]][0]
     return (folders[0], "/".join(folders[1:]), "") if folders else ("", "", "")
+
+
+def amass_sets_missing(folders: Iterable[str]) -> list[str]:
+    """Of the sets of AMASS's published splits those of which no folder is, by the first release's names."""
+    found = {_SET_OF.get(_plain(folder)) for folder in folders}
+    return [f"{name} ({split})" for name, (split, _) in _SETS.items() if name not in found]
 
 
 def _arrays(path: Path, wanted: tuple[str, ...]) -> dict:
