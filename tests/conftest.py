@@ -16,7 +16,9 @@ from kinemesh.config import Config
 from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.body import write_body_files
 from kinemesh.demo.datasets import make_demo_data
+from kinemesh.files.array_folder.writing import TEXT, Column, writing_folder
 from kinemesh.model.mesh import build_regressor
+from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS
 from kinemesh.program.cli import REGRESSOR, main
 from tools.fuzz.joblib_layout import write_joblib
 
@@ -207,5 +209,30 @@ def write_pickle(tmp_path) -> Callable[..., Path]:
         path = tmp_path / "mesh_det.pkl"
         path.write_bytes(pickle.dumps(content, protocol))
         return path
+
+    return write
+
+
+@pytest.fixture
+def write_motions(tmp_path) -> Callable[..., tuple[Path, dict]]:
+    """Writes a motion folder of three sequences of 7, 1 and 12 frames; keyword arguments change its arrays and texts."""
+
+    def write(kind: str = KIND, **changes) -> tuple[Path, dict]:
+        rng = np.random.default_rng(0)
+        arrays = {
+            "pose": rng.normal(0, 0.1, (20, 72)).astype("<f4"), "trans": rng.normal(0, 0.01, (20, 3)).astype("<f4"),
+            "length": np.array([7, 1, 12]), "fps": np.array([30.0, 60.0, 120.0]), "betas": np.zeros((3, 10), "<f4"),
+        }  # fmt: skip
+        texts = {name: [f"{name} {number}" for number in range(3)] for name in TEXTS}
+        columns = {
+            name: Column(np.dtype(dtype), row) for name, (dtype, row) in (FRAME_ARRAYS | SEQUENCE_ARRAYS).items()
+        }
+        columns |= dict.fromkeys(TEXTS, TEXT)
+        provenance = {"body_model": "SMPL neutral"}
+        with writing_folder(tmp_path / "motions", kind, columns, provenance=provenance) as writer:
+            writer.append({name: changes.get(name, values) for name, values in arrays.items()})
+            for name, values in texts.items():
+                writer.append_text(name, changes.get(name, values))
+        return tmp_path / "motions", arrays | changes
 
     return write

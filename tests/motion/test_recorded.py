@@ -5,41 +5,14 @@ import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
 from kinemesh.errors import UserError
-from kinemesh.files.array_folder.writing import TEXT, Column, writing_folder
-from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS, RecordedMotion, open_motions
-
-LENGTHS = (7, 1, 12)
+from kinemesh.motion.recorded import RecordedMotion, open_motions
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes a motion folder; keyword arguments change its arrays."""
-
-    def _write(kind: str = KIND, **changes):
-        rng = np.random.default_rng(0)
-        columns = {
-            name: Column(np.dtype(kind), row) for name, (kind, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()
-        }
-        arrays = {
-            "pose": rng.normal(0, 1, (sum(LENGTHS), 72)).astype("<f4"),
-            "trans": rng.normal(0, 1, (sum(LENGTHS), 3)).astype("<f4"),
-            "length": np.array(LENGTHS, "<i8"), "fps": np.array([30.0, 60.0, 120.0]), "betas": np.zeros((3, 10), "<f4"),
-        } | changes  # fmt: skip
-        columns |= dict.fromkeys(TEXTS, TEXT)
-        with writing_folder(tmp_path / "motions", kind, columns, provenance={"body_model": "SMPL neutral"}) as writer:
-            writer.append(arrays)
-            for name in TEXTS:
-                writer.append_text(name, [f"{name} {number}" for number in range(3)])
-        return tmp_path / "motions", arrays
-
-    return _write
-
-
-def test_sequences_are_views_of_the_files(write):
-    path, arrays = write()
+def test_sequences_are_views_of_the_files(write_motions):
+    path, arrays = write_motions()
     motions = open_motions(path)
     assert len(motions) == 3 and motions.body_model == "SMPL neutral"
-    assert [len(motion.poses) for motion in motions] == [*LENGTHS]
+    assert [len(motion.poses) for motion in motions] == [7, 1, 12]
     last = motions[2]
     assert (last.name, last.subject, last.split, last.fps) == ("name 2", "subject 2", "split 2", 120.0)
     np.testing.assert_array_equal(last.poses, arrays["pose"][8:])
@@ -59,8 +32,8 @@ def test_sequences_are_views_of_the_files(write):
         ({"betas": np.zeros((2, 10), "<f4")}, "one row a sequence"),
     ],
 )
-def test_what_is_no_motion_folder_is_told(changes, message, write):
-    path, _ = write(**changes)
+def test_what_is_no_motion_folder_is_told(changes, message, write_motions):
+    path, _ = write_motions(**changes)
     with pytest.raises(UserError, match=message):
         open_motions(path)
 

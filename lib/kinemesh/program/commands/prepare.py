@@ -9,12 +9,15 @@ look at. Work that was stopped goes on with the same command. Files that cannot 
 """
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import OneLineParser, run_reporting_errors
+
+logger = logging.getLogger(__name__)
 
 MOTION_SOURCES = ("smpl-npz", "amass", "bvh")
 _UNITS = ("auto", "m", "cm", "mm", "in", "cmu")
@@ -67,12 +70,20 @@ def run(argv: Sequence[str] | None = None) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     arguments = parse_arguments(argv)
     set_up_console()
-    from kinemesh.prepare.motions.folder import prepare_motions  # imports PyTorch, which --help need not wait for
+    # These import PyTorch, which --help need not wait for.
+    from kinemesh.motion.recorded import open_motions
+    from kinemesh.prepare.motions.folder import prepare_motions
     from kinemesh.prepare.motions.sequences import Choices
+    from kinemesh.prepare.motions.sheet import SHEET_FILE
+    from kinemesh.program.check.findings import table
+    from kinemesh.program.check.motions import motion_findings
 
     choices = Choices(arguments.betas, arguments.up, arguments.unit, _names(arguments.names))
     paths = (Path(path) for path in (arguments.raw, arguments.out, arguments.data_root))
     prepare_motions(arguments.source, *paths, choices, licence=arguments.licence, is_dry=arguments.dry_run)
+    if not arguments.dry_run:
+        logger.info("\n%s", table(motion_findings(open_motions(arguments.out))))
+        logger.info("written to %s; look at %s", arguments.out, Path(arguments.out) / SHEET_FILE)
 
 
 def _names(file: str | None) -> dict[str, str] | None:
