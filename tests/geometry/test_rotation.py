@@ -16,6 +16,7 @@ from kinemesh.geometry.rotation import (
     quaternion_to_matrix,
     rotation_6d_to_matrix,
     rotation_angle,
+    slerp,
 )
 
 
@@ -282,3 +283,26 @@ class TestEulerAngles:
         assert (Rotation.from_euler("ZXY", found.numpy()).inv() * turned).magnitude().max() < 1e-7
         if abs(x) > np.pi / 2 - 1e-8:
             assert (found[:, 2] == 0).all()
+
+
+class TestSlerp:
+    @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+    def test_is_the_even_way_that_roma_goes(self, share):
+        first, second = (matrix_to_quaternion(random_rotations(20, seed)) for seed in (0, 1))
+        found = slerp(first, second, torch.full((20,), share, dtype=torch.float64))
+        expected = roma.unitquat_slerp(first, second, torch.tensor([share], dtype=torch.float64), shortest_arc=True)[0]
+        assert (found * expected).sum(-1).abs().min() == pytest.approx(1, abs=1e-12)
+
+    @pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-4, np.pi - 1e-4, np.pi])
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_finite_gradients_where_the_two_are_near_or_opposite(self, angle, sign):
+        axis = torch.tensor([[0.6, 0.0, 0.8]])
+        first = axis_angle_to_quaternion(axis * 0.5).requires_grad_()
+        second = (sign * axis_angle_to_quaternion(axis * (0.5 + angle))).requires_grad_()
+        found = slerp(first, second, torch.tensor([0.25]))
+        expected = axis_angle_to_quaternion(axis * (0.5 + 0.25 * angle))
+        if angle < np.pi:
+            assert (found * expected).sum().abs().item() == pytest.approx(1, abs=1e-6)
+        found.sum().backward()
+        for quaternion in (first, second):
+            assert quaternion.grad.isfinite().all() and quaternion.grad.abs().max() < 10

@@ -123,7 +123,7 @@ def slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     cosine = (first * second).sum(-1, keepdim=True)
     second = torch.where(cosine < 0, -second, second)
     # By atan2, since an arc cosine is inexact at small angles.
-    angle = 2 * torch.atan2((first - second).norm(dim=-1), (first + second).norm(dim=-1))[..., None]
+    angle = 2 * torch.atan2(_safe_norm(first - second), _safe_norm(first + second))
     share = share[..., None]
     # sin(share * angle) / sin(angle), which at a small angle is share.
     weights = [part * torch.sinc(part * angle / torch.pi) / torch.sinc(angle / torch.pi) for part in (1 - share, share)]
