@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "infer": Command("meshes of the people in a video (infer_wild_mesh.py)", _module("wild.cli")),
     "evaluate": Command("score files of predicted bodies", _module("commands.evaluate_predictions")),
-    "check": Command("check a dataset by itself", _module("commands.check_file")),
+    "check": Command("check a dataset or motion folder by itself", _module("commands.check_file")),
     "convert": Command("turn a dataset's pickle into a folder, or back", _module("commands.convert")),
     "prepare": Command("motion folders from AMASS, BVH and npz files", _module("commands.prepare")),
     "export": Command("write a checkpoint in the released layout, or back", _module("commands.export_checkpoint")),

@@ -100,3 +100,20 @@ def test_another_kind_of_folder_is_named(run, folder, tmp_path):
     (other / "manifest.json").write_text(json.dumps(manifest | {"kind": "recipe"}))
     status, _, error = run("check", other)
     assert status == 2 and "holds a recipe. Expected one of dataset" in error
+
+
+def test_a_motion_folder_checks_by_itself(run, write_motions):
+    path, _ = write_motions()
+    status, output, error = run("check", path)
+    assert (status, error) == (0, "") and "3 sequences, 20 frames" in output and "SMPL neutral" in output
+    with (path / "pose.npy").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(np.float32(7).tobytes())
+    status, _, error = run("check", path)
+    assert status == 2 and "pose.npy: its SHA-256 is not the manifest's" in error
+
+
+def test_motion_that_is_not_finite_is_one_line(run, write_motions):
+    path, _ = write_motions(trans=np.full((20, 3), np.inf, "f4"))
+    status, _, error = run("check", path)
+    assert status == 2 and "'trans_m' holds NaN or infinity" in error and error.count("\n") == 1

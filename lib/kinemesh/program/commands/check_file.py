@@ -1,6 +1,7 @@
-"""Checks a dataset by itself, without a config: a pickle, or a folder of arrays, whose hashes are compared too.
+"""Checks a dataset or motion folder by itself, without a config; of folders of arrays hashes are compared too.
 
     python -m kinemesh check data/mesh/mine.pkl
+    python -m kinemesh check data/motion/amass
     python -m kinemesh check data/mesh/mesh_det_pw3d.pkl --layout pw3d
 
 The exit status is 2 for what training would refuse. Where a body model is in --data_root, keypoints are compared with
@@ -23,7 +24,10 @@ from kinemesh.errors import UserError
 from kinemesh.files.array_folder.manifest import MANIFEST_FILE
 from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, open_folder
 from kinemesh.machine.log import set_up_console
+from kinemesh.motion.recorded import KIND as MOTION_KIND
+from kinemesh.motion.recorded import open_motions
 from kinemesh.program.check.findings import Finding, table
+from kinemesh.program.check.motions import motion_findings
 from kinemesh.program.check.values import dataset_findings
 from kinemesh.program.cli import OneLineParser, run_reporting_errors
 from kinemesh.program.commands.convert import verify_with_progress
@@ -71,7 +75,11 @@ def check_file(path: Path, layout: str, data_root: Path) -> None:
             raise UserError(f"{path}: holds a {kind[:40]}. Expected one of {', '.join(_CHECKS)}.")
         verify_with_progress(folder)
         logger.info("%s", table(_folder_findings(folder)))
-    logger.info("%s", table(_CHECKS[kind](path, layout, data_root)))
+    findings = list(_CHECKS[kind](path, layout, data_root))
+    logger.info("%s", table(findings))
+    for finding in findings:
+        if finding.is_fatal:
+            raise UserError(finding.message())
     logger.info("this file can be used")
 
 
@@ -81,7 +89,7 @@ def _folder_findings(folder: ArrayFolder) -> Iterator[Finding]:
     yield Finding(
         "ok", "hashes", where, f"{len(folder.arrays)} arrays of {size / 1e6:,.1f} MB are as they were written"
     )
-    for name in ("detector", "betas", "body_model", "joint_order"):
+    for name in _SAID[folder.kind]:
         said = str(folder.provenance.get(name, "unknown"))
         yield Finding("note" if said != "unknown" else "warning", name, where, said[:200])
 
@@ -104,4 +112,16 @@ def _dataset_findings(path: Path, layout: str, data_root: Path) -> Iterator[Find
         yield from dataset_findings(dataset, ("train", "test"), str(path), kinematics)
 
 
-_CHECKS: dict[str, Callable[[Path, str, Path], Iterator[Finding]]] = {KIND: _dataset_findings}
+def _motion_findings(path: Path, layout: str, data_root: Path) -> Iterator[Finding]:
+    return motion_findings(open_motions(path))
+
+
+# What a folder has to say of itself.
+_SAID = {
+    KIND: ("detector", "betas", "body_model", "joint_order"),
+    MOTION_KIND: ("source", "licence", "betas", "body_model"),
+}
+_CHECKS: dict[str, Callable[[Path, str, Path], Iterator[Finding]]] = {
+    KIND: _dataset_findings,
+    MOTION_KIND: _motion_findings,
+}
