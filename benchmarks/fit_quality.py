@@ -21,9 +21,9 @@ from kinemesh.demo.estimator import estimate
 from kinemesh.demo.splits import STATURE_M, StandIn, axis_angles
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
+from kinemesh.geometry.translation import solve_translation
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.infer.placing import regress_joints_m
-from kinemesh.infer.translation import solve_translation
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, mpve_mm, pa_mpjpe_mm
 from kinemesh.motion.motion import make_motion

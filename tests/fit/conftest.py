@@ -11,7 +11,7 @@ from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.demo.splits import StandIn, axis_angles
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.infer.translation import project, solve_translation
+from kinemesh.geometry.translation import project, solve_translation
 from kinemesh.metrics import pa_mpjpe_mm
 from kinemesh.motion.anatomy import rotation_matrices
 from kinemesh.motion.motion import make_motion

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from kinemesh.demo.video import FPS
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import crop_scale, scale_by_width
+from kinemesh.geometry.translation import solve_translation
 from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import detections_of_array
@@ -165,3 +167,19 @@ def test_people_of_separate_pictures_are_never_linked():
 def test_linked_people_take_names_that_are_free():
     rows = [(0, "0", person_at(100)), (0, "", person_at(500)), (1, "0", person_at(101)), (1, "", person_at(501))]
     assert [one.name for one in find_people(detections(rows), fps=30)] == ["0", "1"]
+
+
+def test_known_camera_round_trip(demo_video):
+    """True bodies and detected keypoints of two people, one of them hidden for a while."""
+    frames = np.arange(demo_video.keypoints_px.shape[1])
+    for person in range(2):
+        is_seen = demo_video.keypoints_px[person, :, :, 2].any(axis=-1)
+        (segment,) = fill_gaps([Person("0", frames[is_seen], demo_video.keypoints_px[person, is_seen])], 15)
+        trans, joints = demo_video.trans_m[person], demo_video.joints_m[person] - demo_video.trans_m[person][:, None]
+        alone, together = solve_translation(joints, segment.keypoints_px, demo_video.camera, FPS)
+        error_m = np.abs(together - trans)[is_seen].mean(axis=0)
+        assert error_m[:2].max() < 0.02
+        assert error_m[2] < 0.06
+        assert np.linalg.norm(together - trans, axis=-1)[~is_seen].max(initial=0) < 0.25
+        moved = [np.linalg.norm(np.diff(path, n=2, axis=0), axis=-1).mean() for path in (alone, together)]
+        assert moved[1] < 0.3 * moved[0]

@@ -9,9 +9,14 @@ from kinemesh.body.skeleton import H36M_JOINT_NAMES, MM_PER_M
 from kinemesh.errors import UserError
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
+from kinemesh.geometry.translation import (
+    misfit_of_frames,
+    reprojection_errors_px,
+    solve_from_reference,
+    solve_translation,
+)
 from kinemesh.infer.doubts import person_size_px
 from kinemesh.infer.people import Segment
-from kinemesh.infer.translation import misfit_of_frames, reprojection_errors_px, solve_from_reference, solve_translation
 from kinemesh.infer.windows import smooth_rotations
 from kinemesh.structures import Track, VideoCamera
 

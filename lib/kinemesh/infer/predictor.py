@@ -22,12 +22,12 @@ from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
 from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.geometry.translation import video_camera
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import fit_people, misfit, place_person
-from kinemesh.infer.translation import video_camera
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.body.skeleton import H36M_ROOT
 from kinemesh.geometry.camera import project
 from kinemesh.structures import VideoCamera
 
@@ -67,17 +66,17 @@ def solve_translation(
 def solve_from_reference(
     joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera, reference: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Translations (F, 3) m along a reference's root, and the reference's scale in m.
+    """Translations (F, 3) m along a reference's root, joint 0, and the reference's scale in m.
 
     The released script's use of `reference` (F, K, 3): its pose relative to joint 0, scaled and shifted, is fitted to
     the body's, and its root times that scale is the root's path. One scale and one shift are linear, so the least
     squares have a closed form. One more constant, which the released script leaves at 0, moves the whole path to where
     the body fits its keypoints.
     """
-    ours, theirs = (points - points[:, H36M_ROOT : H36M_ROOT + 1] for points in (joints_m, reference))
+    ours, theirs = (points - points[:, :1] for points in (joints_m, reference))
     ours, theirs = (points.reshape(-1, 3) - points.mean(axis=(0, 1)) for points in (ours, theirs))
     scale = float((ours * theirs).sum() / np.maximum((theirs**2).sum(), 1e-12))
-    path = reference[:, H36M_ROOT] * scale - joints_m[:, H36M_ROOT]
+    path = reference[:, 0] * scale - joints_m[:, 0]
     start = _solve_alone(joints_m, keypoints_px, camera)
     equations = _equations(joints_m, keypoints_px, camera, _residual_weights(joints_m, keypoints_px, camera, start))
     right = (equations.right - (equations.matrix @ path[..., None])[..., 0]).sum(axis=0)

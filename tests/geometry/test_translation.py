@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from kinemesh.demo.video import FPS
+from kinemesh.geometry import translation
 from kinemesh.geometry.camera import project
-from kinemesh.infer import translation
-from kinemesh.infer.people import Person, fill_gaps
-from kinemesh.infer.translation import (
+from kinemesh.geometry.translation import (
     default_focal_px,
     misfit_of_frames,
     reprojection_errors_px,
@@ -92,22 +91,6 @@ def test_the_banded_system_is_the_dense_one():
         own = slice(3 * frame, 3 * frame + 3)
         dense[own, own] += equations.matrix[frame]
     np.testing.assert_allclose(found.ravel(), np.linalg.solve(dense, equations.right.ravel()), rtol=1e-5)
-
-
-def test_known_camera_round_trip(demo_video):
-    """True bodies and detected keypoints of two people, one of them hidden for a while."""
-    frames = np.arange(demo_video.keypoints_px.shape[1])
-    for person in range(2):
-        is_seen = demo_video.keypoints_px[person, :, :, 2].any(axis=-1)
-        (segment,) = fill_gaps([Person("0", frames[is_seen], demo_video.keypoints_px[person, is_seen])], 15)
-        trans, joints = demo_video.trans_m[person], demo_video.joints_m[person] - demo_video.trans_m[person][:, None]
-        alone, together = solve_translation(joints, segment.keypoints_px, demo_video.camera, FPS)
-        error_m = np.abs(together - trans)[is_seen].mean(axis=0)
-        assert error_m[:2].max() < 0.02
-        assert error_m[2] < 0.06
-        assert np.linalg.norm(together - trans, axis=-1)[~is_seen].max(initial=0) < 0.25
-        moved = [np.linalg.norm(np.diff(path, n=2, axis=0), axis=-1).mean() for path in (alone, together)]
-        assert moved[1] < 0.3 * moved[0]
 
 
 def test_a_reference_gives_scale_and_path():
