@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.infer_quality import _params
 from benchmarks.timing import describe, parser, report, table
+from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.demo.body import CHECKPOINT_PATH
@@ -23,7 +24,6 @@ from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
 from kinemesh.geometry.translation import solve_translation
 from kinemesh.infer import MeshPredictor, Settings
-from kinemesh.infer.placing import regress_joints_m
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, mpve_mm, pa_mpjpe_mm
 from kinemesh.motion.motion import make_motion

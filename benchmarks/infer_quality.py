@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import describe, parser, report, table
+from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.demo.body import CHECKPOINT_PATH
@@ -16,7 +17,6 @@ from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import FPS, make_video
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.infer import MeshPredictor, Settings
-from kinemesh.infer.placing import regress_joints_m
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, mpve_mm, pa_mpjpe_mm
 from kinemesh.structures import BodyParams

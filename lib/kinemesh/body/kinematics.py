@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.chain import chain_along_tree, tree_levels
+from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, MM_PER_M, SMPL_JOINT_COUNT
 from kinemesh.structures import BodyParams
 
 _FEATURE_COUNT = 1 + BETA_COUNT + (SMPL_JOINT_COUNT - 1) * 9
+# Frames whose features exist at once.
+_FRAMES_AT_ONCE = 4096
 
 
 class JointKinematics(nn.Module):
@@ -52,6 +55,17 @@ class JointKinematics(nn.Module):
         joints = torch.baddbmm(rest[:, -3:], bones, rest[:, :-3])
         # x, y and z side by side: over numbers that lie apart, a CPU takes twenty times as long for each norm to come.
         return joints.transpose(1, 2).contiguous().view(*leading, self.joint_count, 3)
+
+
+@torch.inference_mode()
+def regress_joints_m(kinematics: JointKinematics, poses: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """(F, K, 3) float64 joints of poses (F, 72) and betas (10,), relative to the body model's origin."""
+    device = kinematics.matrix.device
+    shape = torch.from_numpy(betas).to(device)
+    joints = []
+    for part in torch.from_numpy(poses).split(_FRAMES_AT_ONCE):
+        joints.append(kinematics(params_from_axis_angle(part.to(device), shape)).cpu())
+    return torch.cat(joints).double().numpy() / MM_PER_M
 
 
 def fold_body(assets: BodyAssets, regressor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_ang
 from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
 from kinemesh.errors import UserError
+from kinemesh.evaluation.accumulator import MetricAccumulator
+from kinemesh.evaluation.fitting import FittedSides, Fitting
 from kinemesh.evaluation.scoring import Prediction, Scored, Scoring
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
 from kinemesh.machine.processes import Processes
@@ -21,6 +23,7 @@ from kinemesh.machine.stopping import StopRequest
 from kinemesh.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
 from kinemesh.structures import Batch, BodyParams, Loader, RefineInputs
 
+FITTED = "fitted"  # the side of the model's bodies, fitted to their keypoints
 # What `EvaluationOptions.keep_rows` may ask for.
 ERRORS, BODIES = "errors", "bodies"
 VideoSums = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: sums and numbers of frames, (videos,)
@@ -45,7 +48,9 @@ class Evaluation:
     coverage: float  # share of the split's frames that were scored
     video_names: list[str]
     video_actions: list[str] | None
-    sides: dict[str, Side]  # "model", and where there are any: "estimate" (what it refines), "mean_pose", files
+    sides: dict[
+        str, Side
+    ]  # "model", and where there are any: "estimate" (what it refines), "mean_pose", "fitted", files
     losses: dict[str, float] = field(default_factory=dict)
     rows: dict[str, np.ndarray] = field(default_factory=dict)  # one row a counted frame, when asked for
 
@@ -85,6 +90,7 @@ class EvaluationOptions:
 
     constant: BodyParams | None = None  # a body (24, 3, 3), (10,) to score beside the model
     detailed: bool = False  # errors by joint, joint angles and PA-MPVE too
+    fitting: Fitting | None = None  # to score the model's bodies fitted to their keypoints beside them
     keep_rows: str = ""  # `ERRORS` or `BODIES` of every frame
     stop: StopRequest | None = None  # raises `Stopped` between two batches once it is made
     processes: Processes = field(default_factory=Processes)  # each sees some of the videos, all return the whole result
@@ -113,6 +119,10 @@ def evaluate(
     sides = ["model", *(["estimate"] if loader.with_estimate else [])]
     extras = {"detailed": options.detailed, "constant": options.constant}
     scoring = Scoring(protocols, sides, loader.split.video_lengths, body, device=loader.device, **extras)
+    fitted = None
+    if options.fitting is not None:
+        names = {"model": FITTED}
+        fitted = FittedSides(options.fitting, names, protocols, loader, body, detailed=options.detailed)
     # Sums over clips of the loss and its terms, and the number of clips.
     losses = ("loss", *LOSSES)
     sums = torch.zeros(len(losses) + 1, dtype=torch.float64, device=loader.device)
@@ -134,13 +144,18 @@ def evaluate(
         sums += torch.stack([*(terms[name] for name in losses), terms["loss"].new_ones(())]).double() * clips
         if options.keep_rows:
             rows.append(_rows(batch, predictions["model"], scored, options.keep_rows))
+        if fitted is not None:
+            fitted.add(batch, predictions)
+    if fitted is not None:
+        fitted.finish()
     if stop is not None:
         # All processes ask equally often.
         for _ in range(processes.largest(len(own)) - len(own)):
             stop.raise_if_agreed()
-    for totals in (sums, *(accumulator.sums for accumulator in scoring.accumulators.values())):
+    own_sums = (accumulator.sums for accumulator in scoring.accumulators.values())
+    for totals in (sums, *own_sums, *(fitted.sums if fitted is not None else ())):
         processes.add_up(totals)
-    results = collect(scoring, loader, config, sees_mirrored)
+    results = collect(scoring, loader, config, sees_mirrored, fitted)
     first = results[protocols[0].name]
     *totals, clip_count = sums.tolist()
     first.losses = {name: total / clip_count for name, total in zip(losses, totals, strict=True)}
@@ -185,19 +200,20 @@ def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> N
             raise UserError(f"{label}: {name} is {value}, by protocol {evaluation.protocol.name}. {advice}.")
 
 
-def collect(scoring: Scoring, loader: Loader, config: Config, sees_mirrored: bool) -> dict[str, Evaluation]:
+def collect(
+    scoring: Scoring, loader: Loader, config: Config, sees_mirrored: bool, fitted: FittedSides | None = None
+) -> dict[str, Evaluation]:
     """Everything that was scored, by protocol. Raises UserError where no frame counted."""
     split = loader.split
     fps = split.fps / split.sample_stride
     coverage = len(loader.clip_frames[loader.counted].unique()) / split.frame_count
-    sides: dict[str, dict[str, Side]] = {}
-    for (protocol, side), accumulator in scoring.accumulators.items():
-        by_video = {
-            name: tuple(part.numpy() for part in pair)
-            for name, pair in _in_seconds(accumulator.by_video(), fps).items()
-        }
-        means = {name: float(total.sum() / number.sum()) for name, (total, number) in by_video.items() if number.sum()}
-        sides.setdefault(protocol, {})[side] = Side(means | accumulator.result(), by_video)
+    sides: dict[str, dict[str, Side]] = {protocol.name: {} for protocol in scoring.protocols}
+    for each in (scoring, *(fitted.scorings.values() if fitted is not None else ())):
+        for (protocol, side), accumulator in each.accumulators.items():
+            sides[protocol][side] = _side(accumulator, fps)
+    for each, side, facts in fitted.facts() if fitted is not None else ():
+        for protocol in each.protocols:
+            sides[protocol.name][side].metrics |= facts
     return {
         protocol.name: Evaluation(
             protocol=protocol,
@@ -211,6 +227,14 @@ def collect(scoring: Scoring, loader: Loader, config: Config, sees_mirrored: boo
         )
         for protocol in scoring.protocols
     }
+
+
+def _side(accumulator: MetricAccumulator, fps: float) -> Side:
+    by_video = {
+        name: tuple(part.numpy() for part in pair) for name, pair in _in_seconds(accumulator.by_video(), fps).items()
+    }
+    means = {name: float(total.sum() / number.sum()) for name, (total, number) in by_video.items() if number.sum()}
+    return Side(means | accumulator.result(), by_video)
 
 
 def _in_seconds(by_video: dict[str, tuple[Tensor, Tensor]], fps: float) -> dict[str, tuple[Tensor, Tensor]]:

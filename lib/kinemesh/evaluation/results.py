@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemesh.evaluation.evaluate import Evaluation, Side
-from kinemesh.evaluation.tables import intervals, plain_metrics, refinement_record
+from kinemesh.evaluation.evaluate import FITTED, Evaluation, Side
+from kinemesh.evaluation.tables import fit_record, intervals, plain_metrics, refinement_record
 from kinemesh.files.writing import json_text, write_text_atomically
 
 Evaluations = dict[str, dict[str, Evaluation]]  # by dataset, then by protocol in the order asked for
@@ -46,7 +46,10 @@ def record(evaluation: Evaluation, selected_on: str, side: str = "model") -> dic
     found |= plain_metrics(model) | evaluation.losses | refinement_record(evaluation)
     if "mean_pose" in evaluation.sides:
         found["mean_pose"] = plain_metrics(evaluation.sides["mean_pose"])
-    return found | tables(model, evaluation.video_names, evaluation.video_actions)
+    names = evaluation.video_names, evaluation.video_actions
+    if side == "model" and (fitted := fit_record(evaluation)):
+        found[FITTED] = fitted | tables(evaluation.sides[FITTED], *names)
+    return found | tables(model, *names)
 
 
 def tables(side: Side, video_names: list[str], video_actions: list[str] | None) -> dict:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kinemesh.evaluation.evaluate import Evaluation, Side
+from kinemesh.evaluation.evaluate import FITTED, Evaluation, Side
 from kinemesh.evaluation.intervals import Interval, ratio_interval
 
 TITLES = {
@@ -11,7 +11,11 @@ TITLES = {
 }  # fmt: skip
 _SHOWN = ("mpjpe", "pa_mpjpe", "mpve")
 # Scored beside the model: name of the side, and what the table calls it.
-SIDE_TITLES = {"estimate": "input estimator", "model": "", "mean_pose": "constant mean body"}
+SIDE_TITLES = {
+    "estimate": "input estimator", "model": "", "mean_pose": "constant mean body", FITTED: "fitted to keypoints",
+}  # fmt: skip
+# Sides of which a difference is told: first minus second, and what the table calls it.
+_DIFFERENCES = (("model", "estimate", "difference"), (FITTED, "model", "difference of the fit"))
 
 Results = Iterable[tuple[str, Evaluation]]  # dataset and evaluation
 
@@ -20,7 +24,8 @@ def results_table(results: Results) -> str:
     """Mean errors, a table a protocol, a line a dataset and side.
 
     Beside the model: what one constant mean body would score, where that was asked for; for a refiner the estimator's
-    own error, and the difference with its 95 % interval over videos. A detailed evaluation shows intervals of all.
+    own error; where bodies were fitted, those too; and of both the difference with its 95 % interval over videos. A
+    detailed evaluation shows intervals of all.
     """
     by_protocol: dict[str, list[tuple[str, Evaluation]]] = {}
     for dataset, evaluation in results:
@@ -43,19 +48,28 @@ def _protocol_table(results: list[tuple[str, Evaluation]]) -> str:
             label = f"{name}, {title}" if title else name
             metrics = evaluation.sides[side].metrics
             rows.append((label, str(metrics["frames"]), *(_cell(metrics.get(metric)) for metric in shown), coverage))
-            if is_detailed and side == "model":
+            if is_detailed and side in ("model", FITTED):
                 found = intervals(evaluation.sides[side], shown)
                 cells = (_interval_cell(found.get(metric), "[{1:.2f}, {2:.2f}]") for metric in shown)
                 rows.append(("  95 % interval", "", *cells, ""))
-        if is_refiner:
-            found = differences(evaluation.sides["model"], evaluation.sides["estimate"], shown)
+        for title, found in told_differences(evaluation, shown):
             cells = (_interval_cell(found.get(metric), "{0:+.2f} [{1:+.2f}, {2:+.2f}]") for metric in shown)
-            rows.append((f"{name}, difference", "", *cells, ""))
+            rows.append((f"{name}, {title}", "", *cells, ""))
     rates = ", ".join(f"{evaluation.fps:g} ({name})" for name, evaluation in results)
     head = f"protocol {first.protocol.name}: {first.clips.replace('_', ' ')}"
     head += " clips" * (first.clips == "released") + f", flip averaging {first.flip}; errors in mm, accel in "
     head += "mm per frame squared" if first.protocol.acceleration == "accel_error" else f"m/s^2 at {rates} frames/s"
-    return head + "\n" + "\n".join(aligned(rows))
+    return "\n".join((head, *aligned(rows), *_fit_lines(results)))
+
+
+def _fit_lines(results: list[tuple[str, Evaluation]]) -> list[str]:
+    """How far bodies lie from their keypoints, where they were fitted."""
+    found = [(name, evaluation.sides[FITTED].metrics) for name, evaluation in results if FITTED in evaluation.sides]
+    return [
+        f"{name}: fitted bodies lie {metrics['reprojection_error_after_px']:.1f} px from their keypoints, unfitted ones "
+        f"{metrics['reprojection_error_before_px']:.1f}; the unfitted one is kept in {metrics['share_kept']:.1%} of frames"
+        for name, metrics in found
+    ]
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:
@@ -84,6 +98,16 @@ def differences(side: Side, other: Side, metrics: Iterable[str] | None = None) -
     }
 
 
+def told_differences(evaluation: Evaluation, metrics: Iterable[str]) -> list[tuple[str, dict[str, Interval]]]:
+    """What tables tell of an evaluation's sides: a title, and `differences` of the metrics."""
+    sides = evaluation.sides
+    return [
+        (title, differences(sides[side], sides[other], metrics))
+        for side, other, title in _DIFFERENCES
+        if side in sides and other in sides
+    ]
+
+
 def refinement_warnings(results: Results) -> list[str]:
     """One sentence for each dataset where the refined error is higher than the estimator's own."""
     warnings = []
@@ -108,6 +132,15 @@ def refinement_record(evaluation: Evaluation) -> dict:
     model, estimate = evaluation.sides["model"], evaluation.sides["estimate"]
     difference = {name: list(interval) for name, interval in differences(model, estimate).items()}
     return {"input": plain_metrics(estimate), "refined": plain_metrics(model), "difference": difference}
+
+
+def fit_record(evaluation: Evaluation) -> dict:
+    """The figures of the model's bodies once fitted, as stored in JSON; empty where none were."""
+    if FITTED not in evaluation.sides:
+        return {}
+    model, fitted = evaluation.sides["model"], evaluation.sides[FITTED]
+    difference = {name: list(interval) for name, interval in differences(fitted, model).items()}
+    return plain_metrics(fitted) | {"difference": difference}
 
 
 def plain_metrics(side: Side) -> dict[str, float]:

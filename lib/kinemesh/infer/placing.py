@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from kinemesh.body.kinematics import JointKinematics
-from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle
-from kinemesh.body.skeleton import H36M_JOINT_NAMES, MM_PER_M
+from kinemesh.body.kinematics import JointKinematics, regress_joints_m
+from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
+from kinemesh.body.skeleton import H36M_JOINT_NAMES
 from kinemesh.errors import UserError
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
@@ -162,17 +162,6 @@ def fit_people(
         }
         tracks_with_errors.append(track._replace(reprojection_error_px=error_of_frame))
     return tracks_with_errors
-
-
-@torch.inference_mode()
-def regress_joints_m(kinematics: JointKinematics, poses: np.ndarray, betas: np.ndarray) -> np.ndarray:
-    """(F, K, 3) float64 joints of poses (F, 72) and betas (10,), relative to the body model's origin."""
-    device = kinematics.matrix.device
-    shape = torch.from_numpy(betas).to(device)
-    joints = []
-    for part in torch.from_numpy(poses).split(_FRAMES_AT_ONCE):
-        joints.append(kinematics(params_from_axis_angle(part.to(device), shape)).cpu())
-    return torch.cat(joints).double().numpy() / MM_PER_M
 
 
 def misfit(

@@ -127,6 +127,11 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fit_flag(parser: argparse.ArgumentParser, what: str) -> None:
+    """--fit of what scores bodies, where fitting is an extra."""
+    parser.add_argument("--fit", choices=("keypoints", "none"), default="none", help=f"{what} (default: %(default)s)")
+
+
 def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The released flags with their released meaning, and this project's.
 
@@ -199,6 +204,7 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
         dest="protocols",
         help="how to score, see docs/protocols.md; repeatable (default: motionbert)",
     )
+    add_fit_flag(parser, "with --evaluate: also score the bodies fitted to the dataset's keypoints, see docs/fit.md")
     add("--report", metavar="DIR", help="with --evaluate: write report.html with charts and the worst clips")
     add("--metrics_out", metavar="FILE", help="write the test metrics as JSON")
     add("--predictions_out", metavar="FILE.npz", help="with --evaluate: write the predicted bodies and their errors")
@@ -210,6 +216,8 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
     for flag in ("predictions_out", "report"):
         if getattr(arguments, flag) and not arguments.evaluate:
             raise UserError(f"--{flag} works with --evaluate only. Train first, then evaluate best_epoch.bin.")
+    if arguments.fit == "keypoints" and not arguments.evaluate:
+        raise UserError("--fit keypoints works with --evaluate only. Train first, then evaluate best_epoch.bin.")
     if arguments.predictions_out and not arguments.predictions_out.endswith(".npz"):
         raise UserError(f"--predictions_out {arguments.predictions_out}: expected a name ending in .npz.")
     if arguments.checkpoint is None:
@@ -235,6 +243,7 @@ def run_options(task: Task, arguments: argparse.Namespace) -> RunOptions:
         seed=arguments.seed,
         print_freq=arguments.print_freq,
         protocols=tuple(arguments.protocols),
+        fit=arguments.fit,
         **{
             name: path(name)
             for name in ("resume", "evaluate", "predictions", "report", "metrics_out", "predictions_out")

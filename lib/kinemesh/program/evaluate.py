@@ -17,6 +17,7 @@ from kinemesh.evaluation.evaluate import (
     evaluate_protocols,
     require_finite_figures,
 )
+from kinemesh.evaluation.fitting import Fitting
 from kinemesh.evaluation.results import Evaluations
 from kinemesh.evaluation.tables import refinement_record, refinement_warnings, results_table
 from kinemesh.files.writing import write_atomically
@@ -60,7 +61,14 @@ def evaluate_all(setup: Setup, keep_rows: str = "", stop: StopRequest | None = N
 
     Raises `UserError` if a figure is not finite.
     """
-    options = EvaluationOptions(setup.constant, True, keep_rows, stop, setup.processes)
+    options = EvaluationOptions(
+        constant=setup.constant,
+        detailed=True,
+        fitting=Fitting.of(setup.body.assets, setup.device) if setup.options.fit == "keypoints" else None,
+        keep_rows=keep_rows,
+        stop=stop,
+        processes=setup.processes,
+    )
     evaluations = {
         dataset.name: evaluate_protocols(
             setup.model, dataset.tests, setup.body.mesh, setup.config, label=f"{dataset.name} test",

@@ -23,6 +23,7 @@ class RunOptions:
     print_freq: int = 100
     predictions: Path | None = None  # another estimator's bodies, for a refiner
     protocols: tuple[str, ...] = ()
+    fit: str = "none"  # what evaluated bodies are fitted to: "keypoints", scored beside them, or "none"
     report: Path | None = None
     metrics_out: Path | None = None
     predictions_out: Path | None = None

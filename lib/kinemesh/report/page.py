@@ -11,7 +11,7 @@ from torch import nn
 from kinemesh.body.smpl import PosedBody
 from kinemesh.evaluation.evaluate import Evaluation
 from kinemesh.evaluation.results import Evaluations, tables
-from kinemesh.evaluation.tables import SIDE_TITLES, TITLES, differences, intervals
+from kinemesh.evaluation.tables import SIDE_TITLES, TITLES, intervals, told_differences
 from kinemesh.files.writing import write_text_atomically
 from kinemesh.report.charts import histogram, line_chart, sparkline
 from kinemesh.report.joints import joint_bars
@@ -88,10 +88,9 @@ def _headline(evaluations: list[Evaluation]) -> str:
             metrics = evaluation.sides[side].metrics
             body += f"<tr><td>{_text(name)}<small>{_text(note)}</small></td>{cells}"
             body += f"<td>{metrics['frames']:,}<small>{evaluation.coverage:.1%} of the split</small></td></tr>"
-        if "estimate" in evaluation.sides:
-            found = differences(evaluation.sides["model"], evaluation.sides["estimate"], shown)
+        for title, found in told_differences(evaluation, shown):
             cells = "".join(f"<td>{_figure(found.get(metric), '+')}</td>" for metric in shown)
-            body += f"<tr><td>difference</td>{cells}<td></td></tr>"
+            body += f"<tr><td>{_text(title)}</td>{cells}<td></td></tr>"
     note = (
         "Means over frames in mm, below them 95 % bootstrap intervals over videos; acceleration in mm per frame squared "
         f"and in m/s², jitter in m/s³, at {evaluations[0].fps:g} frames a second."

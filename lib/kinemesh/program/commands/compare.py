@@ -17,6 +17,7 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.matching import predicted_rows
 from kinemesh.estimates.predictions import Predictions, check_videos
 from kinemesh.evaluation.evaluate import Evaluation, clip_rule, collect
+from kinemesh.evaluation.fitting import FittedSides, Fitting
 from kinemesh.evaluation.intervals import Interval
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.evaluation.tables import TITLES, aligned, differences, intervals
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # What a verdict is about, the headline first; accelerations in the unit of the protocol.
 COMPARED = ("mpjpe", "pa_mpjpe", "mpve")
+# What is added to a file's name where its bodies were fitted.
+FITTED_TOO = ", fitted"
 _UNITS = {"accel_error": "mm per frame squared", "accel_error_m_s2": "m/s^2"}
 
 
@@ -66,21 +69,21 @@ def score_files(
     body: PosedBody,
     config: Config,
     protocols: Sequence[Protocol],
-    device: torch.device,
+    fitting: Fitting | None = None,
 ) -> dict[str, Evaluation]:
     """Every file as one side, by protocol; all are scored on the frames that each of them predicts.
 
-    A file with both halves of the flip test is averaged as the protocol says, unless the config has `flip: False`.
+    With `fitting` each file is one more side, fitted to the keypoints of all frames that it predicts. A file with both halves of the flip test is averaged as the protocol says, unless the config has `flip: False`.
     """
     results: dict[str, Evaluation] = {}
     for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
         chosen = [protocol for protocol in protocols if clip_rule(protocol, config) == rule]
-        results |= _score_clips(dataset, files, body, config, chosen, rule, device)
+        results |= _score_clips(dataset, files, body, config, chosen, rule, fitting)
     return {protocol.name: results[protocol.name] for protocol in protocols}
 
 
-def _score_clips(dataset, files, body, config, protocols, rule, device) -> dict[str, Evaluation]:
-    split, source = dataset.test, dataset.source
+def _score_clips(dataset, files, body, config, protocols, rule, fitting) -> dict[str, Evaluation]:
+    split, source, device = dataset.test, dataset.source, next(body.buffers()).device
     lengths = dataset.train.video_lengths, split.video_lengths
     limits = {"eval_clips": rule, "limit_clips": config.limit_clips}
     clips = cut_clips(*lengths, config.clip_len, config.data_stride, **limits)[1]
@@ -98,19 +101,25 @@ def _score_clips(dataset, files, body, config, protocols, rule, device) -> dict[
     )
     halves = {label: _halves(predictions, config.flip) for label, predictions in files.items()}
     scoring = Scoring(protocols, list(files), split.video_lengths, body, device=device, detailed=True)
+    fitted = None
+    if fitting is not None:
+        names = {label: label + FITTED_TOO for label in files}
+        fitted = FittedSides(fitting, names, protocols, loader, body, detailed=True)
     batches = zip(loader.bounds, loader.batches(), strict=True)
     with torch.inference_mode():
         for (start, stop), batch in progress(batches, len(loader), f"{source.name} {rule} clips", every=100):
             # Where a frame is not predicted, any row will do: it is not counted.
             places = {label: np.maximum(found[start:stop], 0) for label, found in rows.items()}
-            scoring.add(
-                batch,
-                {
-                    label: Prediction(*(_bodies(half, places[label], device) for half in halves[label]))
-                    for label in files
-                },
-            )
-    return collect(scoring, loader, config, any(len(pair) > 1 for pair in halves.values()))
+            predictions = {
+                label: Prediction(*(_bodies(half, places[label], device) for half in halves[label])) for label in files
+            }
+            scoring.add(batch, predictions)
+            if fitted is not None:
+                is_known = {label: torch.from_numpy(found[start:stop] >= 0).to(device) for label, found in rows.items()}
+                fitted.add(batch, predictions, is_known)
+        if fitted is not None:
+            fitted.finish()
+    return collect(scoring, loader, config, any(len(pair) > 1 for pair in halves.values()), fitted)
 
 
 def _halves(predictions: Predictions, flip: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -136,9 +145,16 @@ def comparison_table(dataset: str, evaluation: Evaluation) -> str:
 
 
 def file_differences(evaluation: Evaluation) -> dict[tuple[str, str], dict[str, Interval]]:
-    """For each pair of files, second minus first: mean, low and high of each metric, paired by video."""
+    """For each pair of files, second minus first: mean, low and high of each metric, paired by video.
+
+    Fitted bodies are compared with each other, and with the same file's unfitted ones.
+    """
     sides = evaluation.sides
-    return {(one, other): differences(sides[other], sides[one]) for one, other in combinations(sides, 2)}
+    return {
+        (one, other): differences(sides[other], sides[one])
+        for one, other in combinations(sides, 2)
+        if one.endswith(FITTED_TOO) == other.endswith(FITTED_TOO) or one + FITTED_TOO == other
+    }
 
 
 def verdict(pair: tuple[str, str], found: dict[str, Interval], protocol: Protocol, video_count: int) -> str:

@@ -19,11 +19,12 @@ from kinemesh.config import load_config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.evaluation.evaluate import Evaluation, require_finite_figures
+from kinemesh.evaluation.fitting import Fitting
 from kinemesh.evaluation.results import record
 from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import set_up_console
-from kinemesh.program.cli import add_common_flags, run_reporting_errors
+from kinemesh.program.cli import add_common_flags, add_fit_flag, run_reporting_errors
 from kinemesh.program.commands.compare import comparison_table, file_differences, load_compared, score_files, verdict
 from kinemesh.protocols import choose_protocols
 
@@ -49,6 +50,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     add("--config", default="configs/mesh/MB_demo.yaml", metavar="FILE", help="names the datasets (%(default)s)")
     add("--protocol", action="append", default=[], metavar="NAME", dest="protocols", help="repeatable (motionbert)")
     add_common_flags(parser)
+    add_fit_flag(parser, "also score the bodies fitted to the dataset's keypoints, see docs/fit.md")
     add("--metrics_out", metavar="FILE", help="write figures, differences and verdicts as JSON")
     arguments = parser.parse_args(argv)
 
@@ -59,13 +61,15 @@ def run(argv: Sequence[str] | None = None) -> None:
     labels = _labels(arguments.predictions)
     files = {label: load_predictions(path) for label, path in zip(labels, arguments.predictions, strict=True)}
     datasets = load_compared(config, files)
-    body = PosedBody(load_body_assets(config.data_root)).to(device)
+    assets = load_body_assets(config.data_root)
+    body = PosedBody(assets).to(device)
+    fitting = Fitting.of(assets, device) if arguments.fit == "keypoints" else None
     content: dict = {
         "meta": {"config": config.to_dict(), "files": dict(zip(labels, arguments.predictions, strict=True))}
     }
     for dataset in datasets:
         name = dataset.source.name
-        results = score_files(dataset, files, body, config, protocols, device)
+        results = score_files(dataset, files, body, config, protocols, fitting)
         for evaluation in results.values():
             require_finite_figures(name, evaluation, "Its numbers are beyond what can be: give another file")
         content[name] = {protocol: _report(name, evaluation) for protocol, evaluation in results.items()}
