@@ -324,6 +324,65 @@ def test_refines_another_estimators_bodies(demo_video, npz_file, body_folder, as
         assert np.linalg.norm(file["joints"] - demo_video.joints_m[0, :20], axis=-1).mean() < 0.2
 
 
+def test_without_a_network_an_estimators_bodies_are_placed_and_fitted(
+    demo_video, npz_file, body_folder, call, tmp_path, monkeypatch
+):
+    """No config and no checkpoint is opened; people are paired by whose body fits whose keypoints."""
+    monkeypatch.chdir(tmp_path)
+    turned = np.radians(9.0) * np.random.default_rng(0).standard_normal((2, 1, 72)) * (np.arange(72) < 60)
+    poses = (demo_video.poses[:, :20] + turned).astype(np.float32)
+    columns = {"video": np.full(40, "walk"), "person": np.repeat(["b", "a"], 20), "frame": np.tile(np.arange(20), 2)}
+    np.savez("theirs.npz", poses=poses[::-1].reshape(40, 72), betas=np.repeat(demo_video.betas[::-1], 20, 0), **columns)
+    flags = (
+        "--evaluate", "none", "--predictions", "theirs.npz", "--set", f"data_root={body_folder}", "--json_path",
+        str(npz_file), "--image_size", "1280x720", "--focal", "1400", "--no_render", "--device", "cpu",
+    )  # fmt: skip
+    errors_mm = {}
+    for fit in ("none", "keypoints"):
+        status, output, error = call(*flags, "--fit", fit, "--out_path", fit)
+        assert status == 0, error
+        assert "b of theirs.npz is 1" in output
+        assert "windows" not in output
+        assert {"0.npz", "1.glb", "0.bvh", "viewer.html"} < {path.name for path in Path(fit).iterdir()}
+        summary = json.loads(Path(fit, "summary.json").read_text())
+        assert (summary["checkpoint"], summary["predictions"]) == (None, "theirs.npz")
+        for person in range(2):
+            with np.load(f"{fit}/{person}.npz") as file:
+                error = file["joints"] - demo_video.joints_m[person, :20]
+                relative = error - error[:, :1]
+                errors_mm[fit, person] = 1000 * np.linalg.norm(relative, axis=-1).mean()
+                if fit == "none":
+                    np.testing.assert_allclose(file["poses"], poses[person], atol=1e-4)
+                    np.testing.assert_allclose(file["betas"], demo_video.betas[person], atol=1e-5)
+                    assert np.linalg.norm(error, axis=-1).mean() < 0.4
+    for person in range(2):
+        assert errors_mm["keypoints", person] < 0.7 * errors_mm["none", person]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "--predictions is missing: with --evaluate none bodies are another estimator's. Give them."),
+        (("--predictions", "p.npz", "--config", "c.yaml"), "--config does not go with --evaluate none, which has no"),
+        (("--predictions", "p.npz", "--pixel"), "--pixel does not go with --evaluate none"),
+        (("--predictions", "p.npz", "--clip_len", "9"), "--clip_len does not go with --evaluate none"),
+        (("--predictions", "p.npz", "--tta", "none"), "--tta does not go with --evaluate none"),
+        (("--windows", "released"), "--windows does not go with --evaluate none"),
+        (("--predictions", "p.npz", "--set", "depth=3"), "--set depth=3: --evaluate none has no config. Expected data_"),
+        (("--predictions", "p.npz", "--set", "data_root=3"), "--set data_root: is '3'. Expected a folder"),
+        (("--predictions", "p.npz", "--set", "data_root=void"), "void"),
+    ],
+)  # fmt: skip
+def test_without_a_network_what_is_wrong_is_said_in_one_line(arguments, told, npz_file, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = "--json_path", str(npz_file), "--image_size", "1280x720", "--out_path", "out", "--evaluate", "none"
+    status, _, error = call(*given, *arguments)
+    assert status == 2
+    assert told in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
 def test_reference_motion(demo_video, npz_file, model_flags, call, tmp_path):
     np.save(tmp_path / "reference.npy", demo_video.joints_m[0, :20] * 2.0)
     flags = [

@@ -113,6 +113,17 @@ def estimate_arrays(
     return predictions.poses[rows], predictions.betas[rows]
 
 
+def one_shape_each(poses: np.ndarray, betas: np.ndarray, segments: list[Segment]) -> tuple[np.ndarray, np.ndarray]:
+    """The same poses (R, 72), and of betas (R, 10) each person's mean (people, 10), weighted by confidence."""
+    owner = np.repeat([segment.person for segment in segments], [len(segment.keypoints_px) for segment in segments])
+    weights = np.concatenate([segment.keypoints_px[..., 2].mean(axis=1) for segment in segments])
+    shapes = [
+        np.average(betas[owner == person], axis=0, weights=weights[owner == person])
+        for person in range(owner.max() + 1)
+    ]
+    return poses, np.stack(shapes).astype(np.float32)
+
+
 def _rows_of(predictions: Predictions, track: int) -> np.ndarray:
     return np.arange(*np.searchsorted(predictions.track, (track, track + 1)))
 

@@ -25,9 +25,10 @@ from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.geometry.translation import video_camera
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
-from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, predicted_frames
+from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, one_shape_each, predicted_frames
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import fit_people, misfit, place_person
+from kinemesh.infer.settings import Settings
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
@@ -43,21 +44,6 @@ _FRAMES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a video is gone through; the defaults are the released script's where it has the choice."""
-
-    is_pixel: bool = False  # keypoints by image width, as in training; else by the box around the person
-    is_flip_tested: bool = True
-    clip_len: int | None = None  # frames of a window; None: `default_clip_len`
-    smooth_s: float = 0.0  # time that the filter of rotations sees; 0: off
-    longest_gap: int | None = None  # frames that are filled; None: half a second's
-    windows: str = "overlap"  # or "released": as the released script does, see `kinemesh.infer.released`
-    focal_px: float | None = None  # None: the image's diagonal
-    is_relinked: bool = False  # people by overlap, whatever tracks the keypoints name
-    fit: str = "keypoints"  # what bodies are fitted to (kinemesh.fit); "none": they stay the network's
-
-
-@dataclass(frozen=True)
 class Inference:
     """What was found in a video."""
 
@@ -65,7 +51,7 @@ class Inference:
     camera: VideoCamera
     people: dict[str, dict]  # by the track's name, what summary.json says of each
     seconds: dict[str, float]  # by stage
-    clip_len: int  # frames of a window
+    clip_len: int | None  # frames of a window; None: no network
 
 
 class Tracks(list):
@@ -86,12 +72,14 @@ class Tracks(list):
 class MeshPredictor:
     """A trained model and its body, ready for any number of videos."""
 
-    def __init__(self, model: nn.Module, assets: BodyAssets, config: Config, device: torch.device, kind: str):
-        self.model = model.to(device).eval()
+    def __init__(
+        self, model: nn.Module | None, assets: BodyAssets, config: Config | None, device: torch.device, kind: str
+    ):
+        self.model = None if model is None else model.to(device).eval()
         self.assets = assets
         self.config = config
         self.device = device
-        self.kind = kind  # "regressor" or "refiner"
+        self.kind = kind  # "regressor", "refiner", or "none": bodies are predictions as they are
         self.kinematics = JointKinematics(assets).to(device)
 
     @cached_property
@@ -115,6 +103,11 @@ class MeshPredictor:
         opened = open_checkpoint(checkpoint, config)
         assets = load_body_assets(opened.config.data_root) if assets is None else assets
         return cls(opened.build_model(assets), assets, opened.config, choose_device(device), opened.kind)
+
+    @classmethod
+    def without_network(cls, assets: BodyAssets, device: str = "auto") -> "MeshPredictor":
+        """One that takes another estimator's bodies as they are: what there is to place and to fit."""
+        return cls(None, assets, None, choose_device(device), "none")
 
     @property
     def default_clip_len(self) -> int:
@@ -150,7 +143,8 @@ class MeshPredictor:
 
         Args:
             focus: name of the only person wanted.
-            predictions: the bodies that a refiner refines, of the video called one of `video_names`.
+            predictions: the bodies that a refiner refines, or that stand without a network, of the video called one of
+                `video_names`.
             reference: (F, 17, 3) 3D motion of one person, whose root's path is taken (`solve_from_reference`).
         """
         settings = settings or Settings()
@@ -160,7 +154,11 @@ class MeshPredictor:
             released.refuse_others(self.kind, **given, predictions=predictions, reference=reference)
         elif settings.windows != "overlap":
             raise UserError(f"windows {settings.windows!r}: expected 'overlap' or 'released'.")
-        if (predictions is not None) != (self.kind == "refiner"):
+        if self.model is None and predictions is None:
+            raise UserError(
+                "--predictions is missing: without a network the bodies are another estimator's. Give them."
+            )
+        if (predictions is not None) == (self.kind == "regressor"):
             wanted = "a refiner, which needs --predictions" if predictions is None else "a regressor, no --predictions"
             raise UserError(
                 f"the checkpoint holds {wanted}. Expected both or neither; give the other, or leave it out."
@@ -187,19 +185,21 @@ class MeshPredictor:
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
             lengths = [len(segment.keypoints_px) for segment in segments]
-            clip_len = fit_clip_len(settings.clip_len, self.default_clip_len, self.config.maxlen, max(lengths))
-            # A model that crops for itself reads the box's place in the picture, too.
-            inputs = network_inputs(segments, image_size, settings.is_pixel or self.config.crop_input)
         with clock("network"):
             estimate = None if predictions is None else estimate_arrays(predictions, list(matched.values()), segments)
-            poses, betas = self.predict_arrays(
-                inputs,
-                lengths,
-                [segment.person for segment in segments],
-                estimate,
-                clip_len=clip_len,
-                is_flip_tested=settings.is_flip_tested,
-            )
+            if self.model is None:
+                clip_len, (poses, betas) = None, one_shape_each(*estimate, segments)
+            else:
+                clip_len = fit_clip_len(settings.clip_len, self.default_clip_len, self.config.maxlen, max(lengths))
+                poses, betas = self.predict_arrays(
+                    # A model that crops for itself reads the box's place in the picture, too.
+                    network_inputs(segments, image_size, settings.is_pixel or self.config.crop_input),
+                    lengths,
+                    [segment.person for segment in segments],
+                    estimate,
+                    clip_len=clip_len,
+                    is_flip_tested=settings.is_flip_tested,
+                )
         if not (np.isfinite(poses).all() and np.isfinite(betas).all()):
             raise UserError("the model's output is not finite. Give another checkpoint, as of an earlier epoch.")
         tracks, facts = [], {}
@@ -215,7 +215,7 @@ class MeshPredictor:
                     self.kinematics,
                     camera,
                     fps,
-                    smoothing_radius=_smoothing_radius(settings, fps),
+                    smoothing_radius=settings.smoothing_radius(fps),
                     reference=reference,
                 )
                 tracks.append(track)
@@ -290,8 +290,3 @@ class MeshPredictor:
             placed = [released.place_bodies(person, own, self.kinematics, camera, fps) for person, own in pairs]
         tracks = [track for track, _ in placed]
         return Inference(tracks, camera, {track.name: facts for track, facts in placed}, clock.seconds, clip_len)
-
-
-def _smoothing_radius(settings: Settings, fps: float) -> int:
-    # A parabola through three frames or fewer would change nothing.
-    return max(2, round(settings.smooth_s * fps / 2)) if settings.smooth_s else 0

@@ -30,9 +30,8 @@ _FRAMES_AT_ONCE = 2048
 def refuse_others(kind: str, **given: object) -> None:
     """Raises UserError if the model is not a regressor, or anything `given` by name is not None."""
     if kind != "regressor":
-        raise UserError(
-            "windows 'released': the checkpoint holds a refiner. Expected a regressor, or windows 'overlap'."
-        )
+        found = "the checkpoint holds a refiner" if kind == "refiner" else "there is no network"
+        raise UserError(f"windows 'released': {found}. Expected a regressor, or windows 'overlap'.")
     for name, value in given.items():
         if value is not None:
             raise UserError(f"{name} does not go with windows 'released'. Leave out one of them.")

@@ -28,6 +28,9 @@ _NOT_IN_DEMO = {
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
 _NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path")}
+# What only a network has a use for.
+NO_NETWORK = "none"
+_NOT_WITHOUT_NETWORK = {name: f"--{name}" for name in ("config", "pixel", "clip_len", "tta", "windows")}
 _EXAMPLES = """examples:
   python infer_wild_mesh.py --demo
       two made-up people, by the checkpoint that comes with the program: every output, no file needed
@@ -39,7 +42,10 @@ _EXAMPLES = """examples:
       one person, without the video
   python infer_wild_mesh.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml --evaluate checkpoint/mesh/refiner/best_epoch.bin \\
       --predictions wham_output.pkl --json_path alphapose-results.json --vid_path walk.mp4 --out_path out/walk
-      refine another estimator's bodies"""
+      refine another estimator's bodies
+  python infer_wild_mesh.py --evaluate none --set data_root=data/mesh --predictions wham_output.pkl \\
+      --json_path alphapose-results.json --vid_path walk.mp4 --out_path out/walk
+      lay another estimator's bodies on the keypoints, without a network"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +86,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
         arguments.out_path = arguments.out_path or "out/demo"
         return arguments
+    if arguments.evaluate == NO_NETWORK:
+        _refuse(given, _NOT_WITHOUT_NETWORK, "--evaluate none, which has no network")
+        if not arguments.predictions:
+            raise UserError("--predictions is missing: with --evaluate none bodies are another estimator's. Give them.")
     for flag, what in (("json_path", "the keypoints' file or folder"), ("out_path", "a folder to write to")):
         if not getattr(arguments, flag):
             raise UserError(f"--{flag} is missing: {what}. Give it, or try --demo, which needs no file.")
@@ -121,7 +131,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--evaluate",
         default="checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin",
         metavar="FILE",
-        help="checkpoint of a regressor, or with --predictions of a refiner (default: %(default)s)",
+        help="checkpoint of a regressor, or with --predictions of a refiner; none: no network, --predictions as they are "
+        "(default: %(default)s)",
     )
     add(
         "-j",
@@ -211,7 +222,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add_focal(
         "--focal_35mm", type=_positive, metavar="MM", help="instead: 35 mm equivalent focal length, as EXIF has it"
     )
-    add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner")
+    add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner or --evaluate none")
     add(
         "--formats",
         type=_formats,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemesh.config import load_config
+from kinemesh.body.assets import load_body_assets
+from kinemesh.config import Config, load_config
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
@@ -20,12 +21,14 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.export.write import output_names, write_outputs
 from kinemesh.files.arrays import read_npy
+from kinemesh.files.yaml import parse_yaml
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.doubts import DOUBTED, DOUBTED_IF_FITTED, Measure, warn_of_misfit
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.machine.log import set_up_console, silenced
+from kinemesh.program.wild.cli import NO_NETWORK
 from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
@@ -55,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.demo:
             predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
             logger.info("the body is a stand-in, not SMPL, and the video is made up")
+        elif arguments.evaluate == NO_NETWORK:
+            predictor = MeshPredictor.without_network(load_body_assets(_data_root(arguments)), arguments.device)
         else:
             config = load_config(arguments.config, arguments.overrides)
             predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
@@ -91,7 +96,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     _check_places(detections, source.image_size)
     detections, first, stop = chosen_part(detections, source, arguments.start, arguments.end)
     predictor = load()
-    if not arguments.demo:
+    if predictor.config is not None and not arguments.demo:
         _log_choices(predictor, settings)
     predictions = load_predictions(arguments.predictions) if arguments.predictions else None
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
@@ -131,6 +136,19 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])
     return summary
+
+
+def _data_root(arguments: argparse.Namespace) -> str:
+    """Of the body model, where there is no config: the only key that counts. Raises UserError for others."""
+    root: object = Config.data_root
+    for override in arguments.overrides:
+        key, separator, text = override.partition("=")
+        if not separator or key.strip() != "data_root":
+            raise UserError(f"--set {override[:80]}: --evaluate none has no config. Expected data_root=FOLDER alone.")
+        root = parse_yaml(text, "--set data_root: the value")
+        if not isinstance(root, str):
+            raise UserError(f"--set data_root: is {text[:80]!r}. Expected a folder that holds the body model.")
+    return root
 
 
 def _reading(arguments: argparse.Namespace, source: Source) -> Reading:
@@ -221,8 +239,10 @@ def _summary(
     else:
         covered = {"is_rate_constant": timeline.is_constant, "first_frame": timeline.first_frame}
         covered["frames"] = len(timeline.time_s)
+    checkpoint = CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate
     return {
-        "checkpoint": str(CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate),
+        "checkpoint": None if checkpoint == NO_NETWORK else checkpoint,
+        "predictions": arguments.predictions,
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
         "video": str(source.path) if source.path else None,
         "image_size": list(source.image_size),
@@ -234,7 +254,8 @@ def _summary(
 
 
 def _report(inference: Inference, folder: Path, total_s: float) -> None:
-    logger.info("windows of %d frames", inference.clip_len)
+    if inference.clip_len is not None:
+        logger.info("windows of %d frames", inference.clip_len)
     for name, facts in inference.people.items():
         gaps = f"{facts['gaps_interpolated']} gaps filled, {facts['gaps_left_open']} left open"
         logger.info(
@@ -244,7 +265,7 @@ def _report(inference: Inference, folder: Path, total_s: float) -> None:
         if "fit" in facts:
             fit = facts["fit"]
             logger.info(
-                "person %s: fitted to keypoints, reprojection error %.1f px before; the network's body kept in %d frames",
+                "person %s: fitted to keypoints, reprojection error %.1f px before; the body kept as it was in %d frames",
                 name, fit["reprojection_error_before_px"], fit["frames_kept"],
             )  # fmt: skip
     frames = sum(facts["frames"] for facts in inference.people.values())
