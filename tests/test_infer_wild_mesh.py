@@ -426,6 +426,7 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--clip_len", "0"), "'0': expected a whole number from 1 on"),
         ((*BASIC, "--windows", "none"), "invalid choice"),
         ((*BASIC, *RELEASED, "--smooth"), "--smooth does not go with --windows released"),
+        ((*BASIC, *RELEASED, "--fit", "keypoints"), "--fit keypoints does not go with --windows released"),
         ((*BASIC, *RELEASED, "--max_gap", "3"), "--max_gap does not go with --windows released"),
         ((*BASIC, *RELEASED, "--predictions", "p.npz"), "--predictions does not go with --windows released"),
         ((*BASIC, *RELEASED, "--ref_3d_motion_path", "r.npy"), "--ref_3d_motion_path does not go with --windows rel"),

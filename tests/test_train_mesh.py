@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from kinemesh.demo.body import CHECKPOINT_PATH
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -168,6 +170,48 @@ def test_protocols_and_tables(trained, call, tmp_path):
         assert len(found["by_joint"]["joint_angle_error"]) == 24
     figures = [(found["mpjpe"], found["mpve"], found["accel_error"]) for found in (first, *first["protocols"].values())]
     assert len(set(figures)) == len(figures)
+
+
+def test_fitted_bodies_are_scored_beside_unfitted_ones(demo_folder, call, tmp_path):
+    """Under every protocol asked for, in table, JSON and report; all other figures are those without --fit."""
+    flags = ["--config", str(ROOT / "configs/mesh/MB_demo.yaml"), "--set", f"data_root={demo_folder}"]
+    flags += [
+        "--set",
+        "dt_file_h36m=null",
+        "-e",
+        str(CHECKPOINT_PATH),
+        "--protocol",
+        "motionbert",
+        "--protocol",
+        "pmce",
+    ]
+    found = {}
+    for fit, more in (("none", ()), ("keypoints", ("--report", str(tmp_path)))):
+        out = tmp_path / f"{fit}.json"
+        status, output, error = call(*flags, "--fit", fit, "--metrics_out", str(out), *more)
+        assert status == 0, error
+        found[fit] = json.loads(out.read_text())["pw3d"]
+        rows = [
+            line for line in output.splitlines() if line.startswith(("pw3d, fitted", "pw3d, difference of the fit"))
+        ]
+        assert len(rows) == (4 if fit == "keypoints" else 0)
+    assert "fitted to keypoints" in (tmp_path / "report.html").read_text()
+    first, expected = found["keypoints"], found["none"]
+    for figures in (first, first["protocols"]["pmce"]):
+        fitted = figures.pop("fitted")
+        assert fitted["pa_mpjpe"] < 0.9 * figures["pa_mpjpe"]
+        assert fitted["reprojection_error_after_px"] < 0.7 * fitted["reprojection_error_before_px"]
+        mean, low, high = fitted["difference"]["mpve"]
+        assert low <= mean <= high
+        assert mean == pytest.approx(fitted["mpve"] - figures["mpve"])
+        assert fitted["frames"] == figures["frames"] == sum(row["frames"] for row in fitted["by_video"])
+    assert first == expected
+
+
+def test_only_what_is_evaluated_is_fitted(config_file, call):
+    status, _, error = call("--config", config_file(), "--fit", "keypoints")
+    assert status == 2
+    assert error == "error: --fit keypoints works with --evaluate only. Train first, then evaluate best_epoch.bin.\n"
 
 
 def test_best_epoch_can_be_chosen_on_held_out_training_videos(config_file, call, tmp_path):

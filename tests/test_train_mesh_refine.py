@@ -40,8 +40,8 @@ def evaluate(call, tmp_path, config, checkpoint, *more) -> dict:
     return json.loads(out.read_text()) | {"printed": output}
 
 
-def test_untrained_refiner_returns_its_input(untrained, call, tmp_path):
-    metrics = evaluate(call, tmp_path, *untrained, "--set", "flip=False")
+def test_untrained_refiner_returns_its_input_which_can_be_fitted(untrained, call, tmp_path):
+    metrics = evaluate(call, tmp_path, *untrained, "--set", "flip=False", "--fit", "keypoints")
     for name in ("h36m", "pw3d"):
         rows = metrics[name]
         assert rows["refined"] == {key: rows[key] for key in rows["refined"]}
@@ -50,6 +50,8 @@ def test_untrained_refiner_returns_its_input(untrained, call, tmp_path):
             mean, low, high = rows["difference"][metric]
             assert low <= mean <= high
             assert mean == pytest.approx(rows["refined"][metric] - rows["input"][metric], abs=1e-6)
+        assert rows["fitted"]["pa_mpjpe"] < 0.9 * rows["input"]["pa_mpjpe"]
+        assert f"{name}, fitted to keypoints" in metrics["printed"]
 
 
 def test_training_prints_and_stores_three_rows(config_file, call, tmp_path):

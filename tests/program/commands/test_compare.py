@@ -5,18 +5,21 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.evaluation.evaluate import BODIES, EvaluationOptions, evaluate_protocols
+from kinemesh.evaluation.evaluate import BODIES, FITTED, EvaluationOptions, evaluate_protocols
+from kinemesh.evaluation.fitting import Fitting
 from kinemesh.program.commands.compare import score_files, verdict
 from kinemesh.program.commands.evaluate_predictions import main
 from kinemesh.program.evaluate import write_predictions
 from kinemesh.protocols import PROTOCOLS
 
-CPU = torch.device("cpu")
+
+@pytest.fixture(scope="module")
+def fitting(assets) -> Fitting:
+    return Fitting.of(assets, "cpu")
 
 
 @pytest.fixture
@@ -36,19 +39,21 @@ def write(small_dataset, tmp_path):
 
 @pytest.fixture
 def score(small_dataset, posed_body, small_config):
-    def _score(files: dict[str, str], *names: str, **changes):
+    def _score(files: dict[str, str], *names: str, fitting=None, **changes):
         config = small_config(dt_file_pw3d="x", **changes)
         loaded = {label: load_predictions(path) for label, path in files.items()}
         protocols = [PROTOCOLS[name] for name in names or ("motionbert",)]
-        return score_files(small_dataset, loaded, posed_body, config, protocols, CPU)
+        return score_files(small_dataset, loaded, posed_body, config, protocols, fitting)
 
     return _score
 
 
 @pytest.mark.parametrize("clip_len", [8, 120])  # 120: longer than the videos, which are stretched: frames come twice
 def test_own_predictions_score_as_the_evaluation_did(
-    small_dataset, small_model, small_config, posed_body, score, tmp_path, clip_len
+    small_dataset, small_model, small_config, posed_body, score, fitting, tmp_path, clip_len
 ):
+    """Fitted bodies too."""
+    fitting = fitting if clip_len == 8 else None
     protocols = [PROTOCOLS[name] for name in ("motionbert", "wham", "vibe_tcmr")]
     changes = {"clip_len": clip_len, "maxlen": 120, "flip": True}
     lengths = small_dataset.train.video_lengths, small_dataset.test.video_lengths
@@ -60,15 +65,18 @@ def test_own_predictions_score_as_the_evaluation_did(
         chosen = [first] if first.clips == "released" else protocols[1:]
         expected = evaluate_protocols(
             small_model(**changes), loaders, posed_body, small_config(**changes), label="test",
-            protocols=chosen, options=EvaluationOptions(detailed=True, keep_rows=BODIES),
+            protocols=chosen, options=EvaluationOptions(detailed=True, keep_rows=BODIES, fitting=fitting),
         )  # fmt: skip
         path = tmp_path / f"{first.name}.npz"
         write_predictions(path, {"pw3d": expected[first.name]}, {"pw3d": small_dataset.test})
-        found = score({"ours": str(path)}, *(protocol.name for protocol in chosen), **changes)
+        found = score({"ours": str(path)}, *(protocol.name for protocol in chosen), fitting=fitting, **changes)
         for name, evaluation in expected.items():
             metrics = found[name].sides["ours"].metrics
             assert metrics == pytest.approx(evaluation.metrics, abs=0.02, rel=1e-3), name
             assert metrics["mpjpe"] == pytest.approx(evaluation.metrics["mpjpe"], abs=2e-3), name
+            if fitting is not None:
+                fitted, expected_fit = found[name].sides["ours, fitted"].metrics, evaluation.sides[FITTED].metrics
+                assert fitted == pytest.approx(expected_fit, abs=0.2, rel=1e-2), name
             assert found[name].coverage == evaluation.coverage
             assert found[name].flip == name.replace("motionbert", "released").replace("wham", "rotations").replace(
                 "vibe_tcmr", "none"
@@ -137,6 +145,28 @@ class TestTool:
             return status, captured.out, captured.err
 
         return _call
+
+    def test_fitted_bodies_stand_beside_their_files(self, call, write, tmp_path):
+        """Compared with each other and with what they were, and unfitted figures are those without --fit."""
+        paths, out = (
+            [write(f"{name}.npz", noise, seed=3) for name, noise in (("a", 0.2), ("b", 0.1))],
+            tmp_path / "o.json",
+        )
+        found = {}
+        for fit in ("none", "keypoints"):
+            status, output, error = call("--predictions", *paths, "--fit", fit, "--metrics_out", str(out))
+            assert status == 0, error
+            found[fit] = json.loads(out.read_text())["pw3d"]["motionbert"]
+        files = found["keypoints"]["files"]
+        assert list(files) == ["a.npz", "b.npz", "a.npz, fitted", "b.npz, fitted"]
+        for name, figures in found["none"]["files"].items():
+            assert files[name] == figures
+            assert files[f"{name}, fitted"]["pa_mpjpe"] < 0.9 * figures["pa_mpjpe"]
+            assert f"{name}, fitted is better than {name}: MPJPE" in output
+        assert [(row["minus"], row["of"]) for row in found["keypoints"]["differences"]] == [
+            ("a.npz", "b.npz"), ("a.npz", "a.npz, fitted"), ("b.npz", "b.npz, fitted"),
+            ("a.npz, fitted", "b.npz, fitted"),
+        ]  # fmt: skip
 
     def test_side_by_side(self, call, write, tmp_path):
         worse, better, out = write("worse.npz", 0.3), write("better.npz", 0.05), tmp_path / "out.json"
