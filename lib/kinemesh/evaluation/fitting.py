@@ -27,6 +27,8 @@ from kinemesh.structures import Batch, BodyParams, Loader, Track, VideoCamera
 
 # Enough to fit videos side by side, few enough to keep.
 _FRAMES_HELD = 4096
+# Whose errors exist at once.
+_FRAMES_SCORED = 512
 # A frame with fewer keypoints tells nothing of a pose.
 _LEAST_KEYPOINTS = 4
 # Longer without a body or keypoints, and a track is fitted in two parts.
@@ -128,15 +130,19 @@ class FittedSides:
             yield self.scorings[is_averaged], self.names[side], means
 
     def _score(self, clips: _Clips) -> None:
-        batch = Batch(None, clips.target, clips.frames, clips.videos, clips.counted)
+        at_once = max(1, _FRAMES_SCORED // clips.frames.shape[1])
         for is_averaged, scoring in self.scorings.items():
-            predictions = {}
+            bodies = {}
             for side, name in self.names.items():
                 start = clips.starts[side, is_averaged]
                 tracks = _tracks(self.fitting, self.split, clips, start, clips.is_known[side])
-                facts = self._facts[side, is_averaged]
-                predictions[name] = Prediction(_fitted(self.fitting, tracks, clips.frames, start, facts))
-            scoring.add(batch, predictions)
+                bodies[name] = _fitted(self.fitting, tracks, clips.frames, start, self._facts[side, is_averaged])
+            for first in range(0, len(clips.frames), at_once):
+                some = slice(first, first + at_once)
+                fields = clips.target, clips.frames, clips.videos, clips.counted
+                batch = Batch(None, *(_map(lambda part, some=some: part[some], field) for field in fields))
+                chosen = _map(lambda part, some=some: part[some], bodies)
+                scoring.add(batch, {name: Prediction(body) for name, body in chosen.items()})
 
 
 class _Given(NamedTuple):
