@@ -29,7 +29,7 @@ _NOT_IN_DEMO = {
 # What the released script has not, or does otherwise.
 _NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path")}
 # What only a network has a use for.
-NO_NETWORK = "none"
+_NO_NETWORK = "none"
 _NOT_WITHOUT_NETWORK = {name: f"--{name}" for name in ("config", "pixel", "clip_len", "tta", "windows")}
 _EXAMPLES = """examples:
   python infer_wild_mesh.py --demo
@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The released flags with their released meaning, and this project's.
 
-    Raises `UserError` for a flag that is unknown, incomplete, out of range or not usable with another.
+    `evaluate` is None without a network. Raises `UserError` for a flag that is unknown, incomplete, out of range or not
+    usable with another.
     """
     parser = OneLineParser(
         prog="infer_wild_mesh.py",
@@ -86,7 +87,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
         arguments.out_path = arguments.out_path or "out/demo"
         return arguments
-    if arguments.evaluate == NO_NETWORK:
+    if arguments.evaluate == _NO_NETWORK:
+        arguments.evaluate = None
         _refuse(given, _NOT_WITHOUT_NETWORK, "--evaluate none, which has no network")
         if not arguments.predictions:
             raise UserError("--predictions is missing: with --evaluate none bodies are another estimator's. Give them.")

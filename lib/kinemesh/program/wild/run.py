@@ -28,7 +28,6 @@ from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.machine.log import set_up_console, silenced
-from kinemesh.program.wild.cli import NO_NETWORK
 from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.demo:
             predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
             logger.info("the body is a stand-in, not SMPL, and the video is made up")
-        elif arguments.evaluate == NO_NETWORK:
+        elif arguments.evaluate is None:
             predictor = MeshPredictor.without_network(load_body_assets(_data_root(arguments)), arguments.device)
         else:
             config = load_config(arguments.config, arguments.overrides)
@@ -239,9 +238,8 @@ def _summary(
     else:
         covered = {"is_rate_constant": timeline.is_constant, "first_frame": timeline.first_frame}
         covered["frames"] = len(timeline.time_s)
-    checkpoint = CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate
     return {
-        "checkpoint": None if checkpoint == NO_NETWORK else checkpoint,
+        "checkpoint": CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate,
         "predictions": arguments.predictions,
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
         "video": str(source.path) if source.path else None,
