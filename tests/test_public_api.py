@@ -75,6 +75,8 @@ def test_train_evaluate_and_the_parts_of_a_run(config_file, tmp_path, demo_folde
     scored = kinemesh.evaluate(folder / "best_epoch.bin", path, device="cpu", protocols=("motionbert", "wham"))
     assert scored["pw3d"]["mpjpe"] == pytest.approx(trained["pw3d"]["mpjpe"])
     assert scored["pw3d"]["protocols"]["wham"]["mpjpe"] > 0
+    with pytest.raises(UserError, match="fit 'mesh': expected 'keypoints' or 'none'"):
+        kinemesh.evaluate(folder / "best_epoch.bin", path, fit="mesh")
     config = kinemesh.load_config(path)
     assert isinstance(config, kinemesh.Config)
     model = kinemesh.build_model("regressor", config, assets)

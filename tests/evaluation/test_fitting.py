@@ -119,6 +119,9 @@ def test_frames_without_keypoints_follow_the_others_and_a_video_without_any_stay
     assert sums[FITTED][0] == sums["model"][0]
     assert (np.abs(sums[FITTED][1:] - sums["model"][1:]) > 1).all()
     assert np.isfinite(sums[FITTED]).all()
+    assert found.sides[FITTED].metrics["share_kept"] >= (first + 2) / found.metrics["frames"]
+    dark = scores("wham", split=dataclasses.replace(test, confidence=torch.zeros_like(confidence)))["wham"]
+    assert dark.sides[FITTED].metrics == dark.metrics | {"share_kept": 1.0}
 
 
 def test_bodies_that_are_not_known_take_no_part(small_dataset, posed_body, fitting):

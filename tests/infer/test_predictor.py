@@ -260,6 +260,8 @@ def test_what_does_not_go_together_is_said(tiny_predictor, demo_video, tmp_path)
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, clip_len=0)
     with pytest.raises(UserError, match="windows 'both': expected 'overlap' or 'released'"):
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, windows="both")
+    with pytest.raises(UserError, match="fit 'mesh': expected 'keypoints' or 'none'"):
+        tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, fit="mesh")
     with pytest.raises(UserError, match="--ref_3d_motion_path: 7 frames. Expected the person's 120 frames"):
         tiny_predictor().infer(given, image_size=SIZE, fps=30, focus="0", reference=np.zeros((7, 17, 3)))
 

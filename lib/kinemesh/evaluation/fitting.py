@@ -19,9 +19,9 @@ from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_ang
 from kinemesh.body.smpl import PosedBody
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.tracks import FitFacts, fit_tracks
+from kinemesh.fit.tracks import fit_tracks
 from kinemesh.geometry.alignment import nearest_rotation
-from kinemesh.geometry.translation import reprojection_errors_px, solve_translation, video_camera
+from kinemesh.geometry.translation import choose_camera, video_camera
 from kinemesh.protocols import Protocol
 from kinemesh.structures import Batch, BodyParams, Loader, Track, VideoCamera
 
@@ -35,8 +35,6 @@ _LEAST_KEYPOINTS = 4
 _LONGEST_GAP_S = 0.5
 # A film's shorter side, in parts of its longer one.
 _FILM = 9 / 16
-# What is written of a fit, weighted by frames.
-_FACTS = ("reprojection_error_before_px", "reprojection_error_after_px", "share_kept")
 
 
 class Fitting(NamedTuple):
@@ -82,14 +80,10 @@ class FittedSides:
         self.scorings: dict[bool, Scoring] = {}
         for is_averaged in dict.fromkeys(protocol.flip != "none" for protocol in protocols):
             own = [protocol for protocol in protocols if (protocol.flip != "none") == is_averaged]
-            lengths = self.split.video_lengths
-            self.scorings[is_averaged] = Scoring(
-                own, list(names.values()), lengths, body, device=loader.device, detailed=detailed
-            )
-        # Frames, and `_FACTS` summed over them.
-        width = 1 + len(_FACTS)
+            given = own, list(names.values()), self.split.video_lengths, body
+            self.scorings[is_averaged] = Scoring(*given, device=loader.device, detailed=detailed)
         keys = [(side, is_averaged) for side in names for is_averaged in self.scorings]
-        self._facts = {key: torch.zeros(width, dtype=torch.float64, device=loader.device) for key in keys}
+        self._facts = {key: torch.zeros(len(_Facts._fields), dtype=torch.float64, device=loader.device) for key in keys}
         self._held: list[_Clips] = []
 
     @property
@@ -125,9 +119,7 @@ class FittedSides:
     def facts(self) -> Iterator[tuple[Scoring, str, dict[str, float]]]:
         """Each scoring, side by side, and what is to be said of the fit beside its errors."""
         for (side, is_averaged), sums in self._facts.items():
-            frames, *totals = sums.tolist()
-            means = {name: total / max(frames, 1) for name, total in zip(_FACTS, totals, strict=True)}
-            yield self.scorings[is_averaged], self.names[side], means
+            yield self.scorings[is_averaged], self.names[side], _Facts(*sums.tolist()).means()
 
     def _score(self, clips: _Clips) -> None:
         at_once = max(1, _FRAMES_SCORED // clips.frames.shape[1])
@@ -139,10 +131,27 @@ class FittedSides:
                 bodies[name] = _fitted(self.fitting, tracks, clips.frames, start, self._facts[side, is_averaged])
             for first in range(0, len(clips.frames), at_once):
                 some = slice(first, first + at_once)
-                fields = clips.target, clips.frames, clips.videos, clips.counted
-                batch = Batch(None, *(_map(lambda part, some=some: part[some], field) for field in fields))
-                chosen = _map(lambda part, some=some: part[some], bodies)
+                part, chosen = (_map(lambda each, some=some: each[some], tree) for tree in (clips, bodies))
+                batch = Batch(None, part.target, part.frames, part.videos, part.counted)
                 scoring.add(batch, {name: Prediction(body) for name, body in chosen.items()})
+
+
+class _Facts(NamedTuple):
+    """What is to be said of fits, summed over frames."""
+
+    frames: float
+    kept: float  # whose body is the unfitted one
+    fitted: float  # of tracks that were fitted
+    error_before_px: float
+    error_after_px: float
+
+    def means(self) -> dict[str, float]:
+        """The share of frames whose body stays unfitted, and mean reprojection errors where anything was fitted."""
+        found = {"share_kept": self.kept / max(self.frames, 1)}
+        if self.fitted:
+            found["reprojection_error_before_px"] = self.error_before_px / self.fitted
+            found["reprojection_error_after_px"] = self.error_after_px / self.fitted
+        return found
 
 
 class _Given(NamedTuple):
@@ -220,13 +229,8 @@ def _placed(kinematics: JointKinematics, given: _Given) -> _Given:
     track = given.track
     joints_m = regress_joints_m(kinematics, track.poses, track.betas)
     breaks = np.flatnonzero(np.diff(track.frame_ids) > 1) + 1
-    parts = list(zip(*(np.split(part, breaks) for part in (joints_m, given.keypoints_px)), strict=True))
-    found = []
-    for camera in given.cameras:
-        trans_m = np.concatenate([solve_translation(*part, camera, given.fps)[1] for part in parts])
-        error_px = reprojection_errors_px(joints_m + trans_m[:, None], given.keypoints_px, camera)
-        found.append((float(np.average(error_px, weights=given.keypoints_px[..., 2])), camera, trans_m))
-    _, camera, trans_m = min(found, key=lambda each: each[0])
+    segments = (np.split(part, breaks) for part in (joints_m, given.keypoints_px))
+    camera, trans_m = choose_camera(*segments, given.cameras, given.fps)
     return given._replace(track=track._replace(trans_m=trans_m.astype(np.float32)), camera=camera)
 
 
@@ -253,23 +257,26 @@ def _keypoints_px(split: Any, rows: np.ndarray) -> np.ndarray:
     return torch.cat((points, confidence[..., None]), dim=-1).cpu().numpy()
 
 
-def _fitted(fitting: Fitting, given: list[_Given], frames: Tensor, start: BodyParams, facts: Tensor) -> BodyParams:
-    """The bodies (N, T) of `start` fitted; where they were not, they stay. Adds to `facts` what is to be said."""
-    if not given:
-        return start
-    rows, poses, betas = [], [], []
+def _fitted(fitting: Fitting, given: list[_Given], frames: Tensor, start: BodyParams, sums: Tensor) -> BodyParams:
+    """The bodies (N, T) of `start` fitted; where they were not, they stay. Adds to `sums` of `_Facts`."""
+    wanted = frames.flatten().cpu().numpy()
+    rows, poses, betas = [np.zeros(0, np.int64)], [np.zeros((0, 72))], [np.zeros((0, 10))]
     for camera in dict.fromkeys(each.camera for each in given):
         own = [each for each in given if each.camera == camera]
         inputs = [each.track for each in own], [each.keypoints_px for each in own]
         tracks, found = fit_tracks(fitting.points, *inputs, camera, own[0].fps)
         for each, track, fact in zip(own, tracks, found, strict=True):
+            count = len(each.rows)
+            errors = count * fact.reprojection_error_before_px, count * fact.reprojection_error_after_px
             rows.append(each.rows)
             poses.append(track.poses)
-            betas.append(np.broadcast_to(track.betas, (len(each.rows), len(track.betas))))
-            facts += facts.new_tensor(_sums(fact, len(each.rows)))
+            betas.append(np.broadcast_to(track.betas, (count, len(track.betas))))
+            sums += sums.new_tensor(_Facts(0, fact.frames_kept, count, *errors))
     rows, poses, betas = map(np.concatenate, (rows, poses, betas))
+    sums += sums.new_tensor(_Facts(len(np.unique(wanted)), len(np.setdiff1d(wanted, rows)), 0, 0, 0))
+    if not len(rows):
+        return start
     order = np.argsort(rows)
-    wanted = frames.flatten().cpu().numpy()
     place = order[np.searchsorted(rows, wanted, sorter=order).clip(max=len(rows) - 1)]
     is_fitted = torch.from_numpy(rows[place] == wanted).view(frames.shape).to(start.betas.device)
     body = params_from_axis_angle(*(torch.from_numpy(part[place]).to(start.betas) for part in (poses, betas)))
@@ -278,11 +285,6 @@ def _fitted(fitting: Fitting, given: list[_Given], frames: Tensor, start: BodyPa
         torch.where(is_fitted[..., None, None, None], rotations, start.rotations),
         torch.where(is_fitted[..., None], shapes, start.betas),
     )
-
-
-def _sums(facts: FitFacts, frames: int) -> list[float]:
-    errors = facts.reprojection_error_before_px * frames, facts.reprojection_error_after_px * frames
-    return [frames, *errors, facts.frames_kept]
 
 
 def _map(function: Callable, *trees: Any) -> Any:

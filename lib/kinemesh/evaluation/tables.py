@@ -68,6 +68,8 @@ def _fit_lines(results: list[tuple[str, Evaluation]]) -> list[str]:
     return [
         f"{name}: fitted bodies lie {metrics['reprojection_error_after_px']:.1f} px from their keypoints, unfitted ones "
         f"{metrics['reprojection_error_before_px']:.1f}; the unfitted one is kept in {metrics['share_kept']:.1%} of frames"
+        if "reprojection_error_after_px" in metrics
+        else f"{name}: no frame has keypoints, so that nothing was fitted"
         for name, metrics in found
     ]
 

@@ -63,6 +63,20 @@ def solve_translation(
     return alone, together
 
 
+def choose_camera(
+    joints_m: list[np.ndarray], keypoints_px: list[np.ndarray], cameras: list[VideoCamera], fps: float
+) -> tuple[VideoCamera, np.ndarray]:
+    """The camera before which a track's segments (F, K, 3) lie nearest to their keypoints, and all their translations there."""
+    found = []
+    points = np.concatenate(keypoints_px)
+    for camera in cameras:
+        pairs = zip(joints_m, keypoints_px, strict=True)
+        trans_m = np.concatenate([solve_translation(*pair, camera, fps)[1] for pair in pairs])
+        error_px = reprojection_errors_px(np.concatenate(joints_m) + trans_m[:, None], points, camera)
+        found.append((float(np.average(error_px, weights=points[..., 2])), camera, trans_m))
+    return min(found, key=lambda each: each[0])[1:]
+
+
 def solve_from_reference(
     joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera, reference: np.ndarray
 ) -> tuple[np.ndarray, float]:

@@ -154,6 +154,8 @@ class MeshPredictor:
             released.refuse_others(self.kind, **given, predictions=predictions, reference=reference)
         elif settings.windows != "overlap":
             raise UserError(f"windows {settings.windows!r}: expected 'overlap' or 'released'.")
+        if settings.fit not in ("keypoints", "none"):
+            raise UserError(f"fit {settings.fit!r}: expected 'keypoints' or 'none'.")
         if self.model is None and predictions is None:
             raise UserError(
                 "--predictions is missing: without a network the bodies are another estimator's. Give them."

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemesh.errors import UserError
 from kinemesh.training.names import LATEST
 
 
@@ -27,6 +28,10 @@ class RunOptions:
     report: Path | None = None
     metrics_out: Path | None = None
     predictions_out: Path | None = None
+
+    def __post_init__(self):
+        if self.fit not in ("keypoints", "none"):
+            raise UserError(f"fit {self.fit!r}: expected 'keypoints' or 'none'.")
 
     @property
     def is_training(self) -> bool:
