@@ -142,3 +142,15 @@ def test_inference_gives_the_bodies_of_the_cpu(assets):
         matrices = [rotations_from_axis_angle(torch.from_numpy(each.poses).double()) for each in (cpu, cuda)]
         torch.testing.assert_close(matrices[1], matrices[0], atol=2e-3, rtol=0)
         np.testing.assert_allclose(cuda.betas, cpu.betas, atol=2e-3)
+
+
+def test_fitted_bodies_score_as_on_the_cpu(run, demo_folder, tmp_path):
+    for device in ("cpu", "cuda"):
+        out = tmp_path / f"{device}.json"
+        flags = ("--set", f"data_root={demo_folder}", "--evaluate", CHECKPOINT_PATH, "--fit", "keypoints")
+        run(device, "--config", ROOT / "configs/mesh/MB_demo.yaml", *flags, "--metrics_out", out)
+    ours, theirs = (
+        json.loads((tmp_path / f"{device}.json").read_text())["pw3d"]["fitted"] for device in ("cuda", "cpu")
+    )
+    for name in MILLIMETRES:
+        assert ours[name] == pytest.approx(theirs[name], abs=0.2), name

@@ -12,7 +12,7 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.geometry.keypoints import scale_by_width
 from kinemesh.geometry.rotation import rotation_angle
-from kinemesh.infer import Settings, windows
+from kinemesh.infer import MeshPredictor, Settings, windows
 from kinemesh.infer.estimates import match_people
 from kinemesh.infer.people import Person
 from kinemesh.keypoints.arrays import detections_of_array
@@ -245,9 +245,13 @@ def test_frames_far_from_any_prediction_are_left_out(tiny_predictor, demo_video,
         refiner.infer(detections_of_array(demo_video.keypoints_px[:, :50]), image_size=SIZE, fps=30, predictions=late)
 
 
-def test_what_does_not_go_together_is_said(tiny_predictor, demo_video, tmp_path):
+def test_what_does_not_go_together_is_said(tiny_predictor, assets, demo_video, tmp_path):
     given = detections_of_array(demo_video.keypoints_px)
     predictions = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(9))
+    with pytest.raises(
+        UserError, match="--predictions is missing: without a network the bodies are another estimator's"
+    ):
+        MeshPredictor.without_network(assets, "cpu").infer(given, image_size=SIZE, fps=30)
     with pytest.raises(UserError, match="holds a refiner, which needs --predictions"):
         tiny_predictor("refiner").infer(given, image_size=SIZE, fps=30)
     with pytest.raises(UserError, match="holds a regressor"):

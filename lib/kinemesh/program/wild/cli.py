@@ -28,8 +28,8 @@ _NOT_IN_DEMO = {
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
 _NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path")}
-# What only a network has a use for.
 _NO_NETWORK = "none"
+# What only a network has a use for.
 _NOT_WITHOUT_NETWORK = {name: f"--{name}" for name in ("config", "pixel", "clip_len", "tta", "windows")}
 _EXAMPLES = """examples:
   python infer_wild_mesh.py --demo
