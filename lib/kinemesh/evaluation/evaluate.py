@@ -48,9 +48,8 @@ class Evaluation:
     coverage: float  # share of the split's frames that were scored
     video_names: list[str]
     video_actions: list[str] | None
-    sides: dict[
-        str, Side
-    ]  # "model", and where there are any: "estimate" (what it refines), "mean_pose", "fitted", files
+    # "model", and where there are any: "estimate" (what it refines), "mean_pose", "fitted", files.
+    sides: dict[str, Side]
     losses: dict[str, float] = field(default_factory=dict)
     rows: dict[str, np.ndarray] = field(default_factory=dict)  # one row a counted frame, when asked for
 

@@ -73,7 +73,8 @@ def score_files(
 ) -> dict[str, Evaluation]:
     """Every file as one side, by protocol; all are scored on the frames that each of them predicts.
 
-    With `fitting` each file is one more side, fitted to the keypoints of all frames that it predicts. A file with both halves of the flip test is averaged as the protocol says, unless the config has `flip: False`.
+    With `fitting` each file is one more side, fitted to the keypoints of all frames that it predicts. A file with both
+    halves of the flip test is averaged as the protocol says, unless the config has `flip: False`.
     """
     results: dict[str, Evaluation] = {}
     for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
