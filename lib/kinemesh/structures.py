@@ -156,3 +156,13 @@ class Timeline(NamedTuple):
         """(F,) int64: which of the frames, counted from 0, is shown at n / fps."""
         ticks_s = np.arange(len(self.time_s)) / self.fps + _SAME_TIME_S
         return np.searchsorted(self.elapsed_s, ticks_s, side="right") - 1
+
+
+def map_tensors(function: Callable, *trees: Any) -> Any:
+    """`function` of the tensors at each place of nested dicts and named tuples of one form."""
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return function(*trees)
+    if isinstance(first, dict):
+        return {key: map_tensors(function, *(tree[key] for tree in trees)) for key in first}
+    return type(first)(*(map_tensors(function, *parts) for parts in zip(*trees, strict=True)))

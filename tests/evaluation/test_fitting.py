@@ -9,6 +9,7 @@ import torch
 from kinemesh.data.clips import Clips, cut_clips, image_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.errors import UserError
 from kinemesh.evaluation import fitting as module
 from kinemesh.evaluation.evaluate import FITTED, EvaluationOptions, evaluate
 from kinemesh.evaluation.fitting import FittedSides, Fitting
@@ -156,6 +157,9 @@ def test_of_padded_pictures_the_one_that_bodies_agree_with_is_taken(place, small
     """3DPW's film held across or upright, padded to a square: its middle is found from the bodies."""
     test = small_dataset.test
     length = int(test.video_lengths[0])
+    own = torch.tensor([[1100.0, 0.0, 500.0], [0.0, 1100.0, 490.0], [0.0, 0.0, 1.0]])
+    (known,) = module._cameras(dataclasses.replace(test, camera_matrix=own), 3)
+    assert known[:2] == (1100.0, (500.0, 490.0))
     camera = module._cameras(test, 0)[place]
     assert camera.centre_px == [(960.0, 960.0), (960.0, 540.0), (540.0, 960.0)][place]
     body = BodyParams(*module.params_from_axis_angle(test.smpl_pose[:length], test.smpl_shape[:length]))
@@ -172,3 +176,10 @@ def test_of_padded_pictures_the_one_that_bodies_agree_with_is_taken(place, small
     found = module._placed(fitting.kinematics, given)
     assert found.camera == camera
     np.testing.assert_allclose(found.track.trans_m.mean(axis=0), (0.2, 0.1, 4.0), atol=0.1)
+
+
+def test_a_dataset_without_keypoints_cannot_be_fitted(small_dataset, posed_body, fitting):
+    loader = ClipLoader(small_dataset.test, image_clips(4), batch_size=2)
+    loader.split = dataclasses.replace(small_dataset.test, keypoints_px=None)
+    with pytest.raises(UserError, match="--fit keypoints: pw3d holds no keypoints. Leave out the flag or the dataset"):
+        FittedSides(fitting, {"model": FITTED}, [PROTOCOLS[DEFAULT]], loader, posed_body, detailed=False)

@@ -5,7 +5,7 @@ there, so that memory does not grow with the split. docs/fit.md says what is ass
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +17,14 @@ from kinemesh.body.kinematics import JointKinematics, regress_joints_m
 from kinemesh.body.mirror import average_params
 from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle
 from kinemesh.body.smpl import PosedBody
+from kinemesh.errors import UserError
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
 from kinemesh.geometry.alignment import nearest_rotation
 from kinemesh.geometry.translation import choose_camera, video_camera
 from kinemesh.protocols import Protocol
-from kinemesh.structures import Batch, BodyParams, Loader, Track, VideoCamera
+from kinemesh.structures import Batch, BodyParams, Loader, Track, VideoCamera, map_tensors
 
 # Enough to fit videos side by side, few enough to keep.
 _FRAMES_HELD = 4096
@@ -76,7 +77,12 @@ class FittedSides:
         *,
         detailed: bool,
     ):
+        """Raises UserError where the split has no keypoints."""
         self.fitting, self.names, self.split = fitting, names, loader.split
+        if self.split.keypoints_px is None:
+            raise UserError(
+                f"--fit keypoints: {self.split.dataset} holds no keypoints. Leave out the flag or the dataset."
+            )
         self.scorings: dict[bool, Scoring] = {}
         for is_averaged in dict.fromkeys(protocol.flip != "none" for protocol in protocols):
             own = [protocol for protocol in protocols if (protocol.flip != "none") == is_averaged]
@@ -104,16 +110,16 @@ class FittedSides:
         self._held.append(_Clips(batch.frames, batch.videos, batch.counted, batch.target, starts, known))
         is_enough = sum(clips.frames.numel() for clips in self._held) >= _FRAMES_HELD
         if is_enough and batch.videos[-1] != self._held[0].videos[0]:
-            held = _map(lambda *parts: torch.cat(parts), *self._held)
+            held = map_tensors(lambda *parts: torch.cat(parts), *self._held)
             # The last video may go on in the next batch.
             goes_on = held.videos == held.videos[-1]
-            self._held = [_map(lambda part: part[goes_on], held)]
-            self._score(_map(lambda part: part[~goes_on], held))
+            self._held = [map_tensors(lambda part: part[goes_on], held)]
+            self._score(map_tensors(lambda part: part[~goes_on], held))
 
     def finish(self) -> None:
         """Fit and score what is held still."""
         if self._held:
-            self._score(_map(lambda *parts: torch.cat(parts), *self._held))
+            self._score(map_tensors(lambda *parts: torch.cat(parts), *self._held))
         self._held = []
 
     def facts(self) -> Iterator[tuple[Scoring, str, dict[str, float]]]:
@@ -131,7 +137,7 @@ class FittedSides:
                 bodies[name] = _fitted(self.fitting, tracks, clips.frames, start, self._facts[side, is_averaged])
             for first in range(0, len(clips.frames), at_once):
                 some = slice(first, first + at_once)
-                part, chosen = (_map(lambda each, some=some: each[some], tree) for tree in (clips, bodies))
+                part, chosen = (map_tensors(lambda each, some=some: each[some], tree) for tree in (clips, bodies))
                 batch = Batch(None, part.target, part.frames, part.videos, part.counted)
                 scoring.add(batch, {name: Prediction(body) for name, body in chosen.items()})
 
@@ -235,13 +241,16 @@ def _placed(kinematics: JointKinematics, given: _Given) -> _Given:
 
 
 def _cameras(split: Any, row: int) -> list[VideoCamera]:
-    """The cameras that may have seen a row's picture: they look through its middle, the focal length is its diagonal.
+    """The cameras that may have seen a row's picture: the dataset's own, or one that looks through the middle.
 
-    A square for the whole dataset is what pictures were padded to at their end, as 3DPW's: film held across or upright,
+    Its focal length is the picture's diagonal. A square for the whole dataset is what pictures were padded to at their end, as 3DPW's: film held across or upright,
     which the file does not tell.
     """
     is_padded = split.image_size.ndim == 1
     width, height = map(round, (split.image_size if is_padded else split.image_size[row]).tolist())
+    if split.camera_matrix is not None:
+        (fx, _, cx), (_, fy, cy), _ = split.camera_matrix.expand(split.frame_count, 3, 3)[row].tolist()
+        return [VideoCamera((fx + fy) / 2, (cx, cy), (width, height))]
     if not is_padded or width != height:
         return [video_camera((width, height))]
     across = video_camera((width, round(width * _FILM)))
@@ -252,8 +261,8 @@ def _cameras(split: Any, row: int) -> list[VideoCamera]:
 def _keypoints_px(split: Any, rows: np.ndarray) -> np.ndarray:
     """(F, K, 3) x, y and confidence in [0, 1] of the dataset."""
     chosen = torch.from_numpy(rows).to(split.keypoints_px.device)
-    points = split.keypoints_px[chosen]
-    confidence = torch.ones_like(points[..., 0]) if split.confidence is None else split.confidence[chosen].clamp(0, 1)
+    points, confidence = split.first_detection(chosen)
+    confidence = torch.ones_like(points[..., 0]) if confidence is None else confidence.clamp(0, 1)
     return torch.cat((points, confidence[..., None]), dim=-1).cpu().numpy()
 
 
@@ -285,13 +294,3 @@ def _fitted(fitting: Fitting, given: list[_Given], frames: Tensor, start: BodyPa
         torch.where(is_fitted[..., None, None, None], rotations, start.rotations),
         torch.where(is_fitted[..., None], shapes, start.betas),
     )
-
-
-def _map(function: Callable, *trees: Any) -> Any:
-    """`function` of the tensors at each place of nested dicts and named tuples of one form."""
-    first = trees[0]
-    if isinstance(first, Tensor):
-        return function(*trees)
-    if isinstance(first, dict):
-        return {key: _map(function, *(tree[key] for tree in trees)) for key in first}
-    return type(first)(*(_map(function, *parts) for parts in zip(*trees, strict=True)))
