@@ -16,7 +16,7 @@ from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.demo.body import CHECKPOINT_PATH
-from kinemesh.demo.camera import View, point_cameras, project
+from kinemesh.demo.camera import View, point_cameras, see
 from kinemesh.demo.detector import Detection, detect
 from kinemesh.demo.estimator import estimate
 from kinemesh.demo.splits import STATURE_M, StandIn, axis_angles
@@ -125,7 +125,7 @@ class _Scorer:
         joints = self.stand_in.regressed_joints_m(rotations, betas) + trans[:, :, None]
         stature_px = seen.focal_px[:, None] * STATURE_M / seen.pelvis_m[..., 2]
         make = _err_for_long if clips.is_biased else detect
-        detection = make(rng, project(joints, seen), stature_px, _FPS)
+        detection = make(rng, see(joints, seen), stature_px, _FPS)
         keypoints = np.concatenate((detection.keypoints_px, detection.confidence[..., None]), axis=-1)[0].astype(
             np.float32
         )
