@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from kinemesh.body.skeleton import H36M_MIRROR_ORDER
-from kinemesh.fit.evidence import judge, weighted_median
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER
+from kinemesh.fit.evidence import judge, number_pieces, sort_sides, weighted_median
+
+OWNER, STATURE_PX = torch.zeros(30, dtype=torch.int64), torch.tensor([400.0])
 
 
 @pytest.fixture
@@ -16,27 +18,38 @@ def seen() -> torch.Tensor:
 
 def judged(seen, keypoints, confidence=None):
     confidence = torch.ones(30, 17) if confidence is None else confidence
-    return judge(seen, keypoints, confidence, torch.zeros(30, dtype=torch.int64), torch.tensor([400.0]))
+    return judge(seen, keypoints, confidence, OWNER, STATURE_PX)
 
 
 def test_good_keypoints_are_taken_as_they_are(seen):
     keypoints = seen + torch.randn_like(seen)
     found = judged(seen, keypoints)
-    torch.testing.assert_close(found.keypoints_px, keypoints)
-    assert (found.weights == 1).all() and (found.stand_in_weights == 0).all()
-    assert (found.trust == 1).all() and not found.is_swapped.any()
+    assert (found.weights > 0.97).all() and (found.stand_in_weights < 1e-3).all() and (found.trust == 1).all()
 
 
+@pytest.mark.parametrize("farther", [1.0, 2.5], ids=["placed", "placed_by_them_too_far_away"])
+@pytest.mark.parametrize("limbs", ["all", "legs"])
 @pytest.mark.parametrize("span", [slice(10, 14), slice(0, 30), slice(0, 5), slice(29, 30)])
-def test_exchanged_sides_are_put_right(seen, span):
+def test_exchanged_sides_are_put_right(seen, span, limbs, farther):
     keypoints = seen + torch.randn_like(seen)
-    wrong = keypoints.clone()
-    wrong[span] = keypoints[span][:, H36M_MIRROR_ORDER]
-    found = judged(seen, wrong)
+    wrong, order = keypoints.clone(), torch.tensor(H36M_MIRROR_ORDER)
+    if limbs == "legs":
+        order[7:] = torch.arange(7, 17)
+    wrong[span] = keypoints[span][:, order]
+    found = sort_sides(seen / farther + 100, wrong, torch.ones(30, 17), OWNER, STATURE_PX / farther, H36M_JOINT_NAMES)
     torch.testing.assert_close(found.keypoints_px, keypoints)
     expected = torch.zeros(30, dtype=torch.bool)
     expected[span] = True
     assert (found.is_swapped == expected).all()
+    assert (found.scale - farther).abs().max() < 0.05
+
+
+def test_toes_and_heels_go_with_their_legs(seen):
+    names = (*H36M_JOINT_NAMES, "left_heel", "right_heel")
+    seen = torch.cat((seen, seen[:, [6, 3]] + 20), dim=1)
+    order = torch.tensor([*H36M_MIRROR_ORDER, 18, 17])
+    found = sort_sides(seen, seen[:, order], torch.ones(30, 19), OWNER, STATURE_PX, names)
+    torch.testing.assert_close(found.keypoints_px, seen)
 
 
 def test_frames_unlike_the_others_lose_their_weight_and_only_they(seen):
@@ -47,9 +60,26 @@ def test_frames_unlike_the_others_lose_their_weight_and_only_they(seen):
     assert (found.trust[:12] == 1).all() and (found.trust[15:] == 1).all()
 
 
-def test_a_track_that_is_off_throughout_is_to_be_fitted(seen):
-    found = judged(seen, seen + torch.tensor([40.0, 10.0]))
-    assert (found.trust == 1).all()
+def test_a_keypoint_far_from_a_good_body_is_hardly_believed(seen):
+    keypoints = seen + torch.randn_like(seen)
+    keypoints[:, 13] += 80
+    found = judged(seen, keypoints)
+    assert (found.weights[:, 13] < 0.1).all() and (found.weights[:, :13] > 0.98).all()
+    assert (found.stand_in_weights[:, 13] > 0.04).all()
+    off = judged(seen, keypoints + 60 * torch.randn(1, 17, 2))
+    assert (off.weights[:, 13] > 0.3).all(), "where the whole body errs it is no exception"
+
+
+@pytest.mark.parametrize(("moves", "is_believed"), [("alike", True), ("otherwise", False)])
+def test_keypoints_that_are_off_throughout_are_this_bodys_if_they_move_like_it(moves, is_believed):
+    torch.manual_seed(1)
+    shape, pieces = 400 * torch.rand(1, 17, 2), number_pieces([90], 30.0)
+    movement = 40 * torch.randn(90, 17, 2)
+    others = movement if moves == "alike" else 40 * torch.randn(90, 17, 2)
+    given = shape + movement, shape + 40 * torch.randn(1, 17, 2) + others, torch.ones(90, 17)
+    assert pieces.tolist() == [0] * 45 + [1] * 45
+    found = judge(*given, torch.zeros(90, dtype=torch.int64), STATURE_PX, pieces)
+    assert (found.trust == float(is_believed)).all()
 
 
 def test_what_is_not_seen_is_held_where_the_body_is(seen):

@@ -95,7 +95,7 @@ def test_gaps_are_borders(body, make_clip):
     (fitted,), _ = fit_tracks(body, [apart], [clip.keypoints_px], CAMERA, FPS)
     (tied,), _ = fit_tracks(body, [clip.track], [clip.keypoints_px], CAMERA, FPS)
     assert np.abs(fitted.poses[19] - tied.poses[19]).max() > 1e-4
-    np.testing.assert_allclose(fitted.poses[0], tied.poses[0], atol=0.02)
+    np.testing.assert_allclose(fitted.poses[0], tied.poses[0], atol=0.04)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])

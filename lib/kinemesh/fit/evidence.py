@@ -5,74 +5,193 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kinemesh.body.skeleton import H36M_JOINT_NAMES
-
 # Sides are taken for confused where the other labels lie nearer to the body by this factor, and near enough.
 _NEARER_IF_SWAPPED = 0.6
 _NEAR = 0.05
+# So much smaller or larger than placed a body may be for its sides to be compared: sides that are confused place it wrongly.
+_MOST_SCALED = 4.0
 # A frame counts less from so many times the track's usual distance on, if that is more than `_UNLIKELY` of the stature.
 _USUAL = 2.5
 _UNLIKELY = 0.02
+# So does a keypoint, from so many times on, if that is more than so much of the stature.
+_USUAL_OF_ONE = 10.0
+_UNLIKELY_OF_ONE = 0.1
+# Keypoints are not this body's that are so far off for some seconds and move otherwise; or farther, if they do not move.
+_PIECE_S = 2.0
+_ANOTHERS = 0.05
+_ANOTHERS_AT_REST = 0.1
+_ALIKE = 0.5
+_AT_REST = 0.015
 # What the body's own place counts where nothing is seen, against a keypoint's 1.
 _STAND_IN = 0.1
-_LIMBS = ("knee", "ankle"), ("elbow", "wrist")
+_LEGS = ("hip", "knee", "ankle", "big_toe", "small_toe", "heel")
+_ARMS = ("shoulder", "elbow", "wrist")
+
+
+class Sorted(NamedTuple):
+    """Keypoints of R frames whose sides are told apart by the bodies."""
+
+    keypoints_px: Tensor  # (R, K, 2)
+    confidence: Tensor  # (R, K)
+    is_swapped: Tensor  # (R,) bool, left and right were taken for each other in some limbs
+    scale: Tensor  # (R,) by which the bodies' pictures would have to grow to be as large as the keypoints'
+    centres_px: Tensor  # (R, 2, 2) the middles of a body's picture and of its keypoints
 
 
 class Judged(NamedTuple):
-    """Keypoints of R frames, as a fit should take them."""
+    """How far a fit should believe keypoints of R frames."""
 
-    keypoints_px: Tensor  # (R, K, 2)
     weights: Tensor  # (R, K) in [0, 1]
     stand_in_weights: Tensor  # (R, K) of the start's own points in the picture
     trust: Tensor  # (R,) in [0, 1]: 0 where a frame's keypoints are not this body's
-    is_swapped: Tensor  # (R,) bool, left and right were taken for each other in some limbs
 
 
-def judge(projected_px: Tensor, keypoints_px: Tensor, confidence: Tensor, owner: Tensor, stature_px: Tensor) -> Judged:
+def judge(
+    projected_px: Tensor,
+    keypoints_px: Tensor,
+    confidence: Tensor,
+    owner: Tensor,
+    stature_px: Tensor,
+    pieces: Tensor | None = None,
+) -> Judged:
     """Compare keypoints with where the start's bodies are seen.
 
     Args:
         projected_px: (R, K, 2) the start's points, placed.
         owner: (R,) each row's person; `stature_px` (P,) how tall each is in the picture.
+        pieces: (R,) of `number_pieces`, in which keypoints may be another person's; None: they are known to be this one's.
     """
     stature = stature_px[owner]
-    keypoints_px, confidence, is_swapped = _sort_sides(projected_px, keypoints_px, confidence, owner, stature)
     distance = (projected_px - keypoints_px).norm(dim=-1) / stature[:, None]
     typical = weighted_median(distance, confidence)
-    usual = torch.stack([typical[owner == person].median() for person in range(len(stature_px))])
-    excess = typical / (_USUAL * usual[owner]).clamp(min=_UNLIKELY)
+    usual = torch.stack([typical[owner == person].median() for person in range(len(stature_px))])[owner]
+    excess = typical / (_USUAL * usual).clamp(min=_UNLIKELY)
     trust = torch.where(excess > 1, excess**-4, 1.0)
+    if pieces is not None:
+        given = projected_px, keypoints_px, confidence * trust[:, None]
+        trust = trust * ~_are_anothers(*given, typical, stature, pieces)
+    off = distance / (_USUAL_OF_ONE * usual).clamp(min=_UNLIKELY_OF_ONE)[:, None]
     # Squared, since a doubtful keypoint is more often wrong than only less exact.
-    believed = confidence * trust[:, None]
+    believed = confidence * trust[:, None] / (1 + off.square())
     # Where nobody is seen at all, motion before and after tells more.
     stand_in = _STAND_IN * (1 - believed).square() * believed.mean(dim=1, keepdim=True)
-    return Judged(keypoints_px, believed.square(), stand_in, trust, is_swapped)
+    return Judged(believed.square(), stand_in, trust)
 
 
-def _sort_sides(
-    projected_px: Tensor, keypoints_px: Tensor, confidence: Tensor, owner: Tensor, stature: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Keypoints and confidence with sides exchanged where the body says so: the legs', the arms', each frame's."""
-    is_swapped = torch.zeros_like(stature, dtype=torch.bool)
-    for limb in _LIMBS:
-        names = [
-            (f"left_{part}", f"right_{part}") for part in (("hip", *limb) if "knee" in limb else ("shoulder", *limb))
-        ]
-        pairs = [tuple(H36M_JOINT_NAMES.index(name) for name in pair) for pair in names]
-        order = torch.arange(projected_px.shape[1], device=stature.device)
-        for left, right in pairs:
+def number_pieces(segment_lengths: list[int], fps: float) -> Tensor:
+    """(R,) int64: each segment in pieces of about two seconds, numbered through."""
+    longest, lengths = max(1, round(_PIECE_S * fps)), []
+    for length in segment_lengths:
+        count = max(1, round(length / longest))
+        lengths += [length * (n + 1) // count - length * n // count for n in range(count)]
+    return torch.repeat_interleave(torch.tensor(lengths))
+
+
+def _are_anothers(
+    projected_px: Tensor, keypoints_px: Tensor, weights: Tensor, typical: Tensor, stature: Tensor, pieces: Tensor
+) -> Tensor:
+    """(R,) bool: whether keypoints (R, K, 2) and bodies are two people, piece by piece.
+
+    One person's move alike however badly the pose is estimated, seen from the person's own middle.
+    """
+    count = int(pieces.max()) + 1
+
+    def total(values: Tensor) -> Tensor:
+        return values.new_zeros(count, *values.shape[1:]).index_add_(0, pieces, values)
+
+    weight, all_weight = weights[..., None], total(weights.sum(dim=1))
+    moved = []
+    for points in (projected_px, keypoints_px):
+        own = (points - _middle(points, weights)[:, None]) / stature[:, None, None]
+        mean = total(own * weight) / total(weight).clamp(min=1e-9)
+        moved.append(own - mean[pieces])
+    body, seen = moved
+    shared, of_body, of_seen = (
+        total((weight * one * other).sum(dim=(1, 2))) for one, other in ((body, seen), (body, body), (seen, seen))
+    )
+    alike = shared / (of_body * of_seen).sqrt().clamp(min=1e-9)
+    at_rest = of_seen < _AT_REST**2 * all_weight
+    off = total(typical * weights.sum(dim=1)) / all_weight.clamp(min=1e-9)
+    is_another = torch.where(at_rest, off > _ANOTHERS_AT_REST, (off > _ANOTHERS) & (alike < _ALIKE))
+    return is_another[pieces]
+
+
+def sort_sides(
+    projected_px: Tensor,
+    keypoints_px: Tensor,
+    confidence: Tensor,
+    owner: Tensor,
+    stature_px: Tensor,
+    names: tuple[str, ...],
+) -> Sorted:
+    """Left and right keypoints exchanged where the body says so: the legs', the arms', each frame's.
+
+    Confused sides place a body wrongly, by its keypoints; compared is its picture in the place and size that suit each
+    labelling best.
+    """
+    as_they_are = torch.arange(len(names), device=owner.device)
+    legs, arms = (_exchange(names, limb).to(owner.device) for limb in (_LEGS, _ARMS))
+    orders = torch.stack((as_they_are, legs, arms, legs[arms]))
+    labelled = [(keypoints_px[:, order], confidence[:, order]) for order in orders]
+    aligned = [_align(projected_px, *one) for one in labelled]
+    apart, weights = torch.stack([one.apart for one in aligned]), torch.stack([one for _, one in labelled])
+    best, rows = (apart * weights).sum(dim=2).argmin(dim=0), torch.arange(len(owner), device=owner.device)
+    scale = torch.stack([one.scale for one in aligned])
+    way = torch.zeros_like(owner)
+    for bit, order in ((1, legs), (2, arms)):
+        joints = (order != as_they_are).nonzero()[:, 0]
+        # With this limb's sides exchanged and without, the other limb's as they are best.
+        pair = best | bit, best & ~bit
+        swapped, unswapped = (
+            (apart[one, rows] * weights[one, rows])[:, joints].sum(1)
+            / weights[one, rows][:, joints].sum(1).clamp(min=1e-6)
+            for one in pair
+        )
+        is_swapped = (swapped < _NEARER_IF_SWAPPED * unswapped) & (
+            swapped < _NEAR * stature_px[owner] * scale[pair[0], rows]
+        )
+        is_swapped = _fill_between(is_swapped, is_swapped | (unswapped < _NEARER_IF_SWAPPED * swapped), owner)
+        way = way + bit * is_swapped
+    order = orders[way]
+    return Sorted(
+        keypoints_px.gather(1, order[..., None].expand(-1, -1, 2)),
+        confidence.gather(1, order),
+        way > 0,
+        scale[way, rows],
+        torch.stack([one.middles_px for one in aligned])[way, rows],
+    )
+
+
+class _Aligned(NamedTuple):
+    apart: Tensor  # (R, K) pixels
+    scale: Tensor  # (R,)
+    middles_px: Tensor  # (R, 2, 2) of the picture that is moved and of what it is moved to
+
+
+def _align(points_px: Tensor, onto_px: Tensor, weights: Tensor) -> _Aligned:
+    """How far points (R, K, 2) lie from others once moved and scaled to them by least squares."""
+    middles = torch.stack([_middle(one, weights) for one in (points_px, onto_px)], dim=1)
+    points, onto = points_px - middles[:, :1], onto_px - middles[:, 1:]
+    weighted = points * weights[..., None]
+    scale = (weighted * onto).sum(dim=(1, 2)) / (weighted * points).sum(dim=(1, 2)).clamp(min=1e-6)
+    scale = scale.clamp(1 / _MOST_SCALED, _MOST_SCALED)
+    return _Aligned((points * scale[:, None, None] - onto).norm(dim=-1), scale, middles)
+
+
+def _middle(points_px: Tensor, weights: Tensor) -> Tensor:
+    """(R, 2) weighted mean of (R, K, 2)."""
+    return (points_px * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+def _exchange(names: tuple[str, ...], parts: tuple[str, ...]) -> Tensor:
+    """(K,) the place of each name's counterpart on the other side, of these parts; its own of others."""
+    order = list(range(len(names)))
+    for part in parts:
+        pair = [f"left_{part}", f"right_{part}"]
+        if all(name in names for name in pair):
+            left, right = (names.index(name) for name in pair)
             order[left], order[right] = right, left
-        joints = [joint for pair in pairs for joint in pair]
-        apart = [
-            (weight * (projected_px - points).norm(dim=-1))[:, joints].sum(1) / weight[:, joints].sum(1).clamp(min=1e-6)
-            for points, weight in ((keypoints_px, confidence), (keypoints_px[:, order], confidence[:, order]))
-        ]
-        swapped = (apart[1] < _NEARER_IF_SWAPPED * apart[0]) & (apart[1] < _NEAR * stature)
-        swapped = _fill_between(swapped, swapped | (apart[0] < _NEARER_IF_SWAPPED * apart[1]), owner)
-        keypoints_px = torch.where(swapped[:, None, None], keypoints_px[:, order], keypoints_px)
-        confidence = torch.where(swapped[:, None], confidence[:, order], confidence)
-        is_swapped = is_swapped | swapped
-    return keypoints_px, confidence, is_swapped
+    return torch.tensor(order)
 
 
 def _fill_between(flags: Tensor, is_decided: Tensor, owner: Tensor) -> Tensor:

@@ -13,6 +13,14 @@ _HINGES = (("left_knee", 0, 1.0), ("right_knee", 0, 1.0), ("left_elbow", 1, -1.0
 # A straight limb may be overstretched by this much; less far than the start already is, it never has to go.
 _OVERSTRETCH = math.radians(5.0)
 
+# How far estimators err about each axis of a joint's parent, against one another: joints that move more are told worse, hinges
+# about their axis, and arms worst of all. Rounded, from the demo's network on clips that are no benchmark's.
+_SPREADS = {
+    "pelvis": (1.0, 1.0, 1.0), "hip": (1.0, 1.0, 1.0), "knee": (1.2, 0.5, 0.5), "ankle": (1.0, 0.5, 1.0),
+    "spine1": (0.7, 0.6, 0.5), "spine2": (0.7, 0.6, 0.5), "spine3": (0.7, 0.6, 0.5), "neck": (0.7, 0.8, 0.6),
+    "head": (0.7, 0.8, 0.6), "collar": (0.4, 0.6, 0.6), "shoulder": (1.6, 1.6, 1.6), "elbow": (0.8, 2.0, 0.9),
+}  # fmt: skip
+
 # What the start's turning may err by before anything is known, and the bounds of what comes out.
 _LOOSEST, _TIGHTEST, _UNKNOWN = (math.radians(degrees) for degrees in (45.0, 2.0, 30.0))
 # Where a detector's lasting errors alone would put the ratio of turning to keypoint errors, radians a unit; and another
@@ -21,6 +29,12 @@ _OF_KEYPOINTS = 0.072
 _KNOWN_RATIO, _KNOWN_STRENGTH = 0.124, math.radians(36.0)
 # Keypoints of little confidence are as many as their weights, but decide more.
 _LEAST_FREE = 0.2
+
+
+def relative_spreads(joints: tuple[int, ...]) -> Tensor:
+    """(3 A,) how far the start's turning about each axis may err, against a typical joint's."""
+    names = [SMPL_JOINT_NAMES[joint].removeprefix("left_").removeprefix("right_") for joint in joints]
+    return torch.tensor([_SPREADS[name] for name in names]).flatten()
 
 
 class Hinges:
@@ -64,8 +78,8 @@ class Strength:
     def measure(
         self, owner: Tensor, matrix: Tensor, precision: Tensor, turning: Tensor, weights: Tensor, error: Tensor
     ) -> None:
-        """Add frames (N,): normal equations (N, n, n), prior's precision (N, n), turning (N, 3 A), robust weights and
-        squared errors in units (N, K)."""
+        """Add frames (N,): normal equations (N, n, n), prior's precision (N, n), turning in
+        relative spreads (N, 3 A), robust weights and squared errors in units (N, K)."""
         covariance = torch.linalg.inv(matrix + torch.diag_embed(precision))
         decided = 1 - (precision * covariance.diagonal(dim1=1, dim2=2))[:, : turning.shape[1]]
         all_decided = (matrix * covariance).sum(dim=(1, 2))

@@ -15,7 +15,7 @@ from torch import Tensor
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.fit.chain import solve_chain
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import Hinges, Strength
+from kinemesh.fit.prior import Hinges, Strength, relative_spreads
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
 from kinemesh.fit.stretches import Stretches, group_stretches
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
@@ -142,6 +142,7 @@ class _Task:
     def __post_init__(self):
         self.joints = list(self.body.joints)
         self.hinges = Hinges(self.body.joints)
+        self.spreads = relative_spreads(self.body.joints).to(self.depth)
 
     def step(self, group: Stretches, rotations: Tensor, trans_m: Tensor, shape_sums: Tensor | None) -> None:
         """Move the frames that are the group's own, in place, and add to `shape_sums` what they say of the shape."""
@@ -152,7 +153,7 @@ class _Task:
         own = group.is_own.flatten().nonzero()[:, 0]
         if self.is_measured:
             some = own[::_MEASURED_EVERY]
-            given = equations.matrix, self._precision(owner), turning, weights, error
+            given = equations.matrix, self._precision(owner), turning / self.spreads, weights, error
             self.strength.measure(owner[some], *(part[some] for part in given))
         coupling, pull, ties = self._smoothness(group)
         precision = self._precision(owner) * self._worth(rows)[:, None]
@@ -200,7 +201,7 @@ class _Task:
 
     def _precision(self, owner: Tensor) -> Tensor:
         """(N, n) of the start's turning and place."""
-        turning = self.strength.radians[owner][:, None].expand(-1, 3 * len(self.joints)) ** -2
+        turning = (self.strength.radians[owner][:, None] * self.spreads) ** -2
         place = (_PLACE_SPREAD * self.depth[owner])[:, None].expand(-1, 3) ** -2
         return torch.cat((turning, place), dim=1)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
-from kinemesh.fit.evidence import Judged, judge, weighted_median
+from kinemesh.fit.evidence import Judged, Sorted, judge, number_pieces, sort_sides, weighted_median
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.reprojection import Camera, project
+from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, project
 from kinemesh.fit.solve import Evidence, Motion, fit_motion, stature_px
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from kinemesh.structures import Track, VideoCamera
@@ -35,12 +35,21 @@ class FitFacts(NamedTuple):
 
 @torch.inference_mode()
 def fit_tracks(
-    body: BodyPoints, tracks: list[Track], keypoints_px: list[np.ndarray], camera: VideoCamera, fps: float
+    body: BodyPoints,
+    tracks: list[Track],
+    keypoints_px: list[np.ndarray],
+    camera: VideoCamera,
+    fps: float,
+    *,
+    are_lifted: bool = False,
 ) -> tuple[list[Track], list[FitFacts]]:
     """Fit each track's poses, betas and place to its keypoints (F, K, 3), those of `body.names`; confidence 0: not seen.
 
     The work is done on the body's device. Frames in which keypoints are not this body's keep the estimator's; interpolated
     frames, for which an estimator has seen nothing either, follow the motion around them.
+
+    Args:
+        are_lifted: the bodies were made from these very keypoints, which therefore are nobody else's.
     """
     like = body.matrix
     owner = torch.repeat_interleave(torch.tensor([len(track.poses) for track in tracks]))
@@ -54,24 +63,29 @@ def fit_tracks(
     points, confidence = detected[..., :2], detected[..., 2].clamp(0.0, 1.0)
     pinhole = Camera(camera.focal_px, like.new_tensor(camera.centre_px))
     stature = stature_px(start, owner, pinhole)
+    seen = sort_sides(_projected(body, start, owner, pinhole), points, confidence, owner, stature, body.names)
+    if seen.is_swapped.any():
+        start = start._replace(trans_m=_placed_again(start.trans_m, seen, pinhole))
+        stature = stature_px(start, owner, pinhole)
     started = _projected(body, start, owner, pinhole)
-    judged = judge(started, points, confidence, owner, stature)
     lengths = [length for track in tracks for length in _segment_lengths(track)]
+    pieces = None if are_lifted else number_pieces(lengths, fps).to(like.device)
+    judged = judge(started, seen.keypoints_px, seen.confidence, owner, stature, pieces)
     is_guessed = torch.from_numpy(np.concatenate([track.interpolated for track in tracks])).to(like.device)
     stand_ins = started, judged.stand_in_weights
-    evidence = Evidence(judged.keypoints_px, judged.weights, *stand_ins, is_guessed, owner, lengths)
+    evidence = Evidence(seen.keypoints_px, judged.weights, *stand_ins, is_guessed, owner, lengths)
     fitted = fit_motion(body, start, evidence, pinhole, fps)
     motion, is_failed = _finite(fitted.motion, start, owner)
     ended = _projected(body, motion, owner, pinhole)
-    kept = _kept(ended, judged, stature[owner]) | is_failed
+    kept = _kept(ended, seen.keypoints_px, judged, stature[owner]) | is_failed
     if kept.any():
         motion = _blend(start, motion, _share(kept, lengths, fps))
         ended = _projected(body, motion, owner, pinhole)
     made, facts = [], []
     for person, track in enumerate(tracks):
         own = owner == person
-        errors = [float(_mean_error((seen - points)[own], confidence[own])) for seen in (started, ended)]
-        counts = [int(flags[own].sum()) for flags in (kept, judged.is_swapped)]
+        errors = [float(_mean_error((drawn - points)[own], confidence[own])) for drawn in (started, ended)]
+        counts = [int(flags[own].sum()) for flags in (kept, seen.is_swapped)]
         facts.append(FitFacts(*errors, *counts, float(fitted.strength[person].rad2deg())))
         made.append(
             track._replace(
@@ -81,6 +95,15 @@ def fit_tracks(
             )
         )
     return made, facts
+
+
+def _placed_again(trans_m: Tensor, seen: Sorted, camera: Camera) -> Tensor:
+    """(R, 3), where sides were exchanged so that a body is as large as its keypoints, and where they are."""
+    depth = trans_m[:, 2:].clamp(min=LEAST_DEPTH_M)
+    farther = depth / seen.scale[:, None]
+    drawn, detected = (seen.centres_px - camera.centre_px).unbind(1)
+    aside = trans_m[:, :2] + (detected * farther - drawn * depth) / camera.focal_px
+    return torch.where(seen.is_swapped[:, None], torch.cat((aside, farther), dim=1), trans_m)
 
 
 def _finite(motion: Motion, start: Motion, owner: Tensor) -> tuple[Motion, Tensor]:
@@ -111,9 +134,9 @@ def _mean_error(residuals: Tensor, confidence: Tensor) -> Tensor:
     return (residuals.norm(dim=-1) * confidence).sum() / confidence.sum().clamp(min=1e-9)
 
 
-def _kept(projected_px: Tensor, judged: Judged, stature: Tensor) -> Tensor:
+def _kept(projected_px: Tensor, keypoints_px: Tensor, judged: Judged, stature: Tensor) -> Tensor:
     """(R,) bool: frames whose keypoints are not believed, or that no body near the estimator's explains."""
-    left = (projected_px - judged.keypoints_px).norm(dim=-1) / stature[:, None]
+    left = (projected_px - keypoints_px).norm(dim=-1) / stature[:, None]
     return (judged.trust < _LEAST_TRUST) | (weighted_median(left, judged.weights) > _UNEXPLAINED)
 
 
