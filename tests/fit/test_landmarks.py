@@ -28,6 +28,9 @@ def test_landmarks_lie_on_the_posed_body(assets, pose):
     torch.testing.assert_close(BodyPoints(assets, NAMES, torch.float64)(rotations, betas).places, expected)
     vertex = mesh.vertices_mm[:, VERTEX_LANDMARKS["left_heel"]] / 1000
     torch.testing.assert_close(expected[:, NAMES.index("left_heel")], vertex)
+    middle = BodyPoints(assets, (*NAMES, "left_hip+right_hip"), torch.float64)(rotations, betas).places[:, -1]
+    hips = [NAMES.index(f"{side}_hip") for side in ("left", "right")]
+    torch.testing.assert_close(middle, expected[:, hips].mean(dim=1))
 
 
 def test_landmark_vertices_lie_where_their_names_say(assets):

@@ -183,3 +183,14 @@ def test_known_camera_round_trip(demo_video):
         assert np.linalg.norm(together - trans, axis=-1)[~is_seen].max(initial=0) < 0.25
         moved = [np.linalg.norm(np.diff(path, n=2, axis=0), axis=-1).mean() for path in (alone, together)]
         assert moved[1] < 0.3 * moved[0]
+
+
+def test_what_the_detector_shows_goes_with_its_person_through_gaps():
+    keypoints = np.random.default_rng(0).uniform(100, 300, (6, 26, 3)).astype(np.float32)
+    keypoints[..., 2] = 1.0
+    rows = Detections(np.array([0, 0, 1, 1, 3, 3]), np.array(["b", "a"] * 3), keypoints, "halpe26")
+    people = find_people(rows, fps=5)
+    assert [one.name for one in people] == ["b", "a"]
+    for number, segment in enumerate(fill_gaps(people, longest_gap=2)):
+        np.testing.assert_array_equal(segment.shown_px[[0, 1, 3]], rows.as_shown()[number::2])
+        assert (segment.shown_px[2] == 0).all()

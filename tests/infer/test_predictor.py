@@ -8,14 +8,20 @@ import torch
 
 from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
 from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.body.skeleton import H36M_JOINT_NAMES, VERTEX_LANDMARKS
+from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.geometry.camera import project
 from kinemesh.geometry.keypoints import scale_by_width
 from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.infer import MeshPredictor, Settings, windows
 from kinemesh.infer.estimates import match_people
 from kinemesh.infer.people import Person
+from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import detections_of_array
+from kinemesh.keypoints.formats import shown_joints
 
 SIZE = (1280, 720)
 
@@ -285,3 +291,38 @@ def test_a_model_whose_numbers_go_wrong_is_an_error(tiny_predictor, demo_video):
     torch.nn.init.constant_(predictor.model.head.head_shape.weight, 3e38)
     with pytest.raises(UserError, match="the model's output is not finite. Give another checkpoint"):
         predictor.predict(demo_video.keypoints_px, image_size=SIZE, fps=30)
+
+
+_HEAD, _FOOT = ("left_ear", "nose_tip"), ("left_heel", "left_big_toe")
+
+
+@pytest.mark.parametrize(("order", "count", "part"), [("coco17", 17, _HEAD), ("halpe26", 26, _FOOT)])
+def test_what_a_detector_shows_beside_the_17_says_how_head_and_feet_lie(assets, demo_video, order, count, part):
+    """COCO has no head top but the eyes, which tip a head that is fitted to them as such; Halpe-26 has feet."""
+    predictor = MeshPredictor.load(CHECKPOINT_PATH, device="cpu", assets=assets)
+    body = BodyPoints(assets, (*H36M_JOINT_NAMES, *VERTEX_LANDMARKS))
+
+    def places_m(poses: np.ndarray, betas: np.ndarray) -> np.ndarray:
+        shape = torch.from_numpy(betas).float().expand(len(poses), -1)
+        places = body.places(rotations_from_axis_angle(torch.from_numpy(poses).float()), shape).numpy()
+        return places - places[:, :1]
+
+    true = places_m(demo_video.poses[0], demo_video.betas[0])
+    seen = project(true + demo_video.joints_m[0][:, :1], demo_video.camera.focal_px, demo_video.camera.centre_px)
+    keypoints = np.zeros((len(seen), count, 3), dtype=np.float32)
+    for name, joints in shown_joints(order, count).items():
+        if len(joints) == 1:
+            keypoints[:, joints[0], :2], keypoints[:, joints[0], 2] = seen[:, body.names.index(name)], 1.0
+    rows = Detections(np.arange(len(seen)), np.array(["0"] * len(seen)), keypoints, order)
+    as_17 = rows._replace(keypoints_px=rows.as_h36m(), joint_order="h36m17")
+    settings = Settings(focal_px=demo_video.camera.focal_px, is_pixel=True)
+    away = []
+    for detections in (rows, as_17):
+        (track,) = predictor.infer(detections, image_size=SIZE, fps=30, settings=settings).tracks
+        directions = [
+            np.subtract(*(places[:, body.names.index(name)] for name in part))
+            for places in (places_m(track.poses, track.betas), true)
+        ]
+        one, other = (direction / np.linalg.norm(direction, axis=1, keepdims=True) for direction in directions)
+        away.append(np.degrees(np.arccos((one * other).sum(axis=1))).mean())
+    assert away[0] < 0.7 * away[1]

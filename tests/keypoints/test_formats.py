@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
-from kinemesh.keypoints.formats import BY_COUNT, FORMATS, shortest_order, to_h36m
+from kinemesh.keypoints.formats import BY_COUNT, FORMATS, shortest_order, shown_joints, to_h36m, to_shown
 
 _HIPS = {"pelvis": {"left_hip", "right_hip"}}
 _NO_NECK = (
@@ -44,6 +44,34 @@ def test_every_joint_is_made_of_the_joint_of_its_name(name, joint_names):
     assert len(names) == FORMATS[name].joint_counts[0]
     for joint, sources in zip(H36M_JOINT_NAMES, FORMATS[name].sources, strict=True):
         assert {names[source] for source in sources} == MADE_OF[name].get(joint, {joint}), joint
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_a_detector_shows_is_named_after_its_joints(name, joint_names):
+    """A middle by the joints around it; and no head that is made of a face."""
+    names, middles = (
+        joint_names[name],
+        {"pelvis": {"left_hip", "right_hip"}, "thorax": {"left_shoulder", "right_shoulder"}},
+    )
+    for shown, joints in shown_joints(name, len(names)).items():
+        own = {names[joint].replace("foot_index", "big_toe") for joint in joints}
+        allowed = [own, set().union(*(middles.get(joint, {joint}) for joint in own))]
+        if shown.count("thorax") == 2:
+            allowed.append({*shown.split("+")})  # the chest between neck and hips
+        assert set(shown.split("+")) in allowed, shown
+    assert ("head_top" in shown_joints(name, len(names))) == ("head_top" in names)
+
+
+def test_feet_are_shown_where_the_set_has_them():
+    assert "left_heel" not in shown_joints("coco17", 17) and shown_joints("coco17", 133)["left_heel"] == (19,)
+    points = np.random.default_rng(0).random((2, 133, 3))
+    shown = list(shown_joints("coco17", 133))
+    assert to_shown(points, "coco17").shape == (2, len(shown), 3)
+    np.testing.assert_array_equal(to_shown(points, "coco17")[:, shown.index("left_heel")], points[:, 19])
+    points[0, 11, 2] = 0
+    np.testing.assert_array_equal(
+        to_shown(points, "coco17")[:, shown.index("left_hip+right_hip"), 2] > 0, [False, True]
+    )
 
 
 def test_larger_sets_begin_with_the_body():

@@ -33,13 +33,15 @@ class MovingPoints(NamedTuple):
 
 
 def landmark_regressor(assets: BodyAssets, names: tuple[str, ...]) -> np.ndarray:
-    """(K, V): rows of the H36M joints and of vertices, by name."""
+    """(K, V): rows of the H36M joints and of vertices, by name; "a+b" is the middle of both."""
     rows = np.zeros((len(names), VERTEX_COUNT))
     for row, name in zip(rows, names, strict=True):
-        if name in VERTEX_LANDMARKS:
-            row[VERTEX_LANDMARKS[name]] = 1.0
-        else:
-            row[:] = assets.J_regressor_h36m[H36M_JOINT_NAMES.index(name)]
+        parts = name.split("+")
+        for part in parts:
+            if part in VERTEX_LANDMARKS:
+                row[VERTEX_LANDMARKS[part]] += 1 / len(parts)
+            else:
+                row += assets.J_regressor_h36m[H36M_JOINT_NAMES.index(part)] / len(parts)
     return rows
 
 

@@ -95,7 +95,7 @@ def predicted_frames(predictions: Predictions, track: int, person: Person, fps: 
         )
     if not is_near.all():
         logger.warning("person %s: %d frames without a prediction are left out", person.name, (~is_near).sum())
-    return Person(person.name, person.frames[is_near], person.keypoints_px[is_near])
+    return person.chosen(is_near)
 
 
 def estimate_rows(predictions: Predictions, track: int, frame_ids: np.ndarray) -> np.ndarray:

@@ -36,6 +36,12 @@ class Person(NamedTuple):
     name: str
     frames: np.ndarray  # (N,) int64
     keypoints_px: np.ndarray  # (N, K, 3) float32
+    shown_px: np.ndarray | None = None  # (N, S, 3) float32 `Detections.as_shown`; None: not known
+
+    def chosen(self, rows: np.ndarray) -> "Person":
+        """These frames alone."""
+        shown_px = None if self.shown_px is None else self.shown_px[rows]
+        return Person(self.name, self.frames[rows], self.keypoints_px[rows], shown_px)
 
 
 class Segment(NamedTuple):
@@ -45,6 +51,7 @@ class Segment(NamedTuple):
     first_frame: int
     keypoints_px: np.ndarray  # (F, K, 3) float32; interpolated where confidence is 0
     is_interpolated: np.ndarray  # (F,) bool, no keypoints were given
+    shown_px: np.ndarray | None = None  # (F, S, 3) float32 as a `Person`'s, confidence 0 where not seen
 
     @property
     def frame_ids(self) -> np.ndarray:
@@ -71,18 +78,20 @@ def find_people(
             f"none of {len(is_seen)} detections has {_LEAST_KEYPOINTS} keypoints of a confidence above 0. "
             "Expected keypoints of a person; run the detector again, or lower its threshold."
         )
-    frame, person, keypoints_px = detections.frame[is_seen], detections.person[is_seen], keypoints_px[is_seen]
+    detections, keypoints_px = detections.chosen(is_seen), keypoints_px[is_seen]
+    frame, person = detections.frame, detections.person
     is_unsaid = (person == "") | is_relinked
     if is_unsaid.any() and not detections.are_images:
-        frame, person, keypoints_px = _named_by_overlap(frame, person, keypoints_px, is_unsaid, round(_REACH_S * fps))
+        person, is_kept = _named_by_overlap(frame, person, keypoints_px, is_unsaid, round(_REACH_S * fps))
+        detections, frame, keypoints_px = detections.chosen(is_kept), frame[is_kept], keypoints_px[is_kept]
     rows_of = _rows_by_name(person)
     if focus is not None and focus not in rows_of:
         some = ", ".join(list(rows_of)[:20])
         raise UserError(f"--focus {focus}: there is nobody of that number. Expected one of {some}.")
-    people = []
+    people, shown_px = [], detections.as_shown()
     for name, rows in rows_of.items() if focus is None else [(focus, rows_of[focus])]:
         rows = _one_a_frame(frame, keypoints_px, rows)
-        people.append(Person(name, frame[rows], keypoints_px[rows]))
+        people.append(Person(name, frame[rows], keypoints_px[rows], shown_px[rows]))
     repeated = len(frame) - sum(len(one.frames) for one in people)
     if focus is None and repeated:
         logger.warning("%d detections repeat a person in one frame: the surest one is taken", repeated)
@@ -92,15 +101,14 @@ def find_people(
 
 def _named_by_overlap(
     frame: np.ndarray, person: np.ndarray, keypoints_px: np.ndarray, is_unsaid: np.ndarray, reach: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same rows with everybody named, and once a frame where two detections lie on one another."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The name of everybody kept, and which rows are: once a frame where two detections lie on one another."""
     is_repeated = np.zeros(len(frame), dtype=bool)
     is_repeated[is_unsaid] = _repeats_another(frame[is_unsaid], keypoints_px[is_unsaid])
     if is_repeated.any():
         logger.info("%d detections lie on another of the same frame: the surer one is taken", is_repeated.sum())
-        frame, person, keypoints_px, is_unsaid = (
-            column[~is_repeated] for column in (frame, person, keypoints_px, is_unsaid)
-        )
+    is_kept = ~is_repeated
+    frame, person, keypoints_px, is_unsaid = (column[is_kept] for column in (frame, person, keypoints_px, is_unsaid))
     numbers = link_detections(frame[is_unsaid], keypoints_px[is_unsaid], reach)
     taken = set(person[~is_unsaid].tolist())
     free = (name for name in map(str, itertools.count()) if name not in taken)
@@ -108,7 +116,7 @@ def _named_by_overlap(
     said = person.astype(object)
     said[is_unsaid] = [names[number] for number in numbers.tolist()]
     logger.info("no track ids: %d people linked by overlap", len(names))
-    return frame, said.astype(str), keypoints_px
+    return said.astype(str), is_kept
 
 
 def link_detections(frame: np.ndarray, keypoints_px: np.ndarray, reach: int) -> np.ndarray:
@@ -158,7 +166,11 @@ def fill_gaps(people: list[Person], longest_gap: int) -> list[Segment]:
             is_interpolated = np.ones(len(keypoints), dtype=bool)
             is_interpolated[frames] = False
             _interpolate(keypoints)
-            segments.append(Segment(number, int(person.frames[rows[0]]), keypoints, is_interpolated))
+            shown = None
+            if person.shown_px is not None:
+                shown = np.zeros((len(keypoints), *person.shown_px.shape[1:]), dtype=np.float32)
+                shown[frames] = person.shown_px[rows]
+            segments.append(Segment(number, int(person.frames[rows[0]]), keypoints, is_interpolated, shown))
     return segments
 
 

@@ -146,11 +146,17 @@ def fit_people(
     segments: list[Segment],
     camera: VideoCamera,
     fps: float,
+    *,
+    are_lifted: bool,
 ) -> list[Track]:
-    """The tracks of all people fitted to their keypoints; `facts` by name then say what holds of these."""
+    """The tracks of all people fitted to what is shown of them; `facts` by name then say what holds of these.
+
+    `are_lifted`: as for `fit_tracks`.
+    """
     own = [[segment for segment in segments if segment.person == number] for number in range(len(tracks))]
     keypoints = [np.concatenate([segment.keypoints_px for segment in some]) for some in own]
-    fitted, results = fit_tracks(body, tracks, keypoints, camera, fps)
+    shown = [np.concatenate([segment.shown_px for segment in some]) for some in own]
+    fitted, results = fit_tracks(body, tracks, shown, camera, fps, are_lifted=are_lifted)
     tracks_with_errors = []
     for track, points, some, result in zip(fitted, keypoints, own, results, strict=True):
         placed = regress_joints_m(kinematics, track.poses, track.betas) + track.trans_m[:, None]

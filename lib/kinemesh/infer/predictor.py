@@ -6,7 +6,7 @@ tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fp
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,11 +81,13 @@ class MeshPredictor:
         self.device = device
         self.kind = kind  # "regressor", "refiner", or "none": bodies are predictions as they are
         self.kinematics = JointKinematics(assets).to(device)
+        self._points: dict[tuple[str, ...], BodyPoints] = {}
 
-    @cached_property
-    def points(self) -> BodyPoints:
-        """What bodies are fitted by; made when first one is."""
-        return BodyPoints(self.assets).to(self.device)
+    def points(self, names: tuple[str, ...]) -> BodyPoints:
+        """What bodies are fitted by where these joints are shown; made when first one is."""
+        if names not in self._points:
+            self._points[names] = BodyPoints(self.assets, names).to(self.device)
+        return self._points[names]
 
     @classmethod
     def load(
@@ -224,7 +226,8 @@ class MeshPredictor:
         # A reference's path is to be kept, a fit would leave it.
         if settings.fit == "keypoints" and reference is None:
             with clock("fit"):
-                tracks = fit_people(self.points, self.kinematics, tracks, facts, segments, camera, fps)
+                points, given = self.points(detections.shown_names), (tracks, facts, segments, camera, fps)
+                tracks = fit_people(points, self.kinematics, *given, are_lifted=self.kind == "regressor")
         if focus is None:
             tracks = without_wild(tracks, facts)
         return Inference(tracks, camera, facts, clock.seconds, clip_len)

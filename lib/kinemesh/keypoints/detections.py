@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinemesh.errors import UserError, fail
-from kinemesh.keypoints.formats import BY_COUNT, FORMATS, ORDERS_TOLD_APART, formats_of_count, shortest_order, to_h36m
+from kinemesh.keypoints.formats import (
+    BY_COUNT,
+    FORMATS,
+    ORDERS_TOLD_APART,
+    formats_of_count,
+    shortest_order,
+    shown_joints,
+    to_h36m,
+    to_shown,
+)
 from kinemesh.keypoints.frames import Counting, Images, number_images
 
 logger = logging.getLogger(__name__)
@@ -40,6 +49,14 @@ class Detections(NamedTuple):
     def as_h36m(self) -> np.ndarray:
         """(N, K, 3) the same people's H36M-17 joints."""
         return to_h36m(self.keypoints_px, self.joint_order)
+
+    def as_shown(self) -> np.ndarray:
+        """(N, S, 3) the same people's joints as the detector itself sees them, by `shown_names`."""
+        return to_shown(self.keypoints_px, self.joint_order)
+
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        return tuple(shown_joints(self.joint_order, self.keypoints_px.shape[1]))
 
 
 class Rows(NamedTuple):

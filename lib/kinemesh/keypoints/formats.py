@@ -14,6 +14,8 @@ from kinemesh.body.skeleton import H36M_JOINT_COUNT, H36M_JOINT_NAMES, LIMBS
 from kinemesh.errors import UserError
 
 _HEAD = H36M_JOINT_NAMES.index("head_top")
+_HIPS, _SHOULDERS = "left_hip+right_hip", "left_shoulder+right_shoulder"
+_TRUNK = ("pelvis", "spine", "thorax")
 
 
 class KeypointFormat(NamedTuple):
@@ -24,6 +26,21 @@ class KeypointFormat(NamedTuple):
     sources: tuple[tuple[int, ...], ...]
     # What the head is made of where its sources are not all seen, the first of these that is: in profile an eye is not.
     head_instead: tuple[tuple[int, ...], ...] = ()
+    # Names of `kinemesh.body.skeleton.VERTEX_LANDMARKS` that it has beside these, where the set is large enough.
+    landmarks: tuple[tuple[str, int], ...] = ()
+    # H36M joints whose one source is itself the middle of others: OpenPose's neck is that of the shoulders.
+    middles: tuple[tuple[str, str], ...] = ()
+
+
+def _face(left_eye: int, right_eye: int, left_ear: int, right_ear: int) -> tuple[tuple[str, int], ...]:
+    return ("left_eye", left_eye), ("right_eye", right_eye), ("left_ear", left_ear), ("right_ear", right_ear)
+
+
+def _feet(left: tuple[int, int, int], right: tuple[int, int, int]) -> tuple[tuple[str, int], ...]:
+    """Of each side the big toe, the small toe and the heel."""
+    parts = ("big_toe", "small_toe", "heel")
+    sides = (("left", left), ("right", right))
+    return tuple((f"{side}_{part}", joint) for side, joints in sides for part, joint in zip(parts, joints, strict=True))
 
 
 def _head_of(eyes: tuple[int, int], ears: tuple[int, int], nose: int) -> tuple[tuple[int, ...], ...]:
@@ -35,6 +52,7 @@ FORMATS = {
         "Halpe-26",
         (26, 68, 94, 136),
         ((19,), (12,), (14,), (16,), (11,), (13,), (15,), (18, 19), (18,), (0,), (17,), (5,), (7,), (9,), (6,), (8,), (10,)),
+        landmarks=(*_face(1, 2, 3, 4), *_feet((20, 22, 24), (21, 23, 25))),
     ),
     # No pelvis, neck or head top: middles of hips and shoulders, and the eyes for the head.
     "coco17": KeypointFormat(
@@ -42,12 +60,15 @@ FORMATS = {
         (17, 133),
         ((11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (5, 6, 11, 12), (5, 6), (0,), (1, 2), (5,), (7,), (9,), (6,), (8,), (10,)),
         _head_of((1, 2), (3, 4), 0),
+        landmarks=(*_face(1, 2, 3, 4), *_feet((17, 18, 19), (20, 21, 22))),
     ),
     "body25": KeypointFormat(
         "OpenPose BODY_25",
         (25,),
         ((8,), (9,), (10,), (11,), (12,), (13,), (14,), (1, 8), (1,), (0,), (15, 16), (5,), (6,), (7,), (2,), (3,), (4,)),
         _head_of((15, 16), (17, 18), 0),
+        landmarks=(*_face(16, 15, 18, 17), *_feet((19, 20, 21), (22, 23, 24))),
+        middles=(("pelvis", _HIPS), ("thorax", _SHOULDERS)),
     ),
     "h36m17": KeypointFormat("H36M-17", (17,), tuple((joint,) for joint in range(H36M_JOINT_COUNT))),
     "coco18": KeypointFormat(
@@ -55,6 +76,8 @@ FORMATS = {
         (18,),
         ((8, 11), (8,), (9,), (10,), (11,), (12,), (13,), (1, 1, 8, 11), (1,), (0,), (14, 15), (5,), (6,), (7,), (2,), (3,), (4,)),
         _head_of((14, 15), (16, 17), 0),
+        landmarks=_face(15, 14, 17, 16),
+        middles=(("thorax", _SHOULDERS),),
     ),
     # Joint 17 lies at the skull's base, above H36M's thorax.
     "body25b": KeypointFormat(
@@ -62,23 +85,28 @@ FORMATS = {
         (25, 135),
         ((11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (5, 6, 11, 12), (5, 6), (0,), (18,), (5,), (7,), (9,), (6,), (8,), (10,)),
         ((1, 2), *_head_of((1, 2), (3, 4), 0)),
+        landmarks=(*_face(1, 2, 3, 4), *_feet((19, 20, 21), (22, 23, 24))),
     ),
     "mpi15": KeypointFormat(
         "OpenPose MPI-15",
         (15,),
         ((8, 11), (8,), (9,), (10,), (11,), (12,), (13,), (14,), (1,), (0, 1), (0,), (5,), (6,), (7,), (2,), (3,), (4,)),
+        middles=(("spine", f"thorax+thorax+{_HIPS}"),),
     ),
     "coco25": KeypointFormat(
         "ViTPose COCO-25",
         (25,),
         ((14,), (13,), (16,), (18,), (12,), (15,), (17,), (5, 14), (5,), (0,), (1, 2), (6,), (8,), (10,), (7,), (9,), (11,)),
         _head_of((1, 2), (3, 4), 0),
+        landmarks=(*_face(1, 2, 3, 4), *_feet((19, 20, 21), (22, 23, 24))),
+        middles=(("pelvis", _HIPS), ("thorax", _SHOULDERS)),
     ),
     "posetrack18": KeypointFormat(
         "PoseTrack18",
         (17,),
         ((11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (1, 1, 11, 12), (1,), (0,), (2,), (5,), (7,), (9,), (6,), (8,), (10,)),
         ((3, 4), (0,)),
+        landmarks=(("left_ear", 3), ("right_ear", 4)),
     ),
     # These three have no nose: the middle of neck and head top is the face's.
     "mpii16": KeypointFormat(
@@ -101,6 +129,7 @@ FORMATS = {
         (33,),
         ((23, 24), (24,), (26,), (28,), (23,), (25,), (27,), (11, 12, 23, 24), (11, 12), (0,), (2, 5), (11,), (13,), (15,), (12,), (14,), (16,)),
         _head_of((2, 5), (7, 8), 0),
+        landmarks=(*_face(2, 5, 7, 8), ("left_big_toe", 31), ("right_big_toe", 32), ("left_heel", 29), ("right_heel", 30)),
     ),
 }  # fmt: skip
 # MMPose's `dataset_name`, and our name of its joint order.
@@ -170,6 +199,31 @@ def to_h36m(keypoints: np.ndarray, format_name: str) -> np.ndarray:
             break
         mapped[..., _HEAD, :] = np.where(is_lost[..., None], _mean_of_seen(keypoints, joints), mapped[..., _HEAD, :])
     return mapped
+
+
+def shown_joints(format_name: str, joint_count: int) -> dict[str, tuple[int, ...]]:
+    """What a detector itself shows of a body, by the joints whose mean it is: H36M's own and VERTEX_LANDMARKS.
+
+    What this format lets the middle of others stand for is named so: "left_hip+right_hip" for a pelvis. Of heads that
+    are made of a face the parts are there alone.
+    """
+    row = FORMATS[format_name]
+    sources = dict(zip(H36M_JOINT_NAMES, row.sources, strict=True))
+    single = {joints[0]: name for name, joints in sources.items() if len(joints) == 1}
+    middles = dict(row.middles)
+    shown = {middles.get(name, name): joints for name, joints in sources.items() if len(joints) == 1}
+    for name in _TRUNK:
+        parts = [middles.get(single[joint], single[joint]) for joint in sources[name] if joint in single]
+        # A middle of a middle and of single joints would need weights.
+        if len(parts) == len(sources[name]) > 1 and len({part.count("+") for part in parts}) == 1:
+            shown["+".join(parts)] = sources[name]
+    return shown | {name: (joint,) for name, joint in row.landmarks if joint < joint_count}
+
+
+def to_shown(keypoints: np.ndarray, format_name: str) -> np.ndarray:
+    """Keypoints (..., joints, 3) of one of FORMATS -> (..., S, 3) in the order of `shown_joints`."""
+    shown = shown_joints(format_name, keypoints.shape[-2]).values()
+    return np.stack([_mean_of_seen(keypoints, joints) for joints in shown], axis=-2)
 
 
 def shortest_order(keypoints: np.ndarray, names: tuple[str, ...]) -> str | None:
