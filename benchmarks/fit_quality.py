@@ -95,7 +95,9 @@ class _Scorer:
                 else clips.kinds[number % len(clips.kinds)]
             )
             truth, keypoints, camera, start = self._make(clips, kind, rng)
-            (fitted,), _ = fit_tracks(self.points, [start], [keypoints], camera, _FPS)
+            (fitted,), _ = fit_tracks(
+                self.points, [start], [keypoints], camera, _FPS, are_lifted=clips.estimator is None
+            )
             target = self.body(_params(truth.poses, truth.betas))
             yield tuple(self._metrics(track, truth, target) for track in (start, fitted))
 

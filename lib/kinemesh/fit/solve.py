@@ -28,7 +28,7 @@ _STATURE_M = 1.6
 NOISE = 0.02
 _FAR_OFF = 5.0
 # How far a frame's turning may be from the smoothed motion's, and its translation, in parts of the depth; at 30 frames a second.
-_TURNING_SPREAD = math.radians(2.5)
+_TURNING_SPREAD = math.radians(2.75)
 _MOVING_SPREAD = 0.015
 _SMOOTHED_S = 0.05
 _PLACE_SPREAD = 0.5
