@@ -107,6 +107,13 @@ def main() -> None:
     made = {name: _clips(scorer, name, arguments.clips, arguments.seed) for name in _STARTS}
     for name, (harm, span) in HARMS.items():
         rows.append((name, *(_harmed(scorer, made[start], harm, span) for start in _STARTS)))
+    for focal in (0.7, 1.4):
+        rows.append(
+            (
+                f"focal length x {focal}",
+                *(_harmed(scorer, made[start], *HARMS["nothing wrong"], focal) for start in _STARTS),
+            )
+        )
     shown = [("MPJPE / PA-MPJPE, mm", "not fitted", "to H36M-17 made of them", "to all that is shown")]
     for order in _DETECTORS:
         shown.append((FORMATS[order].title, *_shown(scorer, made[_STARTS[0]], order)))
@@ -119,9 +126,10 @@ def _clips(scorer: _Scorer, name: str, count: int, seed: int) -> list:
     return [scorer._make(clips, clips.kinds[number % len(clips.kinds)], rng) for number in range(count)]
 
 
-def _harmed(scorer: _Scorer, clips: list, harm: Callable, span: slice) -> str:
+def _harmed(scorer: _Scorer, clips: list, harm: Callable, span: slice, focal: float = 1.0) -> str:
     errors = []
     for number, (truth, keypoints, camera, start) in enumerate(clips):
+        camera = camera._replace(focal_px=focal * camera.focal_px)
         other = clips[(number + 1) % len(clips)][1]
         other = other[np.arange(len(keypoints)).clip(max=len(other) - 1)][span]
         size_px = STATURE_M * camera.focal_px / np.median(start.trans_m[:, 2])
