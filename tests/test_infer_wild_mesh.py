@@ -418,6 +418,7 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--first_frame", "2"), "invalid choice"),
         ((*BASIC, "--smooth", "x"), "'x': expected a number above 0"),
         ((*BASIC, "--keypoint_fps", "15"), "--keypoint_fps is for keypoints of a part of a video's frames"),
+        ((*BASIC, "--predictions_fps", "15"), "--predictions_fps is the rate of another estimator's bodies"),
         ((*BASIC, "--start", "-1"), "'-1': expected a number"),
         ((*BASIC, "--start", "3", "--end", "3"), "--end 3: expected seconds after --start 3"),
         ((*BASIC, "--start", "9"), "--start 9: no frame from there; the last is at 0.633 s"),

@@ -34,7 +34,6 @@ def test_the_cause_is_what_lowers_the_error_by_half(given):
     for wanted, error in (
         ("--relink", lambda _, __, is_relinked: 0.3 if is_relinked else 0.9),
         ("--image_size 1920x1080", lambda _, size, __: 0.3 if size == (1920, 1080) else 0.9),
-        ("--first_frame 1", lambda detections, _, __: 0.3 if detections.frame[0] == given.frame[0] - 1 else 0.9),
     ):
         assert find_cause(given, SIZE, error).what.endswith(wanted)
     assert find_cause(given, SIZE, lambda *_: 0.9) is None

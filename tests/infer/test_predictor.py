@@ -11,7 +11,7 @@ from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, VERTEX_LANDMARKS
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.errors import UserError
-from kinemesh.estimates.predictions import load_predictions
+from kinemesh.estimates.predictions import at_rate, load_predictions
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.geometry.camera import project
 from kinemesh.geometry.keypoints import scale_by_width
@@ -190,11 +190,12 @@ def test_smoothing_lowers_jitter(tiny_predictor, demo_video):
     assert smooth["jitter_before_m_per_s3"] == pytest.approx(plain["jitter_before_m_per_s3"], rel=0.05)
 
 
-def write_predictions(path, demo_video, people, frames, video="walk"):
+def write_predictions(path, demo_video, people, frames, video="walk", numbers=None, **more):
+    """`numbers`: what the file calls these frames."""
     rows = [(person, frame) for person in people for frame in frames]
     places = tuple(np.array(rows).T)
     np.savez(
-        path, video=np.full(len(rows), video), frame=places[1],
+        path, video=np.full(len(rows), video), frame=np.tile(frames if numbers is None else numbers, len(people)), **more,
         person=np.array([f"p{person}" for person, _ in rows]),
         poses=demo_video.poses[places], betas=demo_video.betas[places[0]],
     )  # fmt: skip
@@ -249,6 +250,58 @@ def test_frames_far_from_any_prediction_are_left_out(tiny_predictor, demo_video,
     late = write_predictions(tmp_path / "late.npz", demo_video, (0,), range(100, 110))
     with pytest.raises(UserError, match="none of its frames is one in which somebody was detected"):
         refiner.infer(detections_of_array(demo_video.keypoints_px[:, :50]), image_size=SIZE, fps=30, predictions=late)
+
+
+@pytest.mark.parametrize(
+    ("fps", "frames", "numbers", "told", "theirs"),
+    [
+        (30, range(0, 120, 2), range(60), "they are of 15 frames a second: --predictions_fps 15", 15),
+        (30, range(120), range(0, 240, 2), "they are of 60 frames a second: --predictions_fps 60", 60),
+        (30, [round(1.2 * frame) for frame in range(100)], range(100), "--predictions_fps 25", 25),
+        # At 30 a second nobody moves far enough for one frame to show.
+        (5, range(0, 114, 6), range(1, 20), "frames are counted one too low: --first_frame 0", None),
+        (5, range(6, 120, 6), range(19), "frames are counted one too high: --first_frame 1", None),
+        (30, range(120), range(120), "", None),
+    ],
+)  # fmt: skip
+def test_bodies_of_another_clock_are_told_and_read_by_their_own_rate(
+    fps, frames, numbers, told, theirs, tiny_predictor, demo_video, tmp_path, caplog
+):
+    step = 30 // fps
+    refiner = tiny_predictor("refiner")
+    given = detections_of_array(demo_video.keypoints_px[:, ::step])
+    settings = Settings(focal_px=demo_video.camera.focal_px, fit="none")
+
+    def misplaced(predictions) -> float:
+        options = {"fps": fps, "settings": settings, "predictions": predictions}
+        with caplog.at_level("WARNING", "lib"):
+            tracks = refiner.infer(given, image_size=SIZE, **options).tracks
+        true = [demo_video.poses[int(track.name)][track.frame_ids * step] for track in tracks]
+        return max(np.abs(track.poses - poses).mean() for track, poses in zip(tracks, true, strict=True))
+
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (0, 1), frames, numbers=numbers)
+    as_they_are = misplaced(predictions)
+    assert ("from the keypoints, likely since" in caplog.text) == bool(told)
+    assert told in caplog.text
+    if theirs is not None:
+        caplog.clear()
+        assert misplaced(at_rate(predictions, fps, theirs)) < 0.5 * as_they_are
+        assert caplog.text == ""
+        rate = np.array(float(theirs))
+        said = write_predictions(tmp_path / "p.npz", demo_video, (0, 1), frames, numbers=numbers, fps=rate)
+        np.testing.assert_array_equal(at_rate(said, fps).frame, at_rate(predictions, fps, theirs).frame)
+
+
+def test_of_two_bodies_that_fall_on_one_frame_the_nearer_is_taken(demo_video, tmp_path):
+    fast = write_predictions(tmp_path / "p.npz", demo_video, (0, 1), range(60))
+    taken = at_rate(fast, 30, 60)
+    assert taken.frame.tolist() == list(range(31)) * 2
+    np.testing.assert_array_equal(taken.poses[:30], fast.poses[:60:2])
+    wrong = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(9), fps=np.array(0.0))
+    with pytest.raises(UserError, match=r"p.npz: row 0 .+'fps' is 0\. Expected 0.01 to 1000 frames a second"):
+        at_rate(wrong, 30)
+    with pytest.raises(UserError, match="predictions_fps is 5000. Expected"):
+        at_rate(fast, 30, 5000)
 
 
 def test_what_does_not_go_together_is_said(tiny_predictor, assets, demo_video, tmp_path):

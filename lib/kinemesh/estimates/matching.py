@@ -16,15 +16,13 @@ from kinemesh.data.clips import Clips, repeats
 from kinemesh.data.sources import Dataset, Source
 from kinemesh.data.split import Split
 from kinemesh.errors import UserError
-from kinemesh.estimates.predictions import TRACK_STEP, Predictions, row_keys
+from kinemesh.estimates.predictions import FPS_TOLERANCE, TRACK_STEP, Predictions, row_keys
 
 logger = logging.getLogger(__name__)
 
 # What Split.estimate_state says of a frame.
 PREDICTED, BORROWED, NONE = 0, 1, 2
 LONGEST_BORROW_S = 0.5
-# 29.97 is written for 30, 59.94 for 60.
-FPS_TOLERANCE = 0.005
 
 
 def attach_predictions(

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".npz", ".pkl", ".pk")
 # Above any frame number, so that track and frame make one number that sorts by both.
 TRACK_STEP = 1 << 40
+# 29.97 is written for 30, 59.94 for 60.
+FPS_TOLERANCE = 0.005
+_LOWEST_FPS, _HIGHEST_FPS = 0.01, 1000.0
 
 
 class PredictedTrack(NamedTuple):
@@ -77,6 +80,38 @@ def load_predictions(path: str | Path) -> Predictions:
     people, rows = len(predictions.tracks), len(predictions.frame)
     logger.info("%s: %d predictions, %d people in %d videos", path, rows, people, videos)
     return predictions
+
+
+def at_rate(predictions: Predictions, fps: float, theirs: float | None = None) -> Predictions:
+    """The same bodies by the frame numbers of a video of `fps`; of two that fall on one frame, the nearer.
+
+    Args:
+        theirs: frames a second of the predictions; None: as the file says, and `fps` where it does not.
+
+    Raises UserError for a rate that cannot be true.
+    """
+    rates = np.where(np.isnan(predictions.fps), fps, predictions.fps) if theirs is None else np.full(1, theirs)
+    is_wrong = ~((rates >= _LOWEST_FPS) & (rates <= _HIGHEST_FPS))
+    if is_wrong.any():
+        row = int(is_wrong.argmax())
+        what = "predictions_fps" if theirs is not None else f"{predictions.place(row)}: 'fps'"
+        wanted = f"{_LOWEST_FPS:g} to {_HIGHEST_FPS:g} frames a second"
+        raise UserError(f"{what} is {rates[row]:g}. Expected {wanted}.")
+    if (np.abs(rates - fps) <= FPS_TOLERANCE * fps).all():
+        return predictions
+    logger.info("%s: predictions of %g frames a second, keypoints of %g", predictions.path, rates.min(), fps)
+    exact = predictions.frame * (fps / rates)
+    frame = np.round(exact).astype(np.int64)
+    order = np.lexsort((np.abs(exact - frame), predictions.repeat, frame, predictions.track))
+    place = np.stack((predictions.track, frame))[:, order]
+    rows = order[np.r_[True, (np.diff(place) != 0).any(axis=0)]]
+    columns = {
+        name: getattr(predictions, name)[rows] for name in ("track", "poses", "betas", "file", "file_row", "repeat")
+    }
+    mirrored = None if predictions.mirrored is None else tuple(half[rows] for half in predictions.mirrored)
+    return dataclasses.replace(
+        predictions, frame=frame[rows], fps=np.full(len(rows), fps), mirrored=mirrored, **columns
+    )
 
 
 def check_videos(predictions: Predictions, datasets: Iterable[Dataset], names: Iterable[str] = ()) -> None:

@@ -30,7 +30,6 @@ _COMPARED_PEOPLE = 50
 # Two people whose middles are nearer, in parts of their size, may well change places.
 _APART = 0.3
 _OTHER_SIZES = (0.5, 2 / 3, 0.75, 4 / 3, 1.5, 2.0, 3.0)
-_OTHER_FRAMES = (-1, 1)
 
 # Mean error of everybody in these detections, read so; a shape of the picture, and whether tracks count.
 Measure = Callable[[Detections, tuple[int, int], bool], float]
@@ -141,9 +140,6 @@ def _tried(detections: Detections, image_size: tuple[int, int], measure: Measure
             f"the keypoints are of a picture of another size: --image_size {size[0]}x{size[1]}",
             error(detections, size),
         )
-    for shift in _OTHER_FRAMES:
-        what = f"frames are counted {'one too high: --first_frame 1' if shift < 0 else 'one too low: --first_frame 0'}"
-        yield what, error(detections._replace(frame=detections.frame + shift))
 
 
 def _measured(measure: Measure, detections: Detections, image_size: tuple[int, int], is_relinked: bool) -> float:

@@ -17,6 +17,30 @@ _COMPARED_FRAMES = 32
 _NEVER = 1e6
 # How much better, in parts of a person's size, a body of another name must fit.
 _OTHER_NAME = 0.01
+# Rates of videos and of programs that take every second frame or convert to film's or television's, and frames counted
+# from 0 or 1: how many frames of the predictions one of the keypoints is, and where the first is.
+_OTHER_RATES = (1 / 4, 1 / 3, 1 / 2, 24 / 30, 25 / 30, 24 / 25, 25 / 24, 30 / 25, 30 / 24, 2, 3, 4)
+_OTHER_STARTS = (-1, 1)
+_SAME_FRAME = 0.25
+# A clock is doubted if another leaves this part of a misfit that is worth a word, in parts of a person's size.
+_EXPLAINED, _LEAST_MISFIT = 0.5, 0.02
+
+# How badly poses (N, 72), betas (N, 10) fit keypoints (N, K, 3), in parts of the person's size.
+Misfit = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+
+
+def predicted_people(
+    predictions: Predictions, video_names: tuple[str, ...], people: list[Person], misfit: Misfit, fps: float
+) -> tuple[list[Person], list[int]]:
+    """Those who are predicted, in the frames near a prediction, and each one's track.
+
+    Raises UserError as `choose_video`, `match_people` and `predicted_frames` do.
+    """
+    matched = match_people(predictions, choose_video(predictions, video_names), people, misfit)
+    warn_of_other_clock(predictions, matched, people, misfit, fps)
+    return [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()], [
+        *matched.values()
+    ]
 
 
 def choose_video(predictions: Predictions, names: tuple[str, ...]) -> list[int]:
@@ -38,14 +62,12 @@ def match_people(
     predictions: Predictions,
     tracks: list[int],
     people: list[Person],
-    misfit: Callable[[np.ndarray, np.ndarray, np.ndarray], float],
+    misfit: Misfit,
 ) -> dict[int, int]:
     """For each person who is predicted, by place in `people`, the track.
 
     Whose body fits whose keypoints decides, since every program numbers people in its own way; names that are the same
-    in both only where fits are the same, as of one who walks behind another. `misfit` of poses (N, 72), betas (N, 10)
-    and keypoints (N, K, 3) says how badly a body fits, in parts of the person's size. Raises UserError if nobody is
-    predicted.
+    in both only where fits are the same, as of one who walks behind another. Raises UserError if nobody is predicted.
     """
     names = [predictions.tracks[track].person for track in tracks]
     from scipy.optimize import linear_sum_assignment  # slow to import, and only a refiner needs it
@@ -54,13 +76,9 @@ def match_people(
     for column, track in enumerate(tracks):
         rows = _rows_of(predictions, track)
         for place, person in enumerate(people):
-            _, ours, theirs = np.intersect1d(person.frames, predictions.frame[rows], return_indices=True)
-            if len(ours):
-                some = np.unique(np.linspace(0, len(ours) - 1, _COMPARED_FRAMES).round().astype(int))
-                picked = rows[theirs[some]]
-                body = predictions.poses[picked], predictions.betas[picked]
-                costs[place, column] = misfit(*body, person.keypoints_px[ours[some]])
-                costs[place, column] += _OTHER_NAME * (person.name != names[column])
+            cost = _misfit(predictions, rows, person, misfit)
+            if cost is not None:
+                costs[place, column] = cost + _OTHER_NAME * (person.name != names[column])
     pairs = zip(*linear_sum_assignment(costs), strict=True)
     matched = {int(place): tracks[column] for place, column in pairs if costs[place, column] < _NEVER}
     if not matched:
@@ -78,6 +96,53 @@ def match_people(
     if left_out:
         logger.warning("not predicted, and so left out: %s", ", ".join(left_out))
     return matched
+
+
+def warn_of_other_clock(
+    predictions: Predictions, matched: dict[int, int], people: list[Person], misfit: Misfit, fps: float
+) -> None:
+    """One line if the bodies would fit far better at another rate, or a frame later or earlier.
+
+    What a refiner or a fit makes of them does not show that: it bends them to the keypoints. `matched` is `match_people`'s.
+    """
+
+    def mean(rate: float = 1.0, start: int = 0) -> float:
+        pairs = ((_rows_of(predictions, track), people[place]) for place, track in matched.items())
+        found = [_misfit(predictions, rows, person, misfit, rate, start) for rows, person in pairs]
+        return float(np.mean(found)) if None not in found else np.inf
+
+    before = mean()
+    if before < _LEAST_MISFIT:
+        return
+    causes = {
+        f"they are of {fps * rate:g} frames a second: --predictions_fps {fps * rate:g}": mean(rate)
+        for rate in _OTHER_RATES
+    }
+    for start in _OTHER_STARTS:
+        what = "the keypoints' frames are counted one too " + (
+            "high: --first_frame 1" if start < 0 else "low: --first_frame 0"
+        )
+        causes[what] = mean(start=start)
+    what, left = min(causes.items(), key=lambda item: item[1])
+    if left <= _EXPLAINED * before:
+        logger.warning(
+            "%s: bodies %.1f %% of the person's size from the keypoints, likely since %s (%.1f %% are then left)",
+            predictions.path, 100 * before, what, 100 * left,
+        )  # fmt: skip
+
+
+def _misfit(
+    predictions: Predictions, rows: np.ndarray, person: Person, misfit: Misfit, rate: float = 1.0, start: int = 0
+) -> float | None:
+    """Of some of the person's frames that `rows` predict, if frame f is their frame f * rate + start; None: of none."""
+    wanted = person.frames * rate + start
+    nearest = _nearest(predictions.frame[rows], wanted)
+    shared = np.flatnonzero(np.abs(predictions.frame[rows[nearest]] - wanted) <= _SAME_FRAME)
+    if not len(shared):
+        return None
+    some = shared[np.unique(np.linspace(0, len(shared) - 1, _COMPARED_FRAMES).round().astype(int))]
+    picked = rows[nearest[some]]
+    return misfit(predictions.poses[picked], predictions.betas[picked], person.keypoints_px[some])
 
 
 def predicted_frames(predictions: Predictions, track: int, person: Person, fps: float) -> Person:

@@ -25,7 +25,7 @@ from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.geometry.translation import video_camera
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
-from kinemesh.infer.estimates import choose_video, estimate_arrays, match_people, one_shape_each, predicted_frames
+from kinemesh.infer.estimates import estimate_arrays, one_shape_each, predicted_people
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import fit_people, misfit, place_person
 from kinemesh.infer.settings import Settings
@@ -181,16 +181,14 @@ class MeshPredictor:
                 raise UserError(
                     f"--ref_3d_motion_path is of one person, but there are {len(people)}. Give --focus, whose it is."
                 )
-            matched = {}
             if predictions is not None:
-                chosen = choose_video(predictions, video_names)
-                matched = match_people(predictions, chosen, people, partial(misfit, self.kinematics, camera))
-                people = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
+                how_badly = partial(misfit, self.kinematics, camera)
+                people, predicted = predicted_people(predictions, video_names, people, how_badly, fps)
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
             lengths = [len(segment.keypoints_px) for segment in segments]
         with clock("network"):
-            estimate = None if predictions is None else estimate_arrays(predictions, list(matched.values()), segments)
+            estimate = None if predictions is None else estimate_arrays(predictions, predicted, segments)
             if self.model is None:
                 clip_len, (poses, betas) = None, one_shape_each(*estimate, segments)
             else:

@@ -1,13 +1,14 @@
 """What keypoints are of: clocks of videos, keypoints of another rate, parts of a video."""
 
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
 from kinemesh.keypoints import Detections
-from kinemesh.program.wild.video import check_frames, chosen_part, open_source
+from kinemesh.program.wild.video import Source, check_frames, chosen_part, open_source
 from tests.render.clips import encode, numbered_frames
 
 
@@ -73,6 +74,16 @@ def test_keypoints_of_every_second_frame_are_noticed(fast, last, step):
 @pytest.mark.parametrize("last", [59, 58, 45, 33, 8])
 def test_keypoints_that_end_elsewhere_are_not_suspected(fast, last):
     check_frames(detections_until(last), opened(fast))
+
+
+@pytest.mark.parametrize(("last", "rate"), [(249, "25"), (239, "24"), (260, ""), (299, "")])
+def test_keypoints_of_television_rate_are_suspected(caplog, last, rate):
+    source = Source(Path("clip.mp4"), (640, 480), 30.0, np.arange(300) / 30)
+    with caplog.at_level("WARNING", "lib"):
+        check_frames(detections_until(last), source)
+        check_frames(detections_until(last), source._replace(is_sure=False))
+    assert caplog.text.count("the keypoints end with frame") == bool(rate)
+    assert f"--keypoint_fps {rate}, if" in caplog.text or not rate
 
 
 def test_keypoints_beyond_the_video_are_refused(fast):

@@ -22,7 +22,7 @@ _LEAST_SCORE = 0.2
 _NOT_IN_DEMO = {
     name: f"--{name}"
     for name in (
-        "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "keypoint_format",
+        "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "predictions_fps", "keypoint_format",
         "image_size", "fps", "keypoint_fps", "start", "end", "keypoint_axes", "first_frame", "least_score",
     )
 } | {"overrides": "--set"}  # fmt: skip
@@ -97,6 +97,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             raise UserError(f"--{flag} is missing: {what}. Give it, or try --demo, which needs no file.")
     if arguments.keypoint_fps and not arguments.vid_path:
         raise UserError("--keypoint_fps is for keypoints of a part of a video's frames. Without --vid_path give --fps.")
+    if arguments.predictions_fps and not arguments.predictions:
+        raise UserError(
+            "--predictions_fps is the rate of another estimator's bodies. Give them as --predictions, or leave it out."
+        )
     if arguments.end is not None and arguments.end <= (arguments.start or 0):
         raise UserError(f"--end {arguments.end:g}: expected seconds after --start {arguments.start or 0:g}.")
     if not arguments.vid_path and not arguments.image_size:
@@ -225,6 +229,12 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--focal_35mm", type=_positive, metavar="MM", help="instead: 35 mm equivalent focal length, as EXIF has it"
     )
     add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner or --evaluate none")
+    add(
+        "--predictions_fps",
+        type=_positive,
+        metavar="RATE",
+        help="rate of these bodies' frames (default: as their file says, or the keypoints')",
+    )
     add(
         "--formats",
         type=_formats,

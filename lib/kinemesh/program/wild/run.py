@@ -18,7 +18,7 @@ from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.errors import UserError
-from kinemesh.estimates.predictions import load_predictions
+from kinemesh.estimates.predictions import at_rate, load_predictions
 from kinemesh.export.write import output_names, write_outputs
 from kinemesh.files.arrays import read_npy
 from kinemesh.files.yaml import parse_yaml
@@ -97,7 +97,9 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     predictor = load()
     if predictor.config is not None and not arguments.demo:
         _log_choices(predictor, settings)
-    predictions = load_predictions(arguments.predictions) if arguments.predictions else None
+    predictions = None
+    if arguments.predictions:
+        predictions = at_rate(load_predictions(arguments.predictions), source.fps, arguments.predictions_fps)
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
     read_s = time.perf_counter() - began
     given = {

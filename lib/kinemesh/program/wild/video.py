@@ -22,6 +22,8 @@ _DIAGONAL_35MM = math.hypot(36.0, 24.0)
 _FRAMES_TOO_MANY_S = 1.0
 # Keypoints of every second, third or fourth frame; fewer of them tell nothing.
 _STEPS, _FEWEST_FRAMES = (2, 3, 4), 10
+# Keypoints of a film's or television's rate; in a shorter video many a track ends there.
+_PARTS, _LEAST_FRAMES_TO_TELL = (24 / 30, 25 / 30, 24 / 25), 100
 _SAME_RATE = 0.01
 # Far more than hours hold; a file may claim any length.
 _MOST_FRAMES = 10_000_000
@@ -119,6 +121,12 @@ def check_frames(detections: Detections, source: Source) -> None:
                 f"made of every {('second', 'third', 'fourth')[step - 2]} one. Give --keypoint_fps {source.fps / step:g} if "
                 f"they are, --keypoint_fps {source.fps:g} if not."
             )
+    for part in _PARTS if source.is_sure and count >= _LEAST_FRAMES_TO_TELL else ():
+        if abs(last + 1 - count * part) <= 1:
+            logger.warning(
+                "%s: has %d frames, %g a second, but the keypoints end with frame %d: --keypoint_fps %g, if they are of "
+                "that rate", source.path, count, source.fps, last, source.fps * part,
+            )  # fmt: skip
 
 
 def chosen_part(
