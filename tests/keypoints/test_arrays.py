@@ -85,6 +85,61 @@ def test_videopose3d(tmp_path, figure, check_h36m):
         read_keypoints(tmp_path / "two.npz")
 
 
+def write_detectron(path, people: list[list[np.ndarray]], scores: list[list[float]], size=(1280, 720)) -> None:
+    """As numpy before 1.24 saved lists of unequal lists, which newer ones refuse. `people`: (4, 17) of each frame's."""
+    columns = {name: np.empty((len(people), 2), dtype=object) for name in ("keypoints", "boxes")}
+    for frame, (points, own) in enumerate(zip(people, scores, strict=True)):
+        boxes = np.concatenate((np.zeros((len(own), 4)), np.reshape(own, (-1, 1))), axis=1).astype(np.float32)
+        values = {"keypoints": np.array(points, dtype=np.float32), "boxes": boxes}
+        for name, column in columns.items():
+            column[frame] = [[], values[name] if own else []]
+    metadata = np.array({"w": size[0], "h": size[1]}, dtype=object)
+    np.savez_compressed(path, segments=np.full(len(people), None), metadata=metadata, **columns)
+
+
+@pytest.mark.parametrize("program", ["detectron2", "detectron"])
+def test_detectron(tmp_path, figure, check_h36m, program):
+    def person(frame: int, number: int) -> np.ndarray:
+        x, y, _ = figure("coco17", frame, number).T
+        nobody_sees = np.arange(17) == 9  # the left wrist
+        heights = {
+            "detectron2": (0 * x, np.where(nobody_sees, 0.04, 0.3)),
+            "detectron": (np.where(nobody_sees, 1, 9), 0 * x),
+        }
+        return np.stack((x, y, *heights[program]))
+
+    people = [[person(0, 0), person(0, 1)], [], [person(2, 1), person(2, 0), person(2, 0)]]
+    path = tmp_path / "walk.mp4.npz"
+    write_detectron(path, people, [[0.9, 0.8], [], [0.9, 0.8, 0.1]])
+    detections = read_keypoints(path, Reading(image_size=(1280, 720)))
+    assert detections.frame.tolist() == [0, 0, 2, 2]
+    assert detections.joint_order == "coco17"
+    assert set(detections.person.tolist()) == {""}
+    assert (detections.keypoints_px[:, :, 2] == (np.arange(17) != 9)).all()
+    check_h36m(detections, people=2, apart=("head_top", "nose", "left_wrist"))
+    with pytest.raises(UserError, match="keypoints of pictures of 1280x720, not 1920x1080"):
+        read_keypoints(path, Reading(image_size=(1920, 1080)))
+
+
+def test_a_detectron_file_of_nobody_or_of_something_else_is_told(tmp_path):
+    path = tmp_path / "k.npz"
+    np.savez(path, keypoints=np.zeros((3, 2, 0)), boxes=np.zeros((3, 2, 0)), segments=np.full(3, None))
+    with pytest.raises(UserError, match="nobody was detected"):
+        read_keypoints(path)
+    write_detectron(path, [[np.zeros((4, 17))]], [[0.9]])
+    held = dict(np.load(path, allow_pickle=True))
+    for changes, told in (
+        ({"keypoints": np.array([[[], [Opens()]]], dtype=object)}, "refused, nothing in it was run"),
+        ({"keypoints": np.array([None])}, "'keypoints' of frame 0 are no list of arrays"),
+        ({"keypoints": np.array({"a": 1}, dtype=object)}, "is no list of frames"),
+        ({"boxes": held["boxes"][:0]}, "'keypoints' are of 1 frames, 'boxes' of 0"),
+        ({"boxes": held["keypoints"]}, r"of shape \(1, 4, 17\), boxes of shape \(1, 4, 17\)"),
+    ):
+        np.savez(path, **held | changes)
+        with pytest.raises(UserError, match=told):
+            read_keypoints(path)
+
+
 class Opens:
     def __reduce__(self):
         return open, ("/tmp/never-made-by-a-test", "w")

@@ -42,14 +42,20 @@ def keypoint_files() -> list[bytes]:
 
 
 def keypoint_arrays() -> list[bytes]:
-    """Our npz, and VideoPose3D's with its object arrays."""
+    """Our npz, and VideoPose3D's two with their object arrays."""
     points = np.random.default_rng(0).uniform(1, 500, (2, _FRAMES, 17, 3)).astype("f4")
     videos = {"walk": {"custom": [points[0, ..., :2]]}}
     metadata = np.array({"layout_name": "coco"}, dtype=object)
     ours, theirs = io.BytesIO(), io.BytesIO()
     np.savez(ours, keypoints=points)
     np.savez_compressed(theirs, positions_2d=np.array(videos, dtype=object), metadata=metadata)
-    return [ours.getvalue(), theirs.getvalue()]
+    detected, frames, boxes = io.BytesIO(), np.empty((_FRAMES, 2), dtype=object), np.empty((_FRAMES, 2), dtype=object)
+    for frame, one in enumerate(points[0]):
+        frames[frame] = [[], np.stack((*one[:, :2].T, 0 * one[:, 2], one[:, 2] / 500))[None]]
+        boxes[frame] = [[], np.full((1, 5), 0.9)]
+    size = np.array({"w": 640, "h": 480}, dtype=object)
+    np.savez_compressed(detected, keypoints=frames, boxes=boxes, segments=np.full(_FRAMES, None), metadata=size)
+    return [ours.getvalue(), theirs.getvalue(), detected.getvalue()]
 
 
 def read(path: Path) -> None:

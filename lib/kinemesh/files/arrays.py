@@ -73,10 +73,10 @@ def array_names(path: str | Path, *, what: str) -> list[str]:
 
 
 def read_object(path: str | Path, key: str, *, what: str) -> Any:
-    """The Python object under `key` of a .npz file that numpy pickled, by the rules of kinemesh.files.pickles.
+    """What is under `key` of a .npz file: an array, or objects that numpy pickled, by the rules of kinemesh.files.pickles.
 
-    A dict or list that was saved as an array of no axes comes back as itself. Raises UserError as
-    kinemesh.files.joblib.load_joblib does.
+    A dict or list that was saved as an array of no axes comes back as itself, text of Python 2 as latin1. Raises
+    UserError as kinemesh.files.joblib.load_joblib does.
     """
     path = Path(path)
     with faults_as_user_errors(path, what), zipfile.ZipFile(path) as archive:
@@ -87,8 +87,8 @@ def read_object(path: str | Path, key: str, *, what: str) -> Any:
         with archive.open(info) as file:
             _, _, dtype = read_npy_header(file, f"'{key}'")
             if not dtype.hasobject:
-                raise Refused(f"'{key}' holds {str(dtype)[:60]}, expected an object")
-            value = unpickle(file.read(limit))
+                return _read_member(archive, info, key)
+            value = unpickle(file.read(limit), "latin1")
     return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
 
 

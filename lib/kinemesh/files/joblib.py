@@ -51,13 +51,16 @@ def load_joblib(path: str | Path, *, what: str) -> Any:
         return unpickle(data)
 
 
-def unpickle(data: bytes) -> Any:
-    """What a pickle in memory holds, under the same rules; raises what kinemesh.files.pickles.faults_as_user_errors knows."""
+def unpickle(data: bytes, encoding: str = "ASCII") -> Any:
+    """What a pickle in memory holds, under the same rules; raises what kinemesh.files.pickles.faults_as_user_errors knows.
+
+    `encoding` is as for kinemesh.files.pickles.load_pickle.
+    """
     names = AllowedNames(lambda module, name: _Array if (module in WRAPPERS and name == _WRAPPER) else None)
     if data[:1] != pickle.PROTO:
         raise NotAPickle(f"its content starts {data[:12]!r}")
     try:
-        value = _Unpickler(io.BytesIO(data), data, names).load()
+        value = _Unpickler(io.BytesIO(data), data, names, encoding).load()
     except EOFError:
         raise Truncated(f"its content has {len(data)} bytes") from None
     return checked(value, set())
@@ -86,8 +89,8 @@ class _Unpickler(FrugalUnpickler):
 
     dispatch: ClassVar = dict(FrugalUnpickler.dispatch)
 
-    def __init__(self, stream: io.BytesIO, data: bytes, names: AllowedNames):
-        super().__init__(stream, len(data), names)
+    def __init__(self, stream: io.BytesIO, data: bytes, names: AllowedNames, encoding: str):
+        super().__init__(stream, len(data), names, encoding)
         self.data = data
 
     def load_build(self):
@@ -101,7 +104,7 @@ class _Unpickler(FrugalUnpickler):
         """The array whose bytes come next, a view of `data`."""
         dtype, count = array_layout(shape, dtype)
         if dtype.hasobject:  # a pickle within the pickle
-            array = _Unpickler(self.stream, self.data, self.names).load()
+            array = _Unpickler(self.stream, self.data, self.names, self.encoding).load()
             if type(array) is not LoadedArray:
                 raise Refused("it holds an array of objects that is none")
             return array

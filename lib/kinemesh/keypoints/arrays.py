@@ -1,16 +1,19 @@
-"""Keypoints as arrays: npz and npy of our own layout, and VideoPose3D's npz.
+"""Keypoints as arrays: npz and npy of our own layout, and the two kinds of npz that VideoPose3D's scripts write.
 
-Source of the latter: facebookresearch/VideoPose3D `data/prepare_data_2d_custom.py`: an object array `positions_2d`
-{video: {action: [(F, 17, 2) a camera]}} and `metadata`, COCO-17 unless it says otherwise.
+Sources of the latter, in facebookresearch/VideoPose3D. `data/prepare_data_2d_custom.py`: an object array `positions_2d`
+{video: {action: [(F, 17, 2) a camera]}} and `metadata`, COCO-17 unless it says otherwise. `inference/infer_video_d2.py`
+(Detectron2) and `infer_video.py` (Detectron): object arrays `keypoints` and `boxes` of a list a frame, whose item 1 is of
+people, (P, 4, 17) x, y, logit, probability and (P, 5) with the score, `segments`, and `metadata` {w, h}.
 """
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kinemesh.errors import UserError, fail
-from kinemesh.files.arrays import array_names, read_npy, read_npz, read_object
+from kinemesh.files.arrays import array_names, array_of, read_npy, read_npz, read_object
 from kinemesh.keypoints.detections import Detections, Reading, Rows, build_detections
 from kinemesh.keypoints.formats import BY_COUNT, FORMATS
 
@@ -18,7 +21,11 @@ logger = logging.getLogger(__name__)
 
 AXES = ("people,frames", "frames,people")
 _WHAT = "keypoints"
+_DETECTRON = "what VideoPose3D's infer_video_d2.py writes: (people, 4, joints) and (people, 5) of each frame"
 _SHAPES = "shape (F, joints, 2 or 3) or (people, F, joints, 2 or 3)"
+# From here on Detectron2, and by the logit Detectron, draw a joint. Its height is no more: that of a peak over its box,
+# which is low in a wide one.
+_LEAST_PROBABILITY, _LEAST_LOGIT = 0.05, 2.0
 _ORDERS = {"coco": "coco17", "h36m": "h36m17", "halpe26": "halpe26"}
 
 
@@ -27,6 +34,8 @@ def read_npz_keypoints(path: Path, prefix: str, reading: Reading) -> Detections:
     names = array_names(path, what=_WHAT)
     if "positions_2d" in names:
         return _read_videopose(path, prefix, reading)
+    if {"keypoints", "boxes", "segments"} <= set(names):
+        return _read_detectron(path, reading)
     arrays = read_npz(path, ("keypoints",), ("axes", "joint_order"), what=_WHAT)
     axes = str(arrays["axes"]) if "axes" in arrays and reading.axes is None else reading.axes
     order = (
@@ -115,3 +124,49 @@ def _videopose_order(path: Path, joint_count: int) -> str:
             "--keypoint_format NAME",
         )
     return "coco17"
+
+
+def _read_detectron(path: Path, reading: Reading) -> Detections:
+    _check_size(path, reading.image_size)
+    frames, boxes = (read_object(path, key, what=_WHAT) for key in ("keypoints", "boxes"))
+    if not all(isinstance(column, list | np.ndarray) and np.shape(column)[:1] for column in (frames, boxes)):
+        fail(path, "'keypoints' or 'boxes' is no list of frames", _DETECTRON)
+    if len(frames) != len(boxes):
+        fail(path, f"'keypoints' are of {len(frames)} frames, 'boxes' of {len(boxes)}", _DETECTRON)
+    rows = Rows("Detectron", [], [], [], [], listed=range(len(frames)), counted_from=0)
+    for frame in range(len(frames)):
+        points = _of_people(path, f"'keypoints' of frame {frame}", frames[frame])
+        box = _of_people(path, f"'boxes' of frame {frame}", boxes[frame])
+        if not points.size or not box.size:
+            continue
+        if points.ndim != 3 or points.shape[1] != 4 or box.shape != (len(points), 5):
+            fail(path, f"frame {frame} holds keypoints of shape {points.shape}, boxes of shape {box.shape}", _DETECTRON)
+        x, y, logit, probability = points.swapaxes(0, 1)
+        is_seen = logit >= _LEAST_LOGIT if logit.any() else probability >= _LEAST_PROBABILITY
+        rows.keypoints.extend(np.stack((x, y, is_seen), axis=-1))
+        rows.scores.extend(box[:, 4].tolist())
+        rows.images.extend([frame] * len(points))
+        rows.people.extend([None] * len(points))
+    return build_detections(path, rows, reading._replace(frame_count=reading.frame_count or len(frames)))
+
+
+def _of_people(path: Path, what: str, classes: Any) -> np.ndarray:
+    """The numbers of a frame's item 1, empty if there is nobody."""
+    try:
+        array = array_of(classes[1])
+    except (ValueError, TypeError, LookupError):
+        fail(path, f"{what} are no list of arrays", _DETECTRON)
+    if array.dtype.kind not in "fiu":
+        fail(path, f"{what} are an array of {array.dtype}", _DETECTRON)
+    return array
+
+
+def _check_size(path: Path, image_size: tuple[int, int] | None) -> None:
+    """Raise UserError if the file says that its pictures are of another size."""
+    said = read_object(path, "metadata", what=_WHAT) if "metadata" in array_names(path, what=_WHAT) else {}
+    size = (said.get("w"), said.get("h")) if isinstance(said, dict) else (None, None)
+    if image_size is not None and None not in size and size != image_size:
+        wanted = "x".join(map(str, image_size))
+        raise UserError(
+            f"{path}: keypoints of pictures of {str(size[0])[:9]}x{str(size[1])[:9]}, not {wanted}. Give those."
+        )
