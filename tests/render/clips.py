@@ -23,14 +23,24 @@ def number_of(frame):
     return round((float(frame[-8:].mean()) - 20) / STEP)
 
 
-def encode(path, frames, *, rate=30, codec="libx264", pixel_format="yuv420p", ticks=None, **container_options):
+def encode(
+    path,
+    frames,
+    *,
+    rate=30,
+    codec="libx264",
+    pixel_format="yuv420p",
+    ticks=None,
+    codec_options=None,
+    **container_options,
+):
     """Encode with PyAV alone; `ticks`: when each frame is shown, in milliseconds. libx265 needs sides of 64 at least."""
     frames = list(frames)
     title = container_options.pop("title", None)
     with av.open(str(path), "w", options=container_options) as container:
         if title:
             container.metadata["title"] = title
-        stream = container.add_stream(codec, rate=Fraction(rate))
+        stream = container.add_stream(codec, rate=Fraction(rate), options=codec_options or {})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format
         if ticks is not None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from kinemesh.errors import UserError
+from kinemesh.render import decoding
 from kinemesh.render.video import read_frames, video_info, video_writer
 from tests.render.clips import encode, encode_sound, number_of, numbered_frames, patch
 
@@ -56,6 +57,64 @@ def test_info_is_what_was_written(clip):
     assert info[:4] == (48, 32, 20, 29.97)
     np.testing.assert_allclose(info.time_s, np.arange(20) / 29.97)
     assert [path.name for path in clip.parent.iterdir()] == [clip.name]
+
+
+def h264(**parameters) -> dict:
+    return {"codec_options": {"x264-params": ":".join(f"{name}={value}" for name, value in parameters.items())}}
+
+
+def trim(path) -> None:
+    patch(path, b"elst", 8, [1500, 1024 + 17 * 512])  # ms shown, first tick shown
+
+
+def lay_on_its_side(path) -> None:
+    patch(path, b"tkhd", 40, [0, ONE, 0, -ONE, 0, 0, 0, 0, 1 << 30])
+
+
+OPEN = {"open-gop": 1, "keyint": 8, "min-keyint": 8, "bframes": 3, "b-adapt": 0, "scenecut": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "spoil"),
+    [
+        ("closed.mp4", h264(keyint=8, bframes=3), None),
+        ("open.mp4", h264(**OPEN), None),
+        ("refresh.mp4", h264(**{"keyint": 8, "intra-refresh": 1, "bframes": 0, "scenecut": 0}), None),
+        ("open.mkv", {"codec": "libx265", "codec_options": {"x265-params": "keyint=8:bframes=3:open-gop=1:log-level=0"}}, None),
+        ("one.mp4", h264(keyint=999), None),
+        ("varying.mkv", h264(**OPEN) | {"ticks": [40 * number + 13 * (number % 3) for number in range(40)]}, None),
+        ("hidden.webm", {"codec": "libvpx-vp9", "codec_options": {"g": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}}, None),
+        ("no_index.ts", h264(keyint=8), None),
+        ("changes.gif", {"codec": "gif", "pixel_format": "rgb8"}, None),
+        ("trimmed.mp4", h264(**OPEN), trim),
+        ("turned.mp4", h264(keyint=8), lay_on_its_side),
+    ],
+)  # fmt: skip
+def test_frames_that_are_sought_are_those_that_all_before_lead_to(name, options, spoil, tmp_path, monkeypatch, caplog):
+    path = tmp_path / name
+    encode(path, [*numbered_frames(40, 96, 64)] * (2 if spoil is trim else 1), **options)
+    if spoil:
+        spoil(path)
+    everything = list(read_frames(path))
+    count = len(everything)
+    assert count == (40 if spoil is not trim else 45)
+    read = []
+    monkeypatch.setattr(decoding, "_WORTH_SEEKING", 1)
+    monkeypatch.setattr(decoding, "_decoded", lambda *given, all_of=decoding._decoded: counted(read, all_of(*given)))
+    for wanted in ([number] for number in range(1, count)):
+        (found,) = read_frames(path, wanted)
+        assert np.array_equal(found, everything[wanted[0]]), wanted
+    is_sought = name not in ("changes.gif", "no_index.ts", "one.mp4", "refresh.mp4")
+    assert (len(read) < 0.9 * sum(range(2, count + 1))) == is_sought
+    found = list(read_frames(path, range(count - 3, count + 2)))
+    assert len(found) == 3 and all(np.array_equal(*pair) for pair in zip(found, everything[-3:], strict=True))
+    assert caplog.text == ""
+
+
+def counted(read: list, frames):
+    for frame in frames:
+        read.append(frame.pts)
+        yield frame
 
 
 @pytest.mark.parametrize("fps", [30000 / 1001, 24000 / 1001, 60.0, 1000.0, 0.5, 12.3456])
@@ -243,7 +302,7 @@ def test_a_truncated_file_gives_what_is_there_and_says_how_much(tmp_path, caplog
         file.truncate(path.stat().st_size // 2)
     found = len(list(read_frames(path)))
     assert 5 < found < 25
-    assert f"cut.mp4: damaged (it ends early); {found} frames can be read" in caplog.text
+    assert f"cut.mp4: damaged (it ends early); {found} frames were read" in caplog.text
     assert video_info(path).frame_count == found
 
 

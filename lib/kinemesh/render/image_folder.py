@@ -31,13 +31,15 @@ def image_paths(folder: Path | str) -> list[Path]:
     return paths
 
 
-def read_images(folder: Path | str, only_sizes: bool = False) -> Iterator[np.ndarray]:
+def read_images(folder: Path | str, only_sizes: bool = False, first: int = 0) -> Iterator[np.ndarray]:
     """The images (H, W, 3) uint8, RGB, upright, each read when it is asked for; `only_sizes`: of no content, in no time.
+
+    `first` is the number of the first, from 0.
 
     Raises UserError for what is no image, too large, or of another size than the first.
     """
     size = None
-    for path in image_paths(folder):
+    for path in image_paths(folder)[first:]:
         try:
             with warnings.catch_warnings(), Image.open(path) as image:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)

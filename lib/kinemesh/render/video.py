@@ -1,13 +1,12 @@
 """Reads and writes video files, one frame at a time, in flat memory.
 
 FFmpeg's libraries do it, by way of PyAV, in this process: timestamps, trimming (edit lists), rotation and every bit depth
-are theirs to know. Only containers that hold their own pictures are opened, never a playlist that names other files.
+are theirs to know.
 """
 
 import contextlib
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,26 +14,16 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.error import FFmpegError, InvalidDataError
-from av.stream import Disposition
+from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 
 from kinemesh.errors import UserError
 from kinemesh.files.writing import replacement
+from kinemesh.render.decoding import decoded_frames, frames_from, opened_video, packet_stamps
 from kinemesh.render.image_folder import read_images
 
 logger = logging.getLogger(__name__)
 
-# A playlist's demuxer (hls, concat, dash, image2, ...) would open whatever local file it names.
-_CONTAINERS = "mov,matroska,webm,avi,asf,flv,mpeg,mpegts,ogg,mxf,gif"
-_EXPECTED = "Expected mp4, mov, mkv, webm, avi, wmv, flv, mpg, ts, ogv, mxf or gif"
-# A file may claim pictures of any size; these are the largest that 360 degree cameras take.
-LARGEST_PIXELS = 1 << 26
-_READING = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(LARGEST_PIXELS)}
-# Each holds a few frames, which more of them would not decode much faster.
-_MOST_THREADS = 8
-# Codecs that store pictures which are not shown, or several in one packet.
-_HIDES_FRAMES = ("vp8", "mpeg4")
 _LOWEST_FPS, _HIGHEST_FPS = 1 / 3600, 1000.0
 # Files that count milliseconds are no more exact; beyond this a rate is not constant.
 _ROUNDING_S, _JITTER_FRAMES = 0.0015, 0.1
@@ -65,13 +54,14 @@ def video_info(path: Path | str) -> VideoInfo:
         return VideoInfo(first[1], first[0], 1 + len(others), None, None)
     with contextlib.closing(read_frames(path)) as frames:
         height, width, _ = next(frames).shape
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         rate, time_base = stream.average_rate or stream.guessed_rate, stream.time_base
         claimed_s = (container.duration or 0) / av.time_base
-        stamps = _packet_stamps(container, stream)
+        stamps = packet_stamps(container, stream)
     if stamps is None:
-        with _opened(path) as (container, stream):
-            stamps = [frame.pts for frame in _decoded(container, stream, path)]
+        stamps = [frame.pts for frame in decoded_frames(path)]
+    else:
+        stamps = [stamp.shown for stamp in stamps]
     fps, time_s = _clock(stamps, float(time_base or 0), float(rate or 0))
     if fps and claimed_s > time_s[-1] + 1 / fps + _MISSING_S:
         logger.warning("%s: claims %.1f s; its %d frames end after %.1f s", path, claimed_s, len(stamps), time_s[-1])
@@ -88,100 +78,24 @@ def read_frames(path: Path | str, numbers: Iterable[int] | None = None) -> Itera
     a warning.
     """
     wanted = None if numbers is None else iter(numbers)
-    number = None if wanted is None else next(wanted, None)
+    number = 0 if wanted is None else next(wanted, None)
+    if number is None:
+        return
     converter = VideoReformatter()  # keeps its tables and threads from frame to frame
-    with contextlib.ExitStack() as stack:
-        if Path(path).is_dir():
-            pictures = read_images(path)
-        else:
-            pictures = _decoded(*stack.enter_context(_opened(path)), path)
-        for place, picture in enumerate(pictures):
-            if wanted is None:
-                yield _upright(picture, converter, path)
-                continue
+    if Path(path).is_dir():
+        pictures = enumerate(read_images(path, first=number), number)
+    else:
+        pictures = frames_from(path, number)
+    for place, picture in pictures:
+        if wanted is None:
+            yield _upright(picture, converter, path)
+        elif number <= place:
+            shown = _upright(picture, converter, path)
+            while number is not None and number <= place:
+                yield shown
+                number = next(wanted, None)
             if number is None:
                 return
-            if number <= place:
-                shown = _upright(picture, converter, path)
-                while number is not None and number <= place:
-                    yield shown
-                    number = next(wanted, None)
-
-
-@contextlib.contextmanager
-def _opened(path: Path | str) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """The file and the first of its streams that is a moving picture, not an album's cover."""
-    if not Path(path).is_file():
-        raise UserError(f"{path} not found. Expected a video file.")
-    try:
-        # The prefix keeps a name such as "http://..." a file's. Titles may be in any encoding.
-        container = av.open(f"file:{path}", options=dict(_READING), metadata_errors="replace")
-    except FFmpegError as error:
-        raise _not_a_video(path, error.strerror) from None
-    with container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        if not streams:
-            raise _not_a_video(path, "it holds no moving picture")
-        stream = streams[0]
-        if stream.codec_context is None:
-            raise _not_a_video(path, "its codec is not known")
-        if stream.codec_context.width * stream.codec_context.height > LARGEST_PIXELS:
-            size = f"{stream.codec_context.width}x{stream.codec_context.height}"
-            raise UserError(f"{path}: claims pictures of {size}. Expected at most {LARGEST_PIXELS} pixels.")
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
-        stream.codec_context.options = {"max_pixels": str(LARGEST_PIXELS)}
-        yield container, stream
-
-
-def _not_a_video(path: Path | str, reason: str) -> UserError:
-    return UserError(f"{path}: not a video that can be read ({reason}). {_EXPECTED}.")
-
-
-def _packet_stamps(container: av.container.InputContainer, stream: av.VideoStream) -> list[int] | None:
-    """When each frame is shown, without decoding; None where a packet need not be a frame."""
-    if stream.codec_context.name in _HIDES_FRAMES:
-        return None
-    stamps = []
-    try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt:
-                return None
-            if packet.size and not packet.is_discard:  # discarded: cut away by an edit list
-                stamps.append(packet.pts)
-    except FFmpegError:
-        return None
-    return sorted(stamps) if None not in stamps and len(set(stamps)) == len(stamps) > 0 else None
-
-
-def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, path: Path | str
-) -> Iterator[av.VideoFrame]:
-    """Every frame that can be decoded; a warning says how many where something was damaged."""
-    damage, count = "", 0
-    packets = container.demux(stream)
-    is_over = False
-    while not is_over:
-        try:
-            packet = next(packets, None)
-            is_over = packet is None or not packet.size  # an empty one ends the stream
-        except FFmpegError as error:
-            packet, is_over, damage = None, True, error.strerror
-        if packet is not None and packet.is_corrupt:
-            damage = damage or "it ends early"
-        try:
-            frames = stream.codec_context.decode(None if is_over else packet)
-        except FFmpegError as error:
-            if not isinstance(error, (InvalidDataError, EOFError)):
-                raise _not_a_video(path, error.strerror) from None
-            damage, frames = damage or error.strerror, []
-        for frame in frames:
-            count += 1
-            yield frame
-    if not count:
-        raise _not_a_video(path, damage or "it holds no frame")
-    if damage:
-        logger.warning("%s: damaged (%s); %d frames can be read", path, damage, count)
 
 
 def _upright(picture: av.VideoFrame | np.ndarray, converter: VideoReformatter, path: Path | str) -> np.ndarray:
