@@ -17,9 +17,10 @@ from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import DemoVideo, make_video
 from kinemesh.files.checkpoints import load_checkpoint
+from kinemesh.infer import settings
 from kinemesh.keypoints.formats import FORMATS
 from kinemesh.model.opening import build_model, open_checkpoint
-from kinemesh.program.wild.cli import JOINT_ORDERS, main
+from kinemesh.program.wild.cli import JOINT_ORDERS, WINDOWS, main
 from kinemesh.render.video import read_frames, video_info, video_writer
 
 ROOT = Path(__file__).parent.parent
@@ -486,6 +487,7 @@ def test_demo_takes_no_other_input(flag, call):
 
 def test_flags_name_what_there_is():
     assert ("auto", *FORMATS) == JOINT_ORDERS
+    assert settings.WINDOWS == WINDOWS
 
 
 def test_help_is_instant():

@@ -59,6 +59,51 @@ def test_load_predict_and_save(tmp_path):
         kinemesh.save(tracks, tmp_path / "out", formats=("html2",))
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"fit": "typo"}, "fit 'typo': expected 'keypoints' or 'none'."),
+        ({"windows": None}, "windows None: expected 'overlap' or 'released'."),
+        ({"windows": "released", "fit": "keypoints"}, "fit 'keypoints' does not go with windows 'released'"),
+        ({"smooth_s": -1.0}, "smooth_s -1.0: expected a number from 0 on."),
+        ({"longest_gap": -1}, "longest_gap -1: expected a number from 0 on."),
+        ({"focal_px": float("nan")}, "focal_px nan: expected a number from 0.001 on."),
+        ({"focal_px": -5.0}, "focal_px -5.0: expected"),
+        ({"clip_len": 0}, "clip_len 0: expected 1 to"),
+        ({"image_size": (0, 720)}, r"image_size \(0, 720\): expected the picture's width and height"),
+        ({"image_size": (1280,)}, "image_size"),
+        ({"fps": float("nan")}, "fps nan: expected frames a second"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_meant_is_refused(settings, told):
+    predictor, video = kinemesh.load("builtin", device="cpu"), make_video()
+    given = {"image_size": video.camera.image_size, "fps": 30} | settings
+    with pytest.raises(UserError, match=told):
+        predictor.predict(video.keypoints_px[:, :4], **given)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda config: kinemesh.train(config, "run", kind="typo"), "kind 'typo': expected 'regressor' or 'refiner'."),
+        (lambda config: kinemesh.build_model("typo", None, None), "kind 'typo': expected"),
+        (lambda config: kinemesh.train(config, "run", seed=-1), "--seed -1: expected 0 to"),
+        (lambda config: kinemesh.train(config, "run", print_freq=0), "--print_freq 0: expected 1 or more"),
+        (lambda config: kinemesh.train(config, "run", report="r"), "--report works with --evaluate only"),
+        (lambda config: kinemesh.train(config, "run", device="tpu"), "--device tpu: expected auto, cpu"),
+        (lambda config: kinemesh.evaluate("x.bin", config, predictions_out="p.txt"), "p.txt: expected a name ending in"),
+        (lambda config: kinemesh.evaluate("x.bin", config, protocols=("typo",)), "--protocol typo: expected one of"),
+        (lambda config: kinemesh.load("builtin", device="tpu"), "--device tpu: expected auto, cpu"),
+    ],
+)  # fmt: skip
+def test_an_option_that_cannot_be_meant_is_refused(call, told, config_file, tmp_path, monkeypatch):
+    config = config_file()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=told):
+        call(config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_body_poses_joints_and_mesh_alike(body_folder, assets):
     body = load_body(body_folder)
     rotations, betas = np.broadcast_to(np.eye(3, dtype="f"), (2, 24, 3, 3)), np.zeros((2, 10), "f")

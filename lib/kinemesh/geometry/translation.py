@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.errors import UserError
 from kinemesh.geometry.camera import project
 from kinemesh.structures import VideoCamera
 
@@ -37,7 +38,12 @@ def default_focal_px(image_size: tuple[int, int]) -> float:
 
 
 def video_camera(image_size: tuple[int, int], focal_px: float | None = None) -> VideoCamera:
-    """A camera that looks through the image's middle; `focal_px` is `default_focal_px` where it is None."""
+    """A camera that looks through the image's middle; `focal_px` is `default_focal_px` where it is None.
+
+    Raises UserError for an image without a size.
+    """
+    if len(image_size) != 2 or not all(0 < side < np.inf for side in image_size):
+        raise UserError(f"image_size {image_size}: expected the picture's width and height in pixels.")
     width, height = image_size
     focal_px = default_focal_px(image_size) if focal_px is None else focal_px
     return VideoCamera(focal_px, (width / 2, height / 2), (width, height))

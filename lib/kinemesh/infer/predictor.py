@@ -154,10 +154,6 @@ class MeshPredictor:
         if is_released:
             given = {"smooth_s": settings.smooth_s or None, "longest_gap": settings.longest_gap}
             released.refuse_others(self.kind, **given, predictions=predictions, reference=reference)
-        elif settings.windows != "overlap":
-            raise UserError(f"windows {settings.windows!r}: expected 'overlap' or 'released'.")
-        if settings.fit not in ("keypoints", "none"):
-            raise UserError(f"fit {settings.fit!r}: expected 'keypoints' or 'none'.")
         if self.model is None and predictions is None:
             raise UserError(
                 "--predictions is missing: without a network the bodies are another estimator's. Give them."
@@ -222,7 +218,7 @@ class MeshPredictor:
                 )
                 tracks.append(track)
         # A reference's path is to be kept, a fit would leave it.
-        if settings.fit == "keypoints" and reference is None:
+        if settings.fit != "none" and reference is None:
             with clock("fit"):
                 points, given = self.points(detections.shown_names), (tracks, facts, segments, camera, fps)
                 tracks = fit_people(points, self.kinematics, *given, are_lifted=self.kind == "regressor")

@@ -1,6 +1,12 @@
 """The choices that `infer_wild_mesh.py` leaves to its user, as values."""
 
+import math
 from dataclasses import dataclass
+
+from kinemesh.errors import UserError
+from kinemesh.fit import FITS
+
+WINDOWS = ("overlap", "released")
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,23 @@ class Settings:
     windows: str = "overlap"  # or "released": as the released script does, see `kinemesh.infer.released`
     focal_px: float | None = None  # None: the image's diagonal
     is_relinked: bool = False  # people by overlap, whatever tracks the keypoints name
-    fit: str = "keypoints"  # what bodies are fitted to (kinemesh.fit); "none": they stay the network's
+    fit: str | None = None  # "keypoints" (kinemesh.fit), the default, or "none", that of windows "released"
+
+    def __post_init__(self):
+        """Raise UserError for a value that cannot be meant."""
+        if self.fit is None:
+            object.__setattr__(self, "fit", "none" if self.windows == "released" else "keypoints")
+        for name, values in (("windows", WINDOWS), ("fit", FITS)):
+            if getattr(self, name) not in values:
+                raise UserError(f"{name} {getattr(self, name)!r}: expected {' or '.join(map(repr, values))}.")
+        for name, least in (("smooth_s", 0), ("longest_gap", 0), ("focal_px", 1e-3)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise UserError(f"{name} {value!r}: expected a number from {least:g} on.")
+        if self.windows == "released" and self.fit != "none":
+            raise UserError(
+                f"fit {self.fit!r} does not go with windows 'released', whose mean of two bodies is no body."
+            )
 
     def smoothing_radius(self, fps: float) -> int:
         """Frames on both sides of one that the filter of rotations sees."""

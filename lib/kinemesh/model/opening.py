@@ -98,9 +98,11 @@ def _as_trained(config: Config, content: dict, path: Path) -> Config:
 
 
 def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
-    """A `regressor` or `refiner` with fresh weights."""
+    """A `regressor` or `refiner` with fresh weights. Raises `UserError` for another kind."""
     if kind == "refiner":
         return build_refiner(config)
+    if kind != "regressor":
+        raise UserError(f"kind {kind!r}: expected 'regressor' or 'refiner'.")
     mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
     return build_regressor(config, *mean)
 

@@ -78,11 +78,12 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
 
     def parse_and_run() -> None:
         arguments = parse_arguments(task, argv)
+        options = run_options(task, arguments)
         set_up_console(is_quiet=os.environ.get("RANK", "0") != "0")
         config = load_config(arguments.config, arguments.overrides)
         from kinemesh.program.train import run  # imports PyTorch, which --help and a mistyped flag need not wait for
 
-        run(run_options(task, arguments), config)
+        run(options, config)
 
     return run_reporting_errors(parse_and_run)
 
@@ -209,17 +210,6 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
     add("--metrics_out", metavar="FILE", help="write the test metrics as JSON")
     add("--predictions_out", metavar="FILE.npz", help="with --evaluate: write the predicted bodies and their errors")
     arguments = parser.parse_args(argv)
-    if arguments.print_freq < 1:
-        raise UserError(f"--print_freq {arguments.print_freq}: expected 1 or more.")
-    if not 0 <= arguments.seed < 2**32:
-        raise UserError(f"--seed {arguments.seed}: expected 0 to {2**32 - 1}.")
-    for flag in ("predictions_out", "report"):
-        if getattr(arguments, flag) and not arguments.evaluate:
-            raise UserError(f"--{flag} works with --evaluate only. Train first, then evaluate best_epoch.bin.")
-    if arguments.fit == "keypoints" and not arguments.evaluate:
-        raise UserError("--fit keypoints works with --evaluate only. Train first, then evaluate best_epoch.bin.")
-    if arguments.predictions_out and not arguments.predictions_out.endswith(".npz"):
-        raise UserError(f"--predictions_out {arguments.predictions_out}: expected a name ending in .npz.")
     if arguments.checkpoint is None:
         arguments.checkpoint = str(Path("checkpoint/mesh") / Path(arguments.config).stem)
     return arguments

@@ -1,9 +1,11 @@
 """What the command line asks of a run, once parsed: plain values, read by the set-up and by nothing below it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_args
 
 from kinemesh.errors import UserError
+from kinemesh.fit import FITS
 from kinemesh.training.names import LATEST
 
 
@@ -30,8 +32,26 @@ class RunOptions:
     predictions_out: Path | None = None
 
     def __post_init__(self):
-        if self.fit not in ("keypoints", "none"):
-            raise UserError(f"fit {self.fit!r}: expected 'keypoints' or 'none'.")
+        """Take text for a path; raise UserError for a value that cannot be meant."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str) and Path in (field.type, *get_args(field.type)):
+                object.__setattr__(self, field.name, Path(value))
+        if self.kind not in ("regressor", "refiner"):
+            raise UserError(f"kind {self.kind!r}: expected 'regressor' or 'refiner'.")
+        if self.print_freq < 1:
+            raise UserError(f"--print_freq {self.print_freq}: expected 1 or more.")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"--seed {self.seed}: expected 0 to {2**32 - 1}.")
+        if self.fit not in FITS:
+            raise UserError(f"fit {self.fit!r}: expected {' or '.join(map(repr, FITS))}.")
+        if self.fit != "none" and self.is_training:
+            raise UserError("--fit keypoints works with --evaluate only. Train first, then evaluate best_epoch.bin.")
+        for flag in ("predictions_out", "report"):
+            if getattr(self, flag) and self.is_training:
+                raise UserError(f"--{flag} works with --evaluate only. Train first, then evaluate best_epoch.bin.")
+        if self.predictions_out and self.predictions_out.suffix != ".npz":
+            raise UserError(f"--predictions_out {self.predictions_out}: expected a name ending in .npz.")
 
     @property
     def is_training(self) -> bool:

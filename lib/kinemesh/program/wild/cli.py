@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kinemesh.errors import UserError
 from kinemesh.export.formats import FORMATS, MESH_FORMATS
+from kinemesh.fit import FITS
 from kinemesh.program.cli import OneLineParser, add_common_flags, run_reporting_errors
 
 WINDOWS = ("overlap", "released")
@@ -80,8 +81,6 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         _refuse(given, _NOT_IN_RELEASED, "--windows released, which does as the released script")
         if arguments.fit == "keypoints":
             raise UserError("--fit keypoints does not go with --windows released, whose mean of two bodies is no body.")
-    if arguments.fit is None:
-        arguments.fit = "none" if arguments.windows == "released" else "keypoints"
     arguments.formats = _formats_for(arguments.windows, arguments.formats)
     if arguments.demo:
         _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
@@ -219,7 +218,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--fit",
-        choices=("keypoints", "none"),
+        choices=FITS,
         help="what bodies are fitted to after the network (default: keypoints; with --windows released: none)",
     )
     add_focal = parser.add_mutually_exclusive_group().add_argument
