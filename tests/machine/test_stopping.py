@@ -1,10 +1,15 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce, StopRequest, handled_by, stop_at_once
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -52,3 +57,16 @@ def test_other_threads_have_no_signals():
 
 def test_nothing_on_the_way_takes_it_for_a_fault():
     assert not issubclass(Stopped, Exception)
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_one_of_several_processes_ends_before_the_interpreter_does(count):
+    code = (
+        "import atexit, sys; from kinemesh.machine.stopping import leave\n"
+        "atexit.register(print, 'later'); print('said'); sys.exit(leave(3))"
+    )
+    environment = os.environ | {"WORLD_SIZE": count, "PYTHONPATH": "lib"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (3, "said\nlater\n" if count == "1" else "said\n")

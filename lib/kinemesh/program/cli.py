@@ -11,7 +11,7 @@ from typing import NoReturn
 from kinemesh.config import load_config
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
-from kinemesh.machine.stopping import Stopped, handled_by, stop_at_once
+from kinemesh.machine.stopping import Stopped, handled_by, leave, stop_at_once
 from kinemesh.program.options import RunOptions
 
 
@@ -85,7 +85,7 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
 
         run(options, config)
 
-    return run_reporting_errors(parse_and_run)
+    return leave(run_reporting_errors(parse_and_run))
 
 
 def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") -> int:
