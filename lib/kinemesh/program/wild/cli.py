@@ -228,12 +228,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--focal_35mm", type=_positive, metavar="MM", help="instead: 35 mm equivalent focal length, as EXIF has it"
     )
     add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner or --evaluate none")
-    add(
-        "--predictions_fps",
-        type=_positive,
-        metavar="RATE",
-        help="rate of these bodies' frames (default: as their file says, or the keypoints')",
-    )
+    add("--predictions_fps", type=_positive, metavar="RATE", help="of their frames (default: their file's, or --fps)")
     add(
         "--formats",
         type=_formats,
