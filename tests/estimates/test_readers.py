@@ -241,7 +241,7 @@ FAULTS = {
     "frame kind": ("ours", put("frame", lambda a: a + 0.5), r"'frame' is an array of float64 of shape \(5,\). Expected whole numbers"),
     "text": ("ours", put("video", lambda a: np.arange(5)), r"'video' is an array of int64 of shape \(5,\). Expected text, one a row"),
     "no rows": ("ours", put("video", lambda a: a[:0]), r"'video' has no rows. Expected at least one"),
-    "not text": ("ours", put("video", lambda _: np.full(5, 0x7fffffff, "u4").view("U1")), r"'video' holds what is not text"),
+    "not text": ("ours", put("video", lambda _: np.full(5, 0x7fffffff, "u4").view("U1")), r"'video' holds numbers that are no characters"),
     "not utf-8": ("ours", put("video", lambda _: np.array([b"\xff"] * 5)), r"'video' holds what is not text"),
     "person": ("ours", put("person", lambda _: np.zeros(5)), r"'person' is an array of float64 of shape \(5,\). Expected text"),
     "fps length": ("ours", put("fps", lambda _: np.ones(3)), r"'fps' has 3 rows. Expected as many as there are frames, 5"),
