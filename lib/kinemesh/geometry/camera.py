@@ -1,17 +1,23 @@
 """What a pinhole camera without distortion sees. Camera axes: x right, y down, z forward."""
 
+import math
+
 import numpy as np
+from torch import Tensor
+
+# Equivalent focal lengths go by the diagonal of film, as EXIF's `FocalLengthIn35mmFilm` does (CIPA DC-008).
+DIAGONAL_35MM = math.hypot(36.0, 24.0)
 
 
 def project(
-    points: np.ndarray,
-    focal_px: float | np.ndarray,
-    centre_px: tuple[float, float] | np.ndarray,
+    points: np.ndarray | Tensor,
+    focal_px: float | np.ndarray | Tensor,
+    centre_px: tuple[float, float] | np.ndarray | Tensor,
     least_depth: float = 0.2,
-) -> np.ndarray:
+) -> np.ndarray | Tensor:
     """Points (..., 3) in camera axes -> pixels (..., 2): focal_px * (x, y) / z + centre_px.
 
-    `focal_px` and `centre_px` may be arrays that go with (..., 2). What is nearer than `least_depth`, in the points'
-    own unit, is seen as if it were that far: by default 0.2 m.
+    All arrays or all tensors; `focal_px` and `centre_px` may be such as go with (..., 2). What is nearer than
+    `least_depth`, in the points' own unit, is seen as if it were that far: by default 0.2 m.
     """
-    return points[..., :2] / np.maximum(points[..., 2:], least_depth) * focal_px + centre_px
+    return points[..., :2] / points[..., 2:].clip(least_depth) * focal_px + centre_px

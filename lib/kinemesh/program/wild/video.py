@@ -10,6 +10,7 @@ import numpy as np
 
 from kinemesh.demo.video import CAMERA
 from kinemesh.errors import UserError
+from kinemesh.geometry.camera import DIAGONAL_35MM
 from kinemesh.keypoints import Detections
 from kinemesh.render.video import video_info
 from kinemesh.structures import Timeline
@@ -17,7 +18,6 @@ from kinemesh.structures import Timeline
 logger = logging.getLogger(__name__)
 
 _DEFAULT_FPS = 30.0
-_DIAGONAL_35MM = math.hypot(36.0, 24.0)
 # Programs that count a video's frames differ by a few.
 _FRAMES_TOO_MANY_S = 1.0
 # Keypoints of every second, third or fourth frame; fewer of them tell nothing.
@@ -84,8 +84,7 @@ def focal_px_of(arguments: argparse.Namespace, source: Source) -> float | None:
     if arguments.fov is not None:
         return source.image_size[0] / 2 / math.tan(math.radians(arguments.fov) / 2)
     if arguments.focal_35mm is not None:
-        # Equivalent by the diagonal, as EXIF's `FocalLengthIn35mmFilm` is (CIPA DC-008).
-        return arguments.focal_35mm / _DIAGONAL_35MM * math.hypot(*source.image_size)
+        return arguments.focal_35mm / DIAGONAL_35MM * math.hypot(*source.image_size)
     return CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal
 
 
