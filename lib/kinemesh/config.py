@@ -143,6 +143,10 @@ class Config:
     val_split: float = 0.0  # share of training videos held out to choose best_epoch.bin on; 0: on the test split
     limit_clips: int = 0  # first N clips of every split; 0: all
     flip: bool = True
+    fill_missing: Literal["released", "interpolate"] = "released"  # where keypoints of confidence 0 are put
+    synthesis: Literal["missing", "train"] = (
+        "missing"  # whose keypoints are made of motion: of datasets without, or all
+    )
     fps_h36m: float = 50.0
     fps_pw3d: float = 30.0
     mean_pose_baseline: bool = False  # also score a constant mean body

@@ -66,6 +66,26 @@ class Batch(NamedTuple):
     part: BatchPart | None = None  # in training
 
 
+class Motion(NamedTuple):
+    """Motion of B clips, from which frames are chosen."""
+
+    takes: Tensor  # (B, 2) int64 that name each clip and how many times it was seen before: of equal ones, all is equal
+    poses: Tensor  # (B, S, 72) axis-angle, camera coordinates, or a world's with y up where there is a path
+    betas: Tensor  # (B, 10)
+    root_m: Tensor | None  # (B, S, 3) path of the body model's origin
+    there: Tensor  # (B,) int64 how many of the frames are the video's; the last stands in for others
+
+
+class Synthesis(Protocol):
+    """Makes clips of motion; `kinemesh.synthesis.clips.Synthesizer` is one."""
+
+    def source_frames(self, frames: int) -> int:
+        """How many frames of motion it needs for a clip of so many."""
+
+    def clips(self, motion: Motion, frames: int, fps: float) -> tuple[Tensor, BodyParams]:
+        """Keypoints (B, T, K, 3) as the network reads them, and the bodies."""
+
+
 class Loader(Sized, Protocol):
     """Batches of one split's clips on one device, as many as its length; `kinemesh.data.loader.ClipLoader` is one."""
 

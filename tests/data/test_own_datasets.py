@@ -124,5 +124,7 @@ def test_one_of_several_detections_is_drawn_for_each_clip_and_epoch_and_the_firs
 def test_a_dataset_without_keypoints_is_refused_where_they_would_be_made(load):
     split = load({"joint_2d": None, "confidence": None}).train
     assert split.keypoints_px is None and split.frame_count == 98
-    with pytest.raises(UserError, match=r"mine train: has no keypoints \('joint_2d'\), and none are made yet"):
+    with pytest.raises(
+        UserError, match=r"mine train: has no keypoints \('joint_2d'\). Expected detected ones, or what makes them"
+    ):
         ClipLoader(split, image_clips(98), batch_size=4)

@@ -8,6 +8,7 @@ from kinemesh.geometry.keypoints import (
     crop_scale,
     crop_to_box,
     crop_with_place,
+    fill_missing,
     network_keypoints,
     scale_by_shorter_side,
     scale_by_width,
@@ -104,3 +105,27 @@ def test_scale_by_shorter_side_keeps_proportions_around_the_middle(size, corner)
     points = np.array([[[0, 0, 2.0], [*size, 0.5], [size[0] / 2, size[1] / 2, 1]]])
     expected = [[[-corner[0], -corner[1], 2], [*corner, 0.5], [0, 0, 1]]]
     np.testing.assert_allclose(scale_by_shorter_side(points, size), expected, atol=1e-6)
+
+
+def test_missing_keypoints_lie_between_where_they_were_and_will_be_as_numpy_interpolates():
+    rng = np.random.default_rng(0)
+    lengths = np.array([30, 1, 12])
+    keypoints = rng.uniform(0, 1000, (43, 17, 3)).astype("f4")
+    keypoints[..., 2] /= 1000
+    keypoints[rng.random((43, 17)) < 0.4] = 0
+    keypoints[:30, 3] = 0  # never seen in the first video
+    keypoints[31:] = 0  # a video without any
+    filled = fill_missing(torch.from_numpy(keypoints), lengths).numpy()
+    np.testing.assert_array_equal(filled[..., 2], keypoints[..., 2])
+    np.testing.assert_array_equal(filled[31:], 0)
+    place = np.arange(30)
+    for joint in set(range(17)) - {3}:
+        known = keypoints[:30, joint, 2] > 0
+        for axis in range(2):
+            expected = np.interp(place, place[known], keypoints[:30, joint, axis][known]).astype("f4")
+            np.testing.assert_array_equal(filled[:30, joint, axis], expected)
+    others = np.delete(filled[:30, :, :2], 3, axis=1)
+    np.testing.assert_allclose(filled[:30, 3, :2], others.mean(axis=1), rtol=1e-5)
+    seen = keypoints[30, :, 2] > 0
+    middle = np.broadcast_to(keypoints[30, seen, :2].mean(axis=0), (int((~seen).sum()), 2))
+    np.testing.assert_allclose(filled[30, ~seen, :2], middle, rtol=1e-5)

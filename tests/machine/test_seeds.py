@@ -28,10 +28,10 @@ def test_draws_of_tensors_are_those_of_splitmix64():
 
 
 def test_draws_follow_from_key_and_count_and_look_random():
-    draws = Draws(draw_keys(3, torch.arange(2000)))
+    draws = Draws(draw_keys(torch.arange(2000), 3))
     normal, uniform = draws.normal(61, 3), draws.uniform(301)
     assert normal.shape == (2000, 61, 3) and uniform.shape == (2000, 301) and draws.uniform().shape == (2000,)
-    few = Draws(draw_keys(3, torch.tensor([5, 1999])))
+    few = Draws(draw_keys(torch.tensor([5, 1999]), 3))
     assert torch.equal(few.normal(61, 3), normal[[5, 1999]]) and torch.equal(few.uniform(301), uniform[[5, 1999]])
     assert uniform.min() > 0 and uniform.max() < 1
     assert abs(uniform.mean().item() - 0.5) < 0.002 and abs(uniform.var().item() - 1 / 12) < 0.001

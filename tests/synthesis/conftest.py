@@ -54,4 +54,4 @@ def exact(perfect_noise) -> Recipe:
 @pytest.fixture(scope="session")
 def draws():
     """Random numbers for so many clips."""
-    return lambda clips, seed=0: Draws(draw_keys(seed, torch.arange(clips)))
+    return lambda clips, seed=0: Draws(draw_keys(torch.arange(clips), seed))

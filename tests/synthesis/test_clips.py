@@ -11,7 +11,7 @@ from kinemesh.geometry.camera import project
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.machine.seeds import Draws, draw_keys
 from kinemesh.structures import BodyParams
-from kinemesh.synthesis.clips import Synthesizer, change_speed, source_frames
+from kinemesh.synthesis.clips import Synthesizer, change_speed
 from kinemesh.synthesis.recipe import DEFAULT, SCORED
 from tests.synthesis.conftest import FPS
 
@@ -23,7 +23,7 @@ def make(assets, people):
     def synthesize(recipe, numbers=None, seed=0, device="cpu"):
         numbers = torch.arange(len(people.betas)) if numbers is None else torch.tensor(numbers)
         parts = (people.rotations[numbers], people.betas[numbers], people.root_m[numbers])
-        draws = Draws(draw_keys(seed, numbers).to(device))
+        draws = Draws(draw_keys(numbers, seed).to(device))
         return Synthesizer(assets, recipe).to(device)(draws, *(part.to(device) for part in parts), FPS)
 
     return synthesize
@@ -77,10 +77,11 @@ def test_detectors_have_joints_of_their_own(make, exact, perfect_noise):
     assert by_detector[1] < 1e-3 and min(by_detector[0], by_detector[2], by_detector[3]) > 0.05
 
 
-def test_speed_changes_within_its_range_and_interpolates_on_the_shorter_way(draws):
+def test_speed_changes_within_its_range_and_interpolates_on_the_shorter_way(draws, assets):
     frames, clips = 16, 400
-    sources = source_frames(DEFAULT, frames)
-    assert sources == 24 and source_frames(SCORED, frames) == frames and source_frames(DEFAULT, 1) == 1
+    varied, scored = (Synthesizer(assets, recipe) for recipe in (DEFAULT, SCORED))
+    sources = varied.source_frames(frames)
+    assert sources == 24 and scored.source_frames(frames) == frames and varied.source_frames(1) == 1
     turn = torch.linspace(2.5, 3.6, sources)  # past half a turn
     poses = torch.zeros(clips, sources, 24, 3)
     poses[..., 5, 1] = turn

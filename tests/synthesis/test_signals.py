@@ -10,8 +10,8 @@ from kinemesh.synthesis.signals import log_uniform, one_run, runs, smooth_noise,
 
 @pytest.mark.parametrize("seconds", [0.1, 0.4])
 def test_smooth_noise_is_correlated_over_its_time_constant(seconds, draws):
-    noise = smooth_noise(draws(4000), (20, 2), 30.0, torch.full((4000,), seconds), 0.1)
-    assert noise.shape == (4000, 20, 2)
+    noise = smooth_noise(draws(16000), (20, 2), 30.0, torch.full((16000,), seconds), 0.1)
+    assert noise.shape == (16000, 20, 2)
     torch.testing.assert_close(noise.std(dim=0), torch.ones(20, 2), atol=0.05, rtol=0)
     for lag in (1, 3, 6, 15):
         expected = math.exp(-((lag / 30.0 / seconds) ** 2) / 4)

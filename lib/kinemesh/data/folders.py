@@ -22,6 +22,7 @@ from kinemesh.files.arrays import array_of
 from kinemesh.files.joblib import unpacked_limit
 from kinemesh.files.pickles import load_pickle
 from kinemesh.machine.progress import progress
+from kinemesh.motion import recorded as motion
 
 KIND = "dataset"
 SPLITS = ("train", "test")
@@ -45,13 +46,19 @@ class CodedText(NamedTuple):
         return self.names[self.codes[row]]
 
 
-def read_content(path: str | Path, what: str) -> tuple[dict[str, Any], bool]:
+def read_content(path: str | Path, what: str, fps: float | None = None) -> tuple[dict[str, Any], bool]:
     """The dict of a dataset, by split and key, and whether its arrays lie in files: in a folder they do.
 
-    A folder's text is CodedText. Raises UserError for what cannot be read, or is no dataset.
+    A folder's text is CodedText. A motion folder is a dataset without keypoints, at `fps` frames a second. Raises UserError
+    for what cannot be read, or is no dataset.
     """
     if is_array_folder(path):
-        return _content_of(open_folder(path, what=what, kind=KIND)), True
+        folder = open_folder(path, what=what)
+        if folder.kind == motion.KIND:
+            return _content_of_motions(motion.RecordedMotions(folder), fps), True
+        if folder.kind != KIND:
+            fail(folder.path, f"holds a {folder.kind[:40]}", f"{what} (kind '{KIND}' or '{motion.KIND}')")
+        return _content_of(folder), True
     # latin1 reads files of either Python; text written by Python 3 carries its own encoding.
     content = load_pickle(path, what=what, encoding="latin1")
     if not isinstance(content, dict):
@@ -80,6 +87,39 @@ def _content_of(folder: ArrayFolder) -> dict[str, Any]:
             fail(folder.path, f"'{name[:80]}' in its manifest is within a value", "a value of a split")
         held[key] = value
     return content
+
+
+def _content_of_motions(motions: motion.RecordedMotions, fps: float | None) -> dict[str, Any]:
+    """Sequences of the published test split are tested on, or of val where there is none; all but both are trained on."""
+    if not fps:
+        fail(motions.path, "holds motion", "fps: frames a second to train at, for this dataset")
+    splits = motions.texts["split"]
+    tested = "test" if "test" in splits else "val"
+    chosen = {
+        "train": [number for number, split in enumerate(splits) if split not in ("test", "val")],
+        "test": [number for number, split in enumerate(splits) if split == tested],
+    }
+    return {split: _motion_arrays(motions, numbers, fps) for split, numbers in chosen.items() if numbers}
+
+
+def _motion_arrays(motions: motion.RecordedMotions, numbers: list[int], fps: float) -> dict[str, Any]:
+    """The keys of a split: views of the folder's files where the sequences lie side by side at this rate, else copies."""
+    if (np.diff(numbers) == 1).all() and np.allclose(motions.fps[numbers], fps, rtol=1e-9):
+        lengths = motions.lengths[numbers]
+        first = int(motions.lengths[: numbers[0]].sum())
+        rows = slice(first, first + int(lengths.sum()))
+        poses, trans_m = motions.poses[rows], motions.trans_m[rows]
+    else:
+        label = f"sequences of {motions.path.name} at {fps:g} frames a second"
+        taken = [motions[number].at_rate(fps) for number in progress(numbers, len(numbers), label, every=500)]
+        lengths = np.array([len(sequence.poses) for sequence in taken])
+        poses, trans_m = (
+            np.concatenate(arrays) for arrays in zip(*((one.poses, one.trans_m) for one in taken), strict=True)
+        )
+    names = [motions.texts["name"][number] for number in numbers]
+    codes = np.repeat(np.arange(len(names), dtype=_CODES), lengths)
+    betas = np.repeat(motions.betas[numbers], lengths, axis=0)
+    return {"smpl_pose": poses, "trans_y_up": trans_m, "smpl_shape": betas, "source": CodedText(codes, names)}
 
 
 def content_of_folder(path: Path, what: str) -> dict[str, Any]:

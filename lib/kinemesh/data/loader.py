@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,11 @@ from kinemesh.data.split import Split
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import network_keypoints
 from kinemesh.machine.processes import Processes
-from kinemesh.structures import Batch, BatchPart, MeshInputs, RefineInputs
+from kinemesh.structures import Batch, BatchPart, MeshInputs, Motion, RefineInputs, Synthesis
+
+_READ_KEYPOINTS = ("keypoints_px", "confidence", "image_size")  # what synthesis makes
+_MOTION = ("smpl_pose", "root_m")  # what it reads more frames of than a clip has
+_TAKES = 1 << 31  # of ways to make a clip's keypoints; with every clip's number less than an int64 holds
 
 Share = Callable[[int, int], tuple[int, int]]
 
@@ -43,23 +48,29 @@ class ClipLoader:
         data_device: str = "auto",
         with_estimate: bool = False,
         training: bool = False,
+        synthesis: Synthesis | None = None,
     ):
-        """Raises UserError if there are no clips, too few to train on, or no estimate where one is asked for."""
+        """With `synthesis`, keypoints are made of the clips' motion instead of read.
+
+        Raises UserError if there are no clips, too few to train on, or no estimate where one is asked for.
+        """
         where = f"{split.dataset} {split.name}"
         if with_estimate and split.estimate_pose is None:
             raise UserError(f"{where}: no estimate to refine. Load the file with pred_smpl_pose and pred_smpl_shape.")
-        if split.keypoints_px is None:
+        if with_estimate and synthesis is not None:
             raise UserError(
-                f"{where}: has no keypoints ('joint_2d'), and none are made yet. Expected detected ones; add them to the "
-                "file, or leave the dataset out."
+                f"{where}: keypoints that are made show no other estimator's bodies. Expected detected ones to refine; add "
+                "'joint_2d' to the file, or set synthesis: missing."
             )
+        if synthesis is None and split.keypoints_px is None:
+            raise UserError(f"{where}: has no keypoints ('joint_2d'). Expected detected ones, or what makes them.")
         if len(clips.frames) == 0:
             raise UserError(
                 f"{where}: no clips. Expected a video of at least clip_len {clips.frames.shape[1]} frames, or a short "
                 "one that is not the last; lower clip_len or sample_stride."
             )
         self.device = torch.device(device)
-        self.with_estimate = with_estimate
+        self.with_estimate, self.synthesis = with_estimate, synthesis
         self.batch_size = batch_size
         self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
         self.split = place_split(split, self.device, data_device)
@@ -67,6 +78,8 @@ class ClipLoader:
         self.clip_frames = torch.from_numpy(clips.frames).to(home)
         self.counted = torch.from_numpy(clips.counted).to(home)
         self.clip_videos = torch.from_numpy(split.video_of(clips.frames[:, 0])).to(home)
+        stops = np.cumsum(split.video_lengths)
+        self.video_rows = torch.from_numpy(np.stack((stops - split.video_lengths, stops), axis=-1)).to(home)
 
     def __len__(self) -> int:
         return len(self.bounds)
@@ -83,9 +96,10 @@ class ClipLoader:
     def training_order(self, seed: int, epoch: int) -> Tensor:
         """The order of an epoch's clips (clip_count,); see the function of this name.
 
-        Number c + d * clip_count stands for clip c as its frames were detected the d-th time.
+        Number c + d * clip_count stands for clip c as its frames were detected the d-th time, or made the d-th time.
         """
-        return training_order(self.clip_count, seed, epoch, self.split.dataset, self.split.detection_count)
+        takes = self.split.detection_count if self.synthesis is None else _TAKES
+        return training_order(self.clip_count, seed, epoch, self.split.dataset, takes)
 
     def batches(self, order: Tensor | None = None, first: int = 0, share: Share | None = None) -> Iterator[Batch]:
         """Every clip once, in `order` (clip_count,) or as they lie, from batch number `first` on.
@@ -141,32 +155,53 @@ class ClipLoader:
         detection, clip_ids = clip_ids // self.clip_count, clip_ids % self.clip_count
         frames = _take_rows(self.clip_frames, clip_ids, pin=pin)
         detections = self.split.detection_count
+        source = frames
         rows = {
             "frames": frames,
             "videos": _take_rows(self.clip_videos, clip_ids, pin=pin),
             "counted": _take_rows(self.counted, clip_ids, pin=pin),
         }
+        if self.synthesis is not None:
+            rows["takes"] = torch.stack((frames[:, 0], detection), dim=-1)
+            source, rows["there"] = self._motion_frames(frames, self.video_rows[self.clip_videos[clip_ids]])
         for name, values in _arrays(self.split).items():
+            if name in _READ_KEYPOINTS and self.synthesis is not None:
+                continue
             if name.startswith("estimate_") and not self.with_estimate:
                 continue
             if name == "image_size" and values.ndim == 1:
                 rows[name] = values
                 continue
-            chosen = frames
+            chosen = source if name in _MOTION else frames
             if detections > 1 and name in ("keypoints_px", "confidence"):
                 values, chosen = values.flatten(0, 1), frames * detections + detection[:, None]
-            rows[name] = _take_rows(values, chosen.flatten(), pin=pin).unflatten(0, frames.shape)
+            rows[name] = _take_rows(values, chosen.flatten(), pin=pin).unflatten(0, chosen.shape)
         return rows
+
+    def _motion_frames(self, frames: Tensor, video_rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (B, S) of motion around the clips, and how many of each are its video's (B,)."""
+        count = self.synthesis.source_frames(frames.shape[1])
+        starts, stops = video_rows.unbind(1)
+        first = torch.minimum(frames[:, 0] - (count - frames.shape[1]) // 2, stops - count).maximum(starts)
+        rows = first[:, None] + torch.arange(count, device=frames.device)
+        return torch.minimum(rows, stops[:, None] - 1), (stops - first).clamp(max=count)
 
     def to_batch(self, rows: dict[str, Tensor]) -> Batch:
         """Rows of `rows_of` on the device, normalised."""
         rows = {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
-        keypoints = network_keypoints(rows["keypoints_px"], rows["image_size"], rows.get("confidence"))
+        if self.synthesis is None:
+            keypoints = network_keypoints(rows["keypoints_px"], rows["image_size"], rows.get("confidence"))
+            target = params_from_axis_angle(rows["smpl_pose"], rows["smpl_shape"])
+        else:
+            betas = rows["smpl_shape"][:, 0]
+            motion = Motion(rows["takes"], rows["smpl_pose"], betas, rows.get("root_m"), rows["there"])
+            fps = self.split.fps / self.split.sample_stride or 1.0  # of images, which have no time
+            keypoints, target = self.synthesis.clips(motion, rows["frames"].shape[1], fps)
         inputs: MeshInputs | RefineInputs = MeshInputs(keypoints)
         if self.with_estimate:
             inputs = RefineInputs(keypoints, params_from_axis_angle(rows["estimate_pose"], rows["estimate_betas"]))
         places = {name: rows[name] for name in ("frames", "videos", "counted")}
-        return Batch(inputs, params_from_axis_angle(rows["smpl_pose"], rows["smpl_shape"]), **places)
+        return Batch(inputs, target, **places)
 
 
 def gathered(parts: Iterable[tuple[ClipLoader, Tensor]]) -> Iterator[Batch]:

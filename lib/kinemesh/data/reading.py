@@ -33,7 +33,7 @@ CAMERA_IMAGE_SIZES = {
 LARGEST_ANGLE = 4 * np.pi
 READ_KEYS = (
     "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
-    "action", "img_hw", "K",
+    "action", "img_hw", "K", "trans_y_up",
 )  # fmt: skip
 _ROWS_AT_ONCE = 1 << 16
 # Of a folder with more rows than this, evenly spaced ones are looked at when a run starts: those of a cold disk take minutes.
@@ -60,6 +60,9 @@ class SplitReader:
                 confidence = self.numbers("confidence", tuple(keypoints_px.shape[1:-1]))
         smpl_pose = self.numbers("smpl_pose", pose_shape, largest=LARGEST_ANGLE)
         smpl_shape = self.numbers("smpl_shape", (BETA_COUNT,))
+        root_m = None
+        if keypoints_px is None and "trans_y_up" in self.arrays:
+            root_m = self.numbers("trans_y_up", (3,))
         estimate_pose = estimate_betas = None
         if self.reading.needs_estimate:
             estimate_pose = self.numbers("pred_smpl_pose", pose_shape, largest=LARGEST_ANGLE)
@@ -68,7 +71,8 @@ class SplitReader:
         actions = self.arrays.pop("action", None)
         return Split(
             dataset=self.source.name, title=self.source.title, name=self.name, keypoints_px=keypoints_px,
-            confidence=confidence, image_size=self.image_size(videos), smpl_pose=smpl_pose, smpl_shape=smpl_shape,
+            confidence=confidence, root_m=root_m,
+            image_size=torch.ones(2) if keypoints_px is None else self.image_size(videos), smpl_pose=smpl_pose, smpl_shape=smpl_shape,
             estimate_pose=estimate_pose, estimate_betas=estimate_betas,
             video_names=videos.names, video_lengths=videos.lengths, video_file_rows=videos.file_rows,
             video_file_lengths=videos.file_lengths, sample_stride=self.sample_stride, fps=self.source.fps or 0.0,

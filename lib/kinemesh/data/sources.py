@@ -114,9 +114,8 @@ def load_configured(
 
 def load_source(source: Source, reading: Reading) -> Dataset:
     """Read a dataset's file; raises UserError as `load_dataset` does."""
-    content, is_mapped = read_content(
-        reading.path, f"the {source.title} dataset pickle ({source.file_key} in the config)"
-    )
+    what = f"the {source.title} dataset pickle ({source.file_key} in the config)"
+    content, is_mapped = read_content(reading.path, what, source.fps)
     return dataset_of(content, source, reading._replace(is_mapped=is_mapped))
 
 

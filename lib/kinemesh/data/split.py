@@ -1,6 +1,6 @@
 """What is said of a dataset, and one split of it: the arrays of its frames, and the videos they are from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.geometry.keypoints import fill_missing
 from kinemesh.structures import BodyParams
 
 _MOST_FRAMES = 65_536  # of a mean
@@ -70,10 +71,10 @@ class Split:
 
     dataset: str
     name: str
-    keypoints_px: Tensor | None  # (F, K, 2), or (F, D, K, 2) for D detections of each frame; None: the file has none
+    keypoints_px: Tensor | None  # (F, K, 2), or (F, D, K, 2) for D detections of each frame; None: made on the fly
     confidence: Tensor | None  # (F, K) or (F, D, K) as in the file, not yet clipped; None: all ones
     image_size: Tensor  # (2,) or (F, 2) width and height in pixels
-    smpl_pose: Tensor  # (F, 72) axis-angle, camera coordinates
+    smpl_pose: Tensor  # (F, 72) axis-angle, camera coordinates; with `root_m` those of a world with y up
     smpl_shape: Tensor  # (F, 10)
     estimate_pose: Tensor | None  # (F, 72) another estimator's smpl_pose
     estimate_betas: Tensor | None  # (F, 10)
@@ -87,6 +88,7 @@ class Split:
     estimate_state: np.ndarray | None = None  # (F,) int8 of kinemesh.estimates.matching; None: the file's own estimate
     title: str = ""  # of the dataset, in sentences
     camera_matrix: Tensor | None = None  # (3, 3) or (F, 3, 3) in pixels, where the file knows
+    root_m: Tensor | None = None  # (F, 3) path of the body model's origin, of recorded motion
 
     @property
     def frame_count(self) -> int:
@@ -130,3 +132,16 @@ def mean_body(split: Split, device: torch.device | str = "cpu") -> BodyParams:
     step = -(-split.frame_count // _MOST_FRAMES)
     matrices = rotations_from_axis_angle(split.smpl_pose[::step].to(device)).mean(dim=0)
     return BodyParams(nearest_rotation(matrices), split.smpl_shape[::step].mean(dim=0).to(device))
+
+
+def fill_split(split: Split) -> Split:
+    """The split with a place for each keypoint of confidence 0, video by video, as inference has it."""
+    keypoints, confidence = split.keypoints_px, split.confidence
+    if keypoints is None or confidence is None or bool((confidence > 0).all()):
+        return split
+    # Of several detections, each by itself.
+    values = torch.cat((keypoints, confidence[..., None]), dim=-1).reshape(
+        len(keypoints), -1, *keypoints.shape[-2:-1], 3
+    )
+    filled = [fill_missing(values[:, number], split.video_lengths)[..., :2] for number in range(values.shape[1])]
+    return replace(split, keypoints_px=torch.stack(filled, dim=1).reshape(keypoints.shape))

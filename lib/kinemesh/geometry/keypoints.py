@@ -26,6 +26,44 @@ def network_keypoints(keypoints_px: Tensor, image_size: Tensor, confidence: Tens
     return torch.cat((xy, score[..., None]), dim=-1)
 
 
+def fill_missing(keypoints: Tensor, lengths: np.ndarray) -> Tensor:
+    """(F, K, 3) x, y in any unit and confidence of videos one after another -> the same with a place for what has confidence 0.
+
+    A keypoint that is not seen lies on the line between where it was before and after, or where it was nearest in time;
+    one never seen in its video in the middle of the others. Confidences stay as they are. `lengths` (videos,) add up to F.
+    """
+    is_seen = keypoints[..., 2] > 0
+    if bool(is_seen.all()):
+        return keypoints
+    rows = torch.arange(len(keypoints), device=keypoints.device)[:, None]
+    before = torch.where(is_seen, rows, -1).cummax(dim=0).values
+    after = torch.where(is_seen, rows, len(keypoints)).flip(0).cummin(dim=0).values.flip(0)
+    counts = torch.as_tensor(np.asarray(lengths, dtype=np.int64), device=keypoints.device)
+    stops = counts.cumsum(0).repeat_interleave(counts)
+    starts = stops - counts.repeat_interleave(counts)
+    row, joint = (~is_seen).nonzero(as_tuple=True)
+    before, after = before[row, joint], after[row, joint]
+    has_before, has_after = before >= starts[row], after < stops[row]
+    is_known = torch.ones_like(is_seen)
+    is_known[row, joint] = has_before | has_after
+    before, after = (
+        torch.where(has_before, before, after).clamp(max=len(keypoints) - 1),
+        torch.where(has_after, after, before).clamp(min=0),
+    )
+    first, last = (keypoints[end, joint, :2].double() for end in (before, after))
+    slope = (last - first) / (after - before).clamp(min=1)[:, None]
+    filled = keypoints.clone()
+    filled[row, joint, :2] = (slope * (row - before)[:, None] + first).to(keypoints.dtype)
+    # Somewhere inside the person, whom it then neither widens nor moves; a video without any stays as it is.
+    is_told = is_known.any(dim=1)
+    filled[~is_told] = keypoints[~is_told]
+    row, joint = (~is_known & is_told[:, None]).nonzero(as_tuple=True)
+    known = is_known[row][..., None]
+    middle = (filled[row, :, :2].double() * known).sum(dim=1) / known.sum(dim=1)
+    filled[row, joint, :2] = middle.to(keypoints.dtype)
+    return filled
+
+
 def crop_to_box(keypoints: Tensor) -> Tensor:
     """(..., F, K, 3) x, y in any unit and confidence -> the box around all F frames' keypoints, its larger side as [-1, 1].
 

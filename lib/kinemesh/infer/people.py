@@ -5,10 +5,11 @@ import logging
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
-from kinemesh.geometry.keypoints import crop_scale, scale_by_width
+from kinemesh.geometry.keypoints import crop_scale, fill_missing, scale_by_width
 from kinemesh.keypoints.detections import Detections
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def link_detections(frame: np.ndarray, keypoints_px: np.ndarray, reach: int) -> 
 def fill_gaps(people: list[Person], longest_gap: int) -> list[Segment]:
     """Segments in the order of people and time: gaps of up to `longest_gap` frames are filled, longer ones split.
 
-    A keypoint that was not seen lies on the line between where it was before and after, with confidence 0.
+    So are keypoints that were not seen (`kinemesh.geometry.keypoints.fill_missing`).
     """
     segments = []
     for number, person in enumerate(people):
@@ -165,32 +166,13 @@ def fill_gaps(people: list[Person], longest_gap: int) -> list[Segment]:
             keypoints[frames] = person.keypoints_px[rows]
             is_interpolated = np.ones(len(keypoints), dtype=bool)
             is_interpolated[frames] = False
-            _interpolate(keypoints)
+            keypoints = fill_missing(torch.from_numpy(keypoints), np.array([len(keypoints)])).numpy()
             shown = None
             if person.shown_px is not None:
                 shown = np.zeros((len(keypoints), *person.shown_px.shape[1:]), dtype=np.float32)
                 shown[frames] = person.shown_px[rows]
             segments.append(Segment(number, int(person.frames[rows[0]]), keypoints, is_interpolated, shown))
     return segments
-
-
-def _interpolate(keypoints_px: np.ndarray) -> None:
-    """Fill the places of keypoints (F, K, 3) of confidence 0, in place."""
-    is_seen = keypoints_px[..., 2] > 0
-    if is_seen.all():
-        return
-    places = np.arange(len(keypoints_px))
-    never = np.flatnonzero(~is_seen.any(axis=0))
-    for joint in np.flatnonzero(~is_seen.all(axis=0)):
-        known = is_seen[:, joint]
-        for axis in range(2) if known.any() else ():
-            keypoints_px[~known, joint, axis] = np.interp(
-                places[~known], places[known], keypoints_px[known, joint, axis]
-            )
-    if len(never):
-        # Somewhere inside the person, whom it then neither widens nor moves.
-        others = np.setdiff1d(np.arange(keypoints_px.shape[1]), never)
-        keypoints_px[:, never, :2] = keypoints_px[:, others, :2].mean(axis=1, keepdims=True)
 
 
 def _one_a_frame(frame: np.ndarray, keypoints_px: np.ndarray, rows: np.ndarray) -> np.ndarray:

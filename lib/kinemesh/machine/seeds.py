@@ -65,9 +65,9 @@ class Draws:
         return tuple(half.to(torch.float32).add_(0.5).mul_(2.0**-23) for half in halves)
 
 
-def draw_keys(seed: int, numbers: Tensor) -> Tensor:
-    """Keys (B,) of clips of these int64 numbers (B,), for a seed of 63 bits."""
-    return _mix(numbers * _signed(_STEP) + seed)
+def draw_keys(numbers: Tensor, seeds: Tensor | int) -> Tensor:
+    """Keys (B,) of clips of these int64 numbers (B,), for one seed or (B,) of them."""
+    return _mix(_mix(numbers + _signed(_STEP)) + seeds)
 
 
 def _mix(states: Tensor) -> Tensor:

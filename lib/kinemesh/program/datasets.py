@@ -11,16 +11,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from kinemesh.body.assets import BodyAssets
 from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
 from kinemesh.data.loader import ClipLoader, place_split
 from kinemesh.data.mix import MixedLoader
 from kinemesh.data.sources import Dataset, load_configured, sources_of
-from kinemesh.data.split import Source, Split
+from kinemesh.data.split import Source, Split, fill_split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import attach_predictions, usable_clips
 from kinemesh.estimates.predictions import check_videos, load_predictions
 from kinemesh.protocols import ClipRule
+from kinemesh.synthesis.clips import Synthesizer
+from kinemesh.synthesis.recipe import DEFAULT, SCORED, Recipe
 from kinemesh.training.state import TrainedDataset
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,7 @@ class DatasetOpener:
 
     `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
     `clip_rules`: what test clips to score; none: those of the config's `eval_clips`. `is_thorough`: look at every number.
+    `assets`: the body that keypoints are made with, where a dataset has none or the config asks for it.
     """
 
     def __init__(
@@ -76,9 +80,10 @@ class DatasetOpener:
         predictions_path: Path | None = None,
         clip_rules: Sequence[ClipRule] = (),
         is_thorough: bool = False,
+        assets: BodyAssets | None = None,
     ):
         """Raises `UserError` if the predictions cannot be read."""
-        self._config, self._device = config, device
+        self._config, self._device, self._assets = config, device, assets
         self._with_estimate, self._clip_rules = with_estimate, clip_rules
         self._predictions = load_predictions(predictions_path) if predictions_path else None
         self._is_thorough = is_thorough
@@ -91,6 +96,8 @@ class DatasetOpener:
         is_in_file = self._with_estimate and (predictions is None or not source.is_video)
         dataset = load_configured(source, config, needs_estimate=is_in_file, is_thorough=self._is_thorough)
         _require_splits(used, dataset)
+        if config.fill_missing == "interpolate":
+            dataset = dataset._replace(train=fill_split(dataset.train), test=fill_split(dataset.test))
         if predictions is not None:
             splits = [name for name, is_needed in (("train", used.is_trained), ("test", used.is_tested)) if is_needed]
             dataset = attach_predictions(dataset, predictions, splits)
@@ -103,16 +110,18 @@ class DatasetOpener:
         if used.is_selecting and config.val_split:
             train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config)
         test_split = place_split(dataset.test, self._device, config.data_device) if test_clips else dataset.test
-        tests = {
-            rule: self._load(test_split, clips, batch_size=config.batch_size) for rule, clips in test_clips.items()
-        }
+        tests = {rule: self._scored(test_split, clips) for rule, clips in test_clips.items()}
         test = tests.get(config.eval_clips)
         if held_out_clips is not None:
-            test = self._load(dataset.train, held_out_clips, batch_size=config.batch_size)
-        size = source.batch_size or (config.batch_size if source.is_video else config.batch_size_img)
+            test = self._scored(dataset.train, held_out_clips)
+        train = None
+        if used.is_trained:
+            size = source.batch_size or (config.batch_size if source.is_video else config.batch_size_img)
+            made = self._synthesis(dataset.train, DEFAULT, is_wanted=config.synthesis == "train")
+            train = self._load(dataset.train, train_clips, batch_size=size, training=True, synthesis=made)
         trained = TrainedDataset(
             name=source.name,
-            train=self._load(dataset.train, train_clips, batch_size=size, training=True) if used.is_trained else None,
+            train=train,
             test=test,
             train_epochs=source.train_epochs,
             is_always_validated=source.is_always_validated,
@@ -122,6 +131,20 @@ class DatasetOpener:
             validated_split="test" if held_out_clips is None else "val",
         )
         return dataset, trained
+
+    def _scored(self, split: Split, clips: Clips) -> ClipLoader:
+        return self._load(split, clips, batch_size=self._config.batch_size, synthesis=self._synthesis(split, SCORED))
+
+    def _synthesis(self, split: Split, recipe: Recipe, is_wanted: bool = False) -> Synthesizer | None:
+        """What makes a split's keypoints; None where they are read."""
+        if split.keypoints_px is not None and not is_wanted:
+            return None
+        if self._assets is None:
+            raise UserError(
+                f"{split.dataset} {split.name}: keypoints are made with the body model, which is missing. Expected it first."
+            )
+        is_filled = self._config.fill_missing == "interpolate"
+        return Synthesizer(self._assets, recipe, is_filled).to(self._device)
 
     def check_videos(self) -> None:
         """Raises `UserError` if the predictions are of videos that none of the datasets opened has."""

@@ -224,6 +224,7 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             predictions_path=options.predictions,
             clip_rules=[clip_rule(protocol, config) for protocol in setup.protocols],
             is_thorough=options.is_check,
+            assets=None if setup.body is None else setup.body.assets,
         )
     except UserError as error:
         yield from_error(error, "estimator's bodies", str(options.predictions))

@@ -12,15 +12,19 @@ from kinemesh.body.chain import chain_along_tree, tree_levels
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import H36M_JOINT_COUNT, MM_PER_M, SMPL_JOINT_COUNT
 from kinemesh.geometry.camera import project
-from kinemesh.geometry.keypoints import network_keypoints
+from kinemesh.geometry.constants import constant_tensor
+from kinemesh.geometry.keypoints import fill_missing, network_keypoints
 from kinemesh.geometry.rotation import axis_angle_to_quaternion, quaternion_to_matrix
-from kinemesh.machine.seeds import Draws
-from kinemesh.structures import BodyParams
+from kinemesh.machine.seeds import Draws, draw_keys
+from kinemesh.structures import BodyParams, Motion
 from kinemesh.synthesis.camera import Cameras, place_cameras
 from kinemesh.synthesis.definitions import DETECTORS, joint_definitions
 from kinemesh.synthesis.detector import Detected, detect
 from kinemesh.synthesis.recipe import Recipe
 from kinemesh.synthesis.signals import log_uniform, within
+
+# About x: from a level camera's axes to a world's with y up.
+_HALF_TURN = ((1.0,), (-1.0,), (-1.0,))
 
 
 class Synthesized(NamedTuple):
@@ -44,11 +48,11 @@ class Synthesized(NamedTuple):
 
 
 class Synthesizer(nn.Module):
-    """Makes clips of a body's motion, on the device that it is on."""
+    """Makes clips of a body's motion, on the device that it is on; `is_filled`: keypoints that are lost get a place."""
 
-    def __init__(self, assets: BodyAssets, recipe: Recipe):
+    def __init__(self, assets: BodyAssets, recipe: Recipe, is_filled: bool = False):
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.is_filled = recipe, is_filled
         self.kinematics = JointKinematics(assets)
         definitions = joint_definitions(assets)
         self.register_buffer("offsets_m", definitions.offsets_m, persistent=False)
@@ -56,6 +60,28 @@ class Synthesizer(nn.Module):
         self.levels = tree_levels(assets.parents, needed=is_used)
         order = [joint for joints, _ in self.levels for joint in joints]
         self.bone_places = [order.index(bone) for bone in definitions.bones]
+
+    def source_frames(self, frames: int) -> int:
+        """How many frames of motion a clip of so many may need, at the highest speed."""
+        return math.ceil((frames - 1) * self.recipe.speed[1] - 1e-9) + 1
+
+    @torch.no_grad()
+    def clips(self, motion: Motion, frames: int, fps: float) -> tuple[Tensor, BodyParams]:
+        """Keypoints (B, T, K, 3) as the network reads them, and the bodies; see `kinemesh.structures.Synthesis`.
+
+        Motion without a path stands on the spot, before a camera that was taken to be level.
+        """
+        draws = Draws(draw_keys(*motion.takes.unbind(-1)))
+        root_m = motion.poses.new_zeros(*motion.poses.shape[:2], 3) if motion.root_m is None else motion.root_m
+        rotations, root_m = change_speed(draws, self.recipe, motion.poses, root_m, motion.there, frames)
+        if motion.root_m is None:
+            rotations[:, :, 0] *= constant_tensor(_HALF_TURN, rotations.device, rotations.dtype)
+        made = self(draws, rotations, motion.betas, root_m, fps)
+        keypoints = made.keypoints
+        if self.is_filled:
+            clip_lengths = np.full(len(keypoints), frames)
+            keypoints = fill_missing(keypoints.flatten(0, 1), clip_lengths).view_as(keypoints)
+        return keypoints, made.target
 
     @torch.no_grad()
     def forward(self, draws: Draws, rotations: Tensor, betas: Tensor, root_m: Tensor, fps: float) -> Synthesized:
@@ -87,11 +113,6 @@ class Synthesizer(nn.Module):
         bones = chain_along_tree(rotations.flatten(0, 1), self.levels)[:, self.bone_places]
         turned = bones.unflatten(0, rotations.shape[:2]) @ offsets[:, None, :, :, None]
         return turned[..., 0], detectors
-
-
-def source_frames(recipe: Recipe, frames: int) -> int:
-    """How many frames of motion a clip of so many may need, at the highest speed."""
-    return math.ceil((frames - 1) * recipe.speed[1] - 1e-9) + 1
 
 
 def change_speed(

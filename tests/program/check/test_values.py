@@ -68,7 +68,7 @@ def test_regressors(assets):
 
 def test_a_split_without_keypoints(states):
     found = states(keypoints_px=None, confidence=None)
-    assert found["keypoints"][0] == "warning" and found.keys() == {"keypoints", "poses", "repeats"}
+    assert found["keypoints"][0] == "note" and found.keys() == {"keypoints", "poses", "repeats"}
 
 
 def test_cameras_of_other_pictures(states):

@@ -20,6 +20,7 @@ _STATURES_M = (0.9, 2.5)  # of the mean person of a body model
 _LARGEST_RESIDUAL = 0.10
 _LARGEST_ROW_FAULT = 0.05
 _LARGEST_BETA = 10.0
+_LARGEST_AT_CORNER = 0.005
 _ROWS_AT_ONCE = 1 << 15
 # Parts of a square's side: pictures of 4:3 end at 0.75 of it, those of 16:9 at 0.56.
 _CORNER_MIDDLE, _CORNER_END = 0.40, 0.77
@@ -74,15 +75,14 @@ def split_findings(split: Split, where: str, kinematics: JointKinematics | None)
     name = f"{split.dataset} {split.name}"
     ranges = _ranges(split)
     if split.keypoints_px is None:
-        yield Finding(
-            "warning", f"{name} keypoints", where, "there are none ('joint_2d'): it cannot be trained on as it is"
-        )
+        yield Finding("note", f"{name} keypoints", where, "there are none ('joint_2d'): they are made on the fly")
     else:
         yield _pixels(split, ranges, name, where)
     if split.camera_matrix is not None:
         yield _camera(split, name, where)
     if split.confidence is not None:
         yield _confidence(ranges, name, where)
+        yield from _missing(split, name, where)
     found = f"largest rotation {ranges.angle:.2f} rad, largest beta {ranges.beta:.2f}"
     if ranges.beta > _LARGEST_BETA:
         yield Finding(
@@ -189,6 +189,16 @@ def _confidence(ranges: _Ranges, name: str, where: str) -> Finding:
     if ranges.unlikely > 0.2 or highest <= 0:
         return Finding("warning", f"{name} confidence", where, f"{found}: are these confidences?")
     return Finding("ok", f"{name} confidence", where, found)
+
+
+def _missing(split: Split, name: str, where: str) -> Iterator[Finding]:
+    """Keypoints that are not there, and were left in the picture's corner."""
+    keypoints_px, confidence = split.first_detection(slice(None, None, -(-split.frame_count // _MOST_FRAMES)))
+    is_left = (confidence == 0) & (keypoints_px == 0).all(dim=-1)
+    share = is_left.float().mean().item()
+    if share > _LARGEST_AT_CORNER:
+        found = f"{share:.1%} of the keypoints missing, at (0, 0), which misleads a network: fill_missing: interpolate"
+        yield Finding("warning", f"{name} keypoints", where, found)
 
 
 def _projection(split: Split, name: str, where: str, kinematics: JointKinematics) -> Finding:
