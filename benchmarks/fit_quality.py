@@ -4,7 +4,7 @@ Clips are drawn anew; nothing was chosen on the seed that is the default. The bo
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from benchmarks.infer_quality import _params
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.body.kinematics import regress_joints_m
-from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.body.skeleton import H36M_JOINT_COUNT, MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.camera import View, point_cameras, see
@@ -30,33 +30,48 @@ from kinemesh.motion.motion import make_motion
 from kinemesh.motion.poses import HELD_OUT_KINDS, KINDS
 from kinemesh.structures import Track, VideoCamera
 
-_FRAMES, _FPS = 90, 30.0
+_FRAMES, FPS = 90, 30.0
 _EVERYDAY = ("walk", "walk_turn", "walk_carry", "run", "stairs", "stand_talk", "idle", "phone", "sit", "reach")
 _FAST = ("run", "jumping_jack", "dance", "sport")
-_VIEW = View((1000.0, 2300.0), (2.5, 7.0), ((760.0, 830.0, 1160.0, 1090.0),), ((960.0, 960.0),))
+VIEW = View((1000.0, 2300.0), (2.5, 7.0), ((760.0, 830.0, 1160.0, 1090.0),), ((960.0, 960.0),))
 _METRICS = ("MPJPE", "PA-MPJPE", "MPVE", "acceleration", "place", "peak speed, %")
+
+
+# True rotations (1, F, 24, 3, 3) and betas (1, 10) -> what is made of them, of the same shapes.
+Estimator = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def err_by(share: float) -> Estimator:
+    """The demo's estimator with so much of its usual error."""
+
+    def make(rng: np.random.Generator, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        guess = estimate(rng, rotations, betas, np.ones((*rotations.shape[:2], H36M_JOINT_COUNT)), FPS)
+        shape = betas + share * (guess.betas.mean(axis=1) - betas)
+        return part_way(rotations, guess.rotations, share), shape
+
+    return make
 
 
 class Clips(NamedTuple):
     """Videos of one kind of difficulty."""
 
     kinds: tuple[str, ...]
-    view: View = _VIEW
+    view: View = VIEW
     is_biased: bool = (
         False  # lasting errors of every joint, jitter and peaks, as WHAM's training has; else the demo's detector
     )
-    estimator: float | None = None  # None: the demo's network; else an estimator with so much of the usual error
+    estimator: Estimator | None = None  # None: the demo's network
 
 
 SETS = {
-    "everyday motion, held camera": Clips(_EVERYDAY, _VIEW._replace(is_held=True)),
+    "everyday motion, held camera": Clips(_EVERYDAY, VIEW._replace(is_held=True)),
     "every motion": Clips(tuple(KINDS)),
     "motions never trained on": Clips(tuple(HELD_OUT_KINDS)),
     "fast motion": Clips(_FAST),
-    "any attitude": Clips(tuple(KINDS), _VIEW._replace(any_attitude=1.0)),
+    "any attitude": Clips(tuple(KINDS), VIEW._replace(any_attitude=1.0)),
     "lasting errors, jitter and peaks": Clips(_EVERYDAY, is_biased=True),
-    "another estimator": Clips(tuple(KINDS), estimator=1.0),
-    "a good estimator": Clips(tuple(KINDS), estimator=0.45),
+    "another estimator": Clips(tuple(KINDS), estimator=err_by(1.0)),
+    "a good estimator": Clips(tuple(KINDS), estimator=err_by(0.45)),
 }
 
 
@@ -66,7 +81,7 @@ def main() -> None:
     flags.add_argument("--seed", type=int, default=2026)
     arguments = flags.parse_args()
     predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
-    scorer = _Scorer(predictor)
+    scorer = Scorer(predictor)
     rows = [("mm, network -> fitted [95 % of the difference]", *_METRICS)]
     for number, (name, clips) in enumerate(SETS.items()):
         scores = np.array(list(scorer.scores(clips, arguments.clips, np.random.default_rng([arguments.seed, number]))))
@@ -81,7 +96,7 @@ def _cell(before: np.ndarray, after: np.ndarray) -> str:
     return f"{before.mean():.1f} -> {after.mean():.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-class _Scorer:
+class Scorer:
     def __init__(self, predictor: MeshPredictor):
         self.predictor, self.stand_in = predictor, StandIn()
         self.body, self.points = PosedBody(predictor.assets), BodyPoints(predictor.assets)
@@ -94,14 +109,14 @@ class _Scorer:
                 if count < len(clips.kinds)
                 else clips.kinds[number % len(clips.kinds)]
             )
-            truth, keypoints, camera, start = self._make(clips, kind, rng)
+            truth, keypoints, camera, start = self.make(clips, kind, rng)
             (fitted,), _ = fit_tracks(
-                self.points, [start], [keypoints], camera, _FPS, are_lifted=clips.estimator is None
+                self.points, [start], [keypoints], camera, FPS, are_lifted=clips.estimator is None
             )
             target = self.body(_params(truth.poses, truth.betas))
-            yield tuple(self._metrics(track, truth, target) for track in (start, fitted))
+            yield tuple(self.metrics(track, truth, target) for track in (start, fitted))
 
-    def _metrics(self, track: Track, truth: Track, target) -> list[float]:
+    def metrics(self, track: Track, truth: Track, target) -> list[float]:
         mesh = self.body(_params(track.poses, track.betas))
         relative = [one.joints_mm - one.joints_mm[:, :1] for one in (mesh, target)]
         place = (
@@ -115,19 +130,19 @@ class _Scorer:
         )  # fmt: skip
         return [*(error.mean().item() for error in errors), 100 * (speeds[0] / speeds[1]).item()]
 
-    def _make(self, clips: Clips, kind: str, rng: np.random.Generator) -> tuple[Track, np.ndarray, VideoCamera, Track]:
+    def make(self, clips: Clips, kind: str, rng: np.random.Generator) -> tuple[Track, np.ndarray, VideoCamera, Track]:
         """The truth, keypoints, camera and what the estimator makes of them."""
         betas = np.clip(rng.standard_normal((1, 10)), -2.5, 2.5)
         rest = self.stand_in.shaped_rest_joints_m(betas)
-        motion = make_motion(rng, [kind], _FRAMES, _FPS, rest)
-        seen = point_cameras(rng, clips.view, motion.root_m + rest[:, None, 0], _FPS)
+        motion = make_motion(rng, [kind], _FRAMES, FPS, rest)
+        seen = point_cameras(rng, clips.view, motion.root_m + rest[:, None, 0], FPS)
         rotations = motion.rotations.copy()
         rotations[:, :, 0] = seen.rotations @ rotations[:, :, 0]
         trans = seen.pelvis_m - rest[:, None, 0]
         joints = self.stand_in.regressed_joints_m(rotations, betas) + trans[:, :, None]
         stature_px = seen.focal_px[:, None] * STATURE_M / seen.pelvis_m[..., 2]
         make = _err_for_long if clips.is_biased else detect
-        detection = make(rng, see(joints, seen), stature_px, _FPS)
+        detection = make(rng, see(joints, seen), stature_px, FPS)
         keypoints = np.concatenate((detection.keypoints_px, detection.confidence[..., None]), axis=-1)[0].astype(
             np.float32
         )
@@ -136,21 +151,19 @@ class _Scorer:
         if clips.estimator is None:
             settings = Settings(focal_px=camera.focal_px, is_pixel=True, fit="none")
             detections = detections_of_array(keypoints)
-            found = self.predictor.infer(detections, image_size=camera.image_size, fps=_FPS, settings=settings)
+            found = self.predictor.infer(detections, image_size=camera.image_size, fps=FPS, settings=settings)
             start = found.tracks[0]
             kept = start.frame_ids
             return _track(truth.poses[kept], betas[0], trans[0][kept]), keypoints[kept], camera, start
-        guess = estimate(rng, rotations, betas, np.ones_like(detection.confidence), _FPS)
-        poses, shape = (
-            axis_angles(_part_way(rotations, guess.rotations, clips.estimator))[0],
-            guess.betas[0].mean(axis=0),
-        )
-        shape = betas[0] + clips.estimator * (shape - betas[0])
-        start = _track(poses, shape, np.zeros_like(trans[0]))
-        place = solve_translation(
-            regress_joints_m(self.predictor.kinematics, start.poses, start.betas), keypoints, camera, _FPS
-        )[1]
-        return truth, keypoints, camera, start._replace(trans_m=place.astype(np.float32))
+        guess, shape = clips.estimator(rng, rotations, betas)
+        start = _track(axis_angles(guess)[0], shape[0], np.zeros_like(trans[0]))
+        return truth, keypoints, camera, place(self.predictor, start, keypoints, camera)
+
+
+def place(predictor: MeshPredictor, track: Track, keypoints: np.ndarray, camera: VideoCamera) -> Track:
+    """The track where its body fits the keypoints."""
+    joints = regress_joints_m(predictor.kinematics, track.poses, track.betas)
+    return track._replace(trans_m=solve_translation(joints, keypoints, camera, FPS)[1].astype(np.float32))
 
 
 def _err_for_long(rng: np.random.Generator, keypoints_px: np.ndarray, stature_px: np.ndarray, fps: float) -> Detection:
@@ -163,7 +176,7 @@ def _err_for_long(rng: np.random.Generator, keypoints_px: np.ndarray, stature_px
     return Detection(keypoints_px + error * stature_px[..., None, None], confidence)
 
 
-def _part_way(true: np.ndarray, guess: np.ndarray, share: float) -> np.ndarray:
+def part_way(true: np.ndarray, guess: np.ndarray, share: float) -> np.ndarray:
     """Rotations (..., 3, 3) that err by a share of what `guess` does."""
     from scipy.spatial.transform import Rotation
 

@@ -26,8 +26,9 @@ def task():
 
 @pytest.fixture
 def untrained(config_file, call, tmp_path):
-    """Config and checkpoint of a refiner that has learnt nothing: it was trained with rates of 0."""
-    config = config_file(lr_backbone=0, lr_head=0, weight_decay=0)
+    """Config and checkpoint of a refiner, as released, that has learnt nothing: it was trained with rates of 0."""
+    released = {"refine_trust": 1, "refine_feedback": False, "refine_augment": False}
+    config = config_file(lr_backbone=0, lr_head=0, weight_decay=0, **released)
     status, _, error = call("--config", config, "-c", str(tmp_path / "run"), "--set", "limit_clips=8")
     assert status == 0, error
     return config, tmp_path / "run" / "best_epoch.bin"
@@ -82,6 +83,31 @@ def test_released_checkpoint_is_run_with_rows(untrained, call, tmp_path):
     # Rows read as columns are another rotation altogether.
     assert metrics["pw3d"]["difference"]["pa_mpjpe"][0] > 50
     assert metrics["meta"]["config"]["refine_rotation"] == "rows"
+
+
+def test_a_refiner_that_learnt_nothing_good_returns_its_input(config_file, call, tmp_path):
+    """One epoch at rates that spoil it: epoch 0, the input, stays the best, chosen on training videos."""
+    folder = tmp_path / "run"
+    config = config_file(lr_backbone=0.3, lr_head=0.3, warmup_h36m=0, warmup_coco=0)
+    status, output, error = call("--config", config, "-c", str(folder), "--set", "lr_schedule=exponential")
+    assert status == 0, error
+    assert "chosen on the pw3d held-out training videos" in output
+    best = torch.load(folder / "best_epoch.bin", weights_only=True)
+    assert best["epoch"] == 0
+    assert not best["model"]["trust_percent"].any()
+    metrics = evaluate(call, tmp_path, config, folder / "best_epoch.bin", "--set", "flip=False")
+    for metric in ("mpjpe", "pa_mpjpe", "mpve", "accel_error"):
+        assert metrics["pw3d"]["refined"][metric] == pytest.approx(metrics["pw3d"]["input"][metric], abs=0.02)
+
+
+def test_two_epochs_from_scratch_on_small_files_do_not_harm(config_file, call, tmp_path):
+    folder = tmp_path / "run"
+    config = config_file(epochs=2, warmup_h36m=0, warmup_coco=0)
+    status, _, error = call("--config", config, "-c", str(folder))
+    assert status == 0, error
+    metrics = evaluate(call, tmp_path, config, folder / "best_epoch.bin")
+    for metric in ("mpjpe", "pa_mpjpe"):
+        assert metrics["pw3d"]["refined"][metric] <= metrics["pw3d"]["input"][metric] + 0.02, metric
 
 
 def truth_of(demo_folder, *splits: str) -> list[np.ndarray]:

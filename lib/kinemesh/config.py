@@ -86,6 +86,10 @@ class DatasetEntry:
         return bool(self.fps) if self.validate is None else self.validate
 
 
+# Share of the training videos that trust is chosen on where `val_split` says none.
+_TRUST_SPLIT = 0.1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     # Schedule
@@ -129,6 +133,9 @@ class Config:
     hidden_dim: int
     dropout: float
     refine_rotation: Literal["columns", "rows"] = "columns"
+    refine_trust: Literal["auto", 1] = 1  # share of the refiner's output that is taken; auto: chosen on held-out videos
+    refine_feedback: bool = False  # the refiner also reads how far its input's projection is from the keypoints
+    refine_augment: bool = False  # also train on estimates of every quality, made from the truth
 
     # Data
     data_root: str = "data/mesh"
@@ -205,6 +212,16 @@ class Config:
             raise UserError(
                 f"datasets: {' and '.join(selecting)} select. Expected one that best_epoch.bin is chosen on."
             )
+
+    @property
+    def chooses_trust(self) -> bool:
+        """Whether a refiner's trust is chosen. The released encoding's output is not between its input and a better one."""
+        return self.refine_trust == "auto" and self.refine_rotation == "columns"
+
+    @property
+    def held_out_share(self) -> float:
+        """Share of the training videos that choices are made on; 0: they are made on the test split."""
+        return self.val_split or (_TRUST_SPLIT if self.chooses_trust else 0.0)
 
     def to_dict(self) -> dict:
         """Plain values, as a checkpoint or a YAML file holds them."""

@@ -11,17 +11,10 @@ import numpy as np
 
 from kinemesh.body.chain import global_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_MIRROR_ORDER, SMPL_PARENTS
+from kinemesh.estimates.errors import ERRORS_BY_AXIS, JOINT_ERRORS_DEGREES, SEEN_BY_KEYPOINT
 from kinemesh.motion.anatomy import MIRROR_MATRIX, rotation_matrices
 from kinemesh.motion.signals import random_runs, smooth_noise
 
-# Typical error of each joint in degrees.
-_SPREAD = {"pelvis": 3.6, "hip": 3.8, "knee": 5.0, "ankle": 6.3, "foot": 4.0, "spine1": 2.3, "spine2": 2.3, "spine3": 2.0,
-           "neck": 2.9, "head": 4.0, "collar": 2.3, "shoulder": 5.2, "elbow": 7.0, "wrist": 6.3, "hand": 2.7}  # fmt: skip
-_DEGREES = np.array([_SPREAD[name.removeprefix("left_").removeprefix("right_")] for name in SMPL_JOINT_NAMES])
-# The picture shows turns about the line of sight best; turns that move a limb in depth it hides.
-_BY_AXIS = np.array([1.25, 1.25, 0.6])
-# The H36M keypoint whose confidence tells how well each joint's bone was seen.
-_SEEN_BY = np.array([0, 5, 2, 7, 6, 3, 7, 6, 3, 8, 6, 3, 9, 11, 14, 10, 12, 15, 13, 16, 13, 16, 13, 16])
 _IS_LEG = np.array([name.endswith(("hip", "knee", "ankle", "foot")) for name in SMPL_JOINT_NAMES])
 
 
@@ -44,11 +37,11 @@ def _error_vectors(rng: np.random.Generator, confidence: np.ndarray, fps: float)
     bias = rng.standard_normal((video_count, 1, SMPL_JOINT_COUNT, 3))
     jitter = rng.standard_normal((*shape, SMPL_JOINT_COUNT, 3))
     error = 0.45 * bias + 0.8 * correlated(rng.uniform(1.0, 3.0, video_count)) + 0.08 * jitter
-    doubt = 1.0 + 2.0 * (1.0 - confidence[:, :, _SEEN_BY])[..., None]
+    doubt = 1.0 + 2.0 * (1.0 - confidence[:, :, SEEN_BY_KEYPOINT])[..., None]
     lost = random_runs(rng, shape, 0.01, (1, 4)) * rng.uniform(1.0, 2.5, shape)
     error += (lost[..., None] * (rng.random((*shape, SMPL_JOINT_COUNT)) < 0.4))[..., None] * correlated(6.0)
     quality = np.exp(rng.normal(0.0, 0.2, (video_count, 1, 1, 1)))
-    return np.radians(_DEGREES)[:, None] * _BY_AXIS * error * doubt * quality
+    return np.radians(JOINT_ERRORS_DEGREES)[:, None] * ERRORS_BY_AXIS * error * doubt * quality
 
 
 def estimate(

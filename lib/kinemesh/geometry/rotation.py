@@ -130,6 +130,11 @@ def slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     return torch.nn.functional.normalize(weights[0] * first + weights[1] * second, dim=-1)
 
 
+def turn_part_way(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) that are `share` (...) of the way from `first` to `last` by the shortest arc."""
+    return axis_angle_to_matrix(share[..., None] * matrix_to_axis_angle(last @ first.mT)) @ first
+
+
 def rotation_6d_to_matrix(rotation_6d: Tensor) -> Tensor:
     """(..., 6) -> (..., 3, 3): two interleaved column vectors, made orthonormal (Zhou et al., CVPR 2019).
 

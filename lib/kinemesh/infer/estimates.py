@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
+from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import LONGEST_BORROW_S
 from kinemesh.estimates.predictions import Predictions
+from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.infer.people import Person, Segment
 
 logger = logging.getLogger(__name__)
@@ -15,6 +18,7 @@ logger = logging.getLogger(__name__)
 # Enough frames to tell people apart by.
 _COMPARED_FRAMES = 32
 _NEVER = 1e6
+_SAME_RADIANS = 0.0017
 # How much better, in parts of a person's size, a body of another name must fit.
 _OTHER_NAME = 0.01
 # Rates of videos and of programs that take every second frame or convert to film's or television's, and frames counted
@@ -187,6 +191,12 @@ def one_shape_each(poses: np.ndarray, betas: np.ndarray, segments: list[Segment]
         for person in range(owner.max() + 1)
     ]
     return poses, np.stack(shapes).astype(np.float32)
+
+
+def are_unrefined(poses: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(F,) bool, where refined poses (F, 72) are the given ones, to a tenth of a degree."""
+    turned, before = (rotations_from_axis_angle(torch.from_numpy(each)) for each in (poses, given))
+    return (rotation_angle(turned @ before.mT).amax(dim=-1) < _SAME_RADIANS).numpy()
 
 
 def _rows_of(predictions: Predictions, track: int) -> np.ndarray:

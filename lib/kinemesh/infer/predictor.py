@@ -25,7 +25,7 @@ from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.geometry.translation import video_camera
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
-from kinemesh.infer.estimates import estimate_arrays, one_shape_each, predicted_people
+from kinemesh.infer.estimates import are_unrefined, estimate_arrays, one_shape_each, predicted_people
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import fit_people, misfit, place_person
 from kinemesh.infer.settings import Settings
@@ -202,7 +202,8 @@ class MeshPredictor:
             raise UserError("the model's output is not finite. Give another checkpoint, as of an earlier epoch.")
         tracks, facts = [], {}
         with clock("placing"):
-            poses_of = np.split(poses, np.cumsum(lengths)[:-1])
+            cuts = np.cumsum(lengths)[:-1]
+            poses_of, given_of = np.split(poses, cuts), np.split(estimate[0] if estimate else poses, cuts)
             for number, places in itertools.groupby(range(len(segments)), lambda place: segments[place].person):
                 person, own = people[number], list(places)
                 track, facts[person.name] = place_person(
@@ -217,6 +218,9 @@ class MeshPredictor:
                     reference=reference,
                 )
                 tracks.append(track)
+                if self.kind == "refiner":
+                    same = (are_unrefined(poses_of[place], given_of[place]) for place in own)
+                    facts[person.name]["frames_unrefined"] = sum(int(part.sum()) for part in same)
         # A reference's path is to be kept, a fit would leave it.
         if settings.fit != "none" and reference is None:
             with clock("fit"):

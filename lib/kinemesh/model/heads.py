@@ -64,7 +64,8 @@ class ResidualHead(nn.Module):
 
     The correction is added to the estimate's 6D rotations. `refine_rotation` says how these are made:
     `columns`, which decoding inverts, so that a correction of zero, where training starts, is the estimate itself;
-    or `rows`, the encoding of released checkpoints, which it does not (behaviour contract section 3).
+    or `rows`, the encoding of released checkpoints, which it does not (behaviour contract section 3). So many numbers a
+    frame as `feedback_dim` are read beside the estimate.
     """
 
     def __init__(
@@ -74,12 +75,13 @@ class ResidualHead(nn.Module):
         hidden_dim: int,
         dropout: float,
         refine_rotation: Literal["columns", "rows"] = "columns",
+        feedback_dim: int = 0,
     ):
         super().__init__()
         self.encode = {"columns": matrix_to_rotation_6d, "rows": matrix_to_rotation_6d_rows}[refine_rotation]
         self.dropout = nn.Dropout(dropout)
         self.fc1 = nn.Linear(num_joints * dim_rep, hidden_dim)
-        self.fc2 = nn.Conv1d(_POSE_DIM, hidden_dim, _KERNEL_SIZE, padding=_KERNEL_SIZE // 2)
+        self.fc2 = nn.Conv1d(_POSE_DIM + feedback_dim, hidden_dim, _KERNEL_SIZE, padding=_KERNEL_SIZE // 2)
         self.bn1 = nn.BatchNorm1d(hidden_dim)
         self.bn2 = nn.BatchNorm1d(hidden_dim)
         self.head_pose = nn.Conv1d(2 * hidden_dim, _POSE_DIM, _KERNEL_SIZE, padding=_KERNEL_SIZE // 2)
@@ -91,12 +93,13 @@ class ResidualHead(nn.Module):
         """The weights of the first layer, see `Backbone`."""
         return [self.fc1.weight]
 
-    def forward(self, features: Tensor, estimate: BodyParams) -> BodyParams:
-        """Features (B, T, K, dim_rep) and an estimate (B, T, ...) -> the corrected body (B, T, ...)."""
+    def forward(self, features: Tensor, estimate: BodyParams, feedback: Tensor | None = None) -> BodyParams:
+        """Features (B, T, K, dim_rep), an estimate (B, T, ...) and feedback (B, T, feedback_dim) -> the corrected body."""
         clips, frames = features.shape[:2]
         seen = F.relu(self.bn1(self.fc1(self.dropout(features.flatten(2))).flatten(0, 1)))
         seen = seen.unflatten(0, (clips, frames)).transpose(1, 2)  # (B, hidden, T)
         pose_6d = self.encode(estimate.rotations).flatten(2)  # (B, T, 144)
-        given = F.relu(self.bn2(self.fc2(pose_6d.transpose(1, 2))))
+        told = pose_6d if feedback is None else torch.cat((pose_6d, feedback), dim=-1)
+        given = F.relu(self.bn2(self.fc2(told.transpose(1, 2))))
         residual = self.head_pose(torch.cat((seen, given), dim=1)).transpose(1, 2)
         return BodyParams(_to_rotations(pose_6d + residual), estimate.betas)

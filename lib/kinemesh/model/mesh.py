@@ -6,10 +6,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from kinemesh.body.assets import BodyAssets
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.skeleton import SMPL_JOINT_COUNT
 from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.model.dstformer import DSTformer
 from kinemesh.model.heads import ResidualHead, SMPLHead
+from kinemesh.model.trust import blend_bodies, frame_shares, picture_differences
 from kinemesh.structures import BodyParams
 
 
@@ -41,17 +45,53 @@ class MeshRegressor(nn.Module):
 
 
 class MeshRefiner(nn.Module):
-    """Keypoint clips and another estimator's bodies -> better bodies."""
+    """Keypoint clips and another estimator's bodies -> better bodies.
 
-    def __init__(self, backbone: Backbone, head: ResidualHead, is_bf16: bool = False):
+    Args:
+        kinematics: the body's joints, with `has_feedback` or `has_trust`; else None.
+        has_feedback: the head also reads how far the projections of its input are from the keypoints.
+        has_trust: outside training, output is a mean of input and refined body: by joint, as `trust_percent` says, and
+            by frame, as `frame_shares` does.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: ResidualHead,
+        is_bf16: bool = False,
+        kinematics: JointKinematics | None = None,
+        *,
+        has_feedback: bool = False,
+        has_trust: bool = False,
+    ):
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.is_bf16 = is_bf16
+        self.kinematics = kinematics
+        self.has_feedback, self.has_trust = has_feedback, has_trust
+        if has_trust:
+            # Whole numbers, since those of averaged weights that are not would lag behind.
+            self.register_buffer("trust_percent", torch.full((SMPL_JOINT_COUNT,), 100, dtype=torch.uint8))
 
     def forward(self, keypoints: Tensor, estimate: BodyParams) -> BodyParams:
         """Keypoints (B, T, K, 3) and an estimate (B, T, ...) -> rotations (B, T, J, 3, 3) and betas (B, T, 10)."""
-        return self.head(_represent(self.backbone, keypoints, self.is_bf16), estimate)
+        refined = self.refine(keypoints, estimate)
+        if self.training or not self.has_trust:
+            return refined
+        shares = frame_shares(self.kinematics, keypoints, estimate, refined)
+        return blend_bodies(estimate, refined, shares[..., None] * self.trust_percent / 100)
+
+    def refine(self, keypoints: Tensor, estimate: BodyParams) -> BodyParams:
+        """The refined body, whatever it is trusted."""
+        features = _represent(self.backbone, keypoints, self.is_bf16)
+        feedback = self._feedback(keypoints, estimate) if self.has_feedback else None
+        return self.head(features, estimate, feedback)
+
+    def _feedback(self, keypoints: Tensor, estimate: BodyParams) -> Tensor:
+        """(B, T, K * 3): differences in the picture, in tenths of a metre, and how sure the keypoints are."""
+        differences = picture_differences(self.kinematics(estimate), keypoints)
+        return torch.cat((10 * differences, keypoints[..., 2:]), dim=-1).flatten(2)
 
 
 def _represent(backbone: Backbone, keypoints: Tensor, is_bf16: bool) -> Tensor:
@@ -98,7 +138,14 @@ def build_regressor(config: Config, mean_pose_6d: Tensor, mean_betas: Tensor) ->
     return MeshRegressor(build_backbone(config), head, is_bf16=config.precision == "bf16")
 
 
-def build_refiner(config: Config) -> MeshRefiner:
-    """A MeshRefiner with fresh weights."""
-    head = ResidualHead(config.dim_rep, config.num_joints, config.hidden_dim, config.dropout, config.refine_rotation)
-    return MeshRefiner(build_backbone(config), head, is_bf16=config.precision == "bf16")
+def build_refiner(config: Config, assets: BodyAssets | None = None) -> MeshRefiner:
+    """A MeshRefiner with fresh weights; `assets` is its body, which trust and feedback need."""
+    is_posing = config.refine_feedback or config.chooses_trust
+    head = ResidualHead(
+        config.dim_rep, config.num_joints, config.hidden_dim, config.dropout, config.refine_rotation,
+        feedback_dim=3 * config.num_joints if config.refine_feedback else 0,
+    )  # fmt: skip
+    return MeshRefiner(
+        build_backbone(config), head, config.precision == "bf16", JointKinematics(assets) if is_posing else None,
+        has_feedback=config.refine_feedback, has_trust=config.chooses_trust,
+    )  # fmt: skip

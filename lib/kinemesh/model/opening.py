@@ -3,7 +3,6 @@
 The one place for it: scripts, tools and inference call `open_checkpoint`, then `Checkpoint.build_model`.
 """
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,8 @@ _MODEL_KEYS = (
 )  # fmt: skip
 # What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
 _BEFORE_CHOICE = {"crop_input": False}
+# The same of keys that are the checkpoint's whatever a config says.
+_REFINER_BEFORE_CHOICE = {"refine_rotation": "rows", "refine_trust": 1, "refine_feedback": False}
 
 
 class Checkpoint(NamedTuple):
@@ -59,7 +60,7 @@ def open_checkpoint(path: Path | str, config: Config | Path | str | None = None,
 
     Args:
         config: what it was trained with, or a YAML file of it; None: what the checkpoint itself holds, as ours do. Of a
-            refiner the rotation encoding is the checkpoint's whatever the config says.
+            refiner the keys that say what it computes are the checkpoint's whatever the config says.
         kind: "regressor" or "refiner", where only one will do.
 
     Raises `UserError` for a file that is missing, damaged, or of another kind.
@@ -90,17 +91,18 @@ def kind_of(content: dict, path: Path | str) -> str:
 
 
 def _as_trained(config: Config, content: dict, path: Path) -> Config:
-    """The config with the rotation encoding that a refiner was trained with; a released file says nothing: `rows`."""
-    rotation = content.get("config", {}).get("refine_rotation", "rows")
+    """The config with what a refiner was trained as; a released file says nothing: as released."""
+    stored = content.get("config", {})
+    found = {key: stored.get(key, value) for key, value in _REFINER_BEFORE_CHOICE.items()}
     why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
-    logger.info("%s: refine_rotation %s, %s", path, rotation, why)
-    return dataclasses.replace(config, refine_rotation=rotation)
+    logger.info("%s: refine_rotation %s, %s", path, found["refine_rotation"], why)
+    return config_from_values(config.to_dict() | found, {}, str(path))
 
 
 def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
     """A `regressor` or `refiner` with fresh weights. Raises `UserError` for another kind."""
     if kind == "refiner":
-        return build_refiner(config)
+        return build_refiner(config, assets)
     if kind != "regressor":
         raise UserError(f"kind {kind!r}: expected 'regressor' or 'refiner'.")
     mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))

@@ -88,6 +88,7 @@ class DatasetOpener:
         self._predictions = load_predictions(predictions_path) if predictions_path else None
         self._is_thorough = is_thorough
         self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
+        self._held_out_share = config.held_out_share if with_estimate else config.val_split
         self._opened: list[Dataset] = []
 
     def open(self, used: UsedDataset) -> tuple[Dataset, TrainedDataset]:
@@ -107,8 +108,8 @@ class DatasetOpener:
         rules = (config.eval_clips, *self._clip_rules) if is_validated or not self._clip_rules else self._clip_rules
         train_clips, test_clips = _cut(dataset, config, rules if used.is_tested else ())
         held_out_clips = None
-        if used.is_selecting and config.val_split:
-            train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config)
+        if used.is_selecting and self._held_out_share:
+            train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config, self._held_out_share)
         test_split = place_split(dataset.test, self._device, config.data_device) if test_clips else dataset.test
         tests = {rule: self._scored(test_split, clips) for rule, clips in test_clips.items()}
         test = tests.get(config.eval_clips)
@@ -195,17 +196,17 @@ def _cut(dataset: Dataset, config: Config, clip_rules: Sequence[ClipRule]) -> tu
     }
 
 
-def _hold_out(split: Split, train_clips: Clips, config: Config) -> tuple[Clips, Clips]:
+def _hold_out(split: Split, train_clips: Clips, config: Config, share: float) -> tuple[Clips, Clips]:
     """Training clips without the held-out videos, and the clips of those, cut as test clips are."""
-    is_held_out = held_out_videos(split.video_names, config.val_split)
+    is_held_out = held_out_videos(split.video_names, share)
     _, clips = cut_clips(
         split.video_lengths[:0], split.video_lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips
     )
     kept = _of_videos(train_clips, split, ~is_held_out)
     held_out = first_clips(_of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
     logger.info(
-        "%s: %d of %d training videos held out (val_split %g): %d clips to validate on, %d to train on",
-        split.dataset, is_held_out.sum(), len(is_held_out), config.val_split, len(held_out.frames), len(kept.frames),
+        "%s: %d of %d training videos held out (%g): %d clips to validate on, %d to train on",
+        split.dataset, is_held_out.sum(), len(is_held_out), share, len(held_out.frames), len(kept.frames),
     )  # fmt: skip
     return kept, held_out
 
@@ -223,7 +224,8 @@ def held_out_videos(names: Sequence[str], share: float) -> np.ndarray:
     different = sorted(set(names), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
     if len(different) < 2:
         raise UserError(
-            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0."
+            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0, and a refiner's "
+            "refine_trust: 1."
         )
     held_out = set(different[: min(max(round(share * len(different)), 1), len(different) - 1)])
     return np.array([name in held_out for name in names])

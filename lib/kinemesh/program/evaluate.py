@@ -4,8 +4,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
+from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.data.clips import repeats
 from kinemesh.data.split import Split
 from kinemesh.evaluation.evaluate import (
@@ -20,6 +22,7 @@ from kinemesh.evaluation.evaluate import (
 from kinemesh.evaluation.fitting import Fitting
 from kinemesh.evaluation.results import Evaluations
 from kinemesh.evaluation.tables import refinement_record, refinement_warnings, results_table
+from kinemesh.evaluation.trust import choose_trust
 from kinemesh.files.writing import write_atomically
 from kinemesh.machine.stopping import StopRequest
 from kinemesh.program.setup import Setup
@@ -34,10 +37,15 @@ logger = logging.getLogger(__name__)
 def validator(setup: Setup, stop: StopRequest) -> Validate:
     """What training calls after a dataset: the released protocol on its validated split.
 
-    Raises `UserError` if a figure is not finite.
+    Before, a refiner's trust is chosen on the split that selects, where the config asks for it. Raises `UserError` if a
+    figure is not finite.
     """
 
     def validate(model: nn.Module, dataset: TrainedDataset, label: str) -> Validated:
+        if dataset.is_selecting and setup.options.kind == "refiner" and setup.config.chooses_trust:
+            percent = choose_trust(model, dataset.test, setup.body.joints, setup.processes)
+            model.trust_percent.copy_(torch.tensor(percent))
+            logger.info("%s", _words_of_trust(percent))
         evaluation = evaluate(
             model, dataset.test, setup.body.mesh, setup.config, label=label,
             options=EvaluationOptions(stop=stop, processes=setup.processes),
@@ -54,6 +62,14 @@ def validator(setup: Setup, stop: StopRequest) -> Validate:
         )
 
     return validate
+
+
+def _words_of_trust(percent: list[int]) -> str:
+    if not any(percent):
+        return "trust: the refined bodies are not surely better on held-out videos, output is the input"
+    usual = max(set(percent), key=percent.count)
+    others = ", ".join(f"{name} {own}" for name, own in zip(SMPL_JOINT_NAMES, percent, strict=True) if own != usual)
+    return f"trust: {usual} % of the correction" + (f", but {others}" if others else "")
 
 
 def evaluate_all(setup: Setup, keep_rows: str = "", stop: StopRequest | None = None) -> Evaluations:

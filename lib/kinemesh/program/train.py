@@ -116,7 +116,7 @@ def _say_what_is_trained(setup: Setup, selection_split: str) -> None:
     )  # fmt: skip
     logger.info(
         "best_epoch.bin is chosen on the %s%s; train_mpve is sampled every %d steps",
-        selection_split, "" if setup.config.val_split else ", as released (val_split: 0)", setup.options.print_freq,
+        selection_split, ", as released (val_split: 0)" if selection_split.endswith("test split") else "", setup.options.print_freq,
     )  # fmt: skip
 
 

@@ -169,6 +169,10 @@ class Saver:
             )
         return content
 
+    def save_best(self) -> None:
+        """`best_epoch.bin` as things are."""
+        self._save(BEST, checkpoint_content(self._state, self._datasets, self._run))
+
     def save_epoch(self, is_best: bool) -> None:
         """The files of a whole epoch; `latest_epoch.bin` last, so that a run killed here repeats the epoch."""
         state, run = self._state, self._run

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.mirror import mirror_inputs, mirror_params, select_clips
 from kinemesh.config import Config
+from kinemesh.estimates.errors import Errors, draw_errors, err
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
 from kinemesh.machine.log import ScalarLog, append_record
 from kinemesh.machine.progress import progress
 from kinemesh.machine.seeds import set_step_seed
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce
 from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
-from kinemesh.structures import Batch, BodyParams
+from kinemesh.structures import Batch, BodyParams, RefineInputs
 from kinemesh.training.checkpoint import Saver
 from kinemesh.training.finite import FiniteCheck, StepValues
 from kinemesh.training.names import METRICS, SCALARS
@@ -43,6 +44,8 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
     scalars = ScalarLog(run.folder / SCALARS, state.epoch + 1) if run.processes.is_main else None
     total_steps = sum(_step_count(dataset, config) * min(dataset.train_epochs, config.epochs) for dataset in datasets)
     try:
+        if run.kind == "refiner" and config.chooses_trust and (state.epoch, state.progress) == (0, None):
+            _save_input_as_best(state, datasets, run, saver)
         while state.epoch < config.epochs:
             if state.progress is None:
                 state.progress = EpochProgress(TrainMeter(run.device))
@@ -58,6 +61,16 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
     finally:
         if scalars is not None:
             scalars.close()
+
+
+def _save_input_as_best(state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver) -> None:
+    """Make a refiner that returns its input the one to beat: an untrained one, whose trust is chosen to be 0."""
+    for dataset in datasets:
+        if dataset.is_selecting:
+            found = _validate(dataset, state, run, saver)
+            state.best_jpe = found.mpjpe
+            saver.save_best()
+            logger.info("input %s %s %s mm | best so far", dataset.name, dataset.validated_split, found.words)
 
 
 def train_on(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver, total_steps: int) -> None:
@@ -103,6 +116,8 @@ def backward(state: TrainState, batch: Batch, run: Run) -> Measured:
     part, processes = batch.part, run.processes
     place = (run.seed, state.epoch, state.progress.dataset, part.number)
     set_step_seed(*place)
+    if run.config.refine_augment and run.kind == "refiner":
+        batch = estimate_anew(batch)
     if run.config.flip:
         batch = mirror_some(batch)
     if processes.count > 1:
@@ -135,6 +150,17 @@ def training_losses(
         mpjpe = mpjpe_mm(pred_joints, target_joints, ALL_JOINTS).mean()
         values = torch.stack([total, *(terms[name] for name in LOSSES), mpjpe])
     return total, values, pred
+
+
+@torch.no_grad()
+def estimate_anew(batch: Batch) -> Batch:
+    """The batch with estimates of every quality instead of its own, drawn for the whole batch that it is a part of."""
+    clips = batch.frames.shape[0]
+    first, whole = (0, clips) if batch.part is None else (batch.part.first, batch.part.whole)
+    keypoints, estimate = batch.inputs
+    errors = draw_errors(whole, *batch.frames.shape[1:], batch.frames.device)
+    chosen = Errors(*(column[first : first + clips] for column in errors))
+    return batch._replace(inputs=RefineInputs(keypoints, err(batch.target, estimate, keypoints[..., 2], chosen)))
 
 
 def mirror_some(batch: Batch) -> Batch:
