@@ -42,7 +42,7 @@ def validator(setup: Setup, stop: StopRequest) -> Validate:
     """
 
     def validate(model: nn.Module, dataset: TrainedDataset, label: str) -> Validated:
-        if dataset.is_selecting and setup.options.kind == "refiner" and setup.config.chooses_trust:
+        if dataset.is_selecting and dataset.test.with_estimate and setup.config.chooses_trust:
             percent = choose_trust(model, dataset.test, setup.body.joints, setup.processes)
             model.trust_percent.copy_(torch.tensor(percent))
             logger.info("%s", _words_of_trust(percent))
