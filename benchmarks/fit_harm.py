@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.fit_quality import SETS, _params, _Scorer
+from benchmarks.fit_quality import SETS, Scorer, _params
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER, MM_PER_M, VERTEX_LANDMARKS
@@ -102,7 +102,7 @@ def main() -> None:
     flags.add_argument("--seed", type=int, default=2027)
     arguments = flags.parse_args()
     predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
-    scorer = _Scorer(predictor)
+    scorer = Scorer(predictor)
     rows = [("PA-MPJPE of the frames concerned, mm", *_STARTS)]
     made = {name: _clips(scorer, name, arguments.clips, arguments.seed) for name in _STARTS}
     for name, (harm, span) in HARMS.items():
@@ -121,12 +121,12 @@ def main() -> None:
     report("fit_harm", text, arguments.keep)
 
 
-def _clips(scorer: _Scorer, name: str, count: int, seed: int) -> list:
+def _clips(scorer: Scorer, name: str, count: int, seed: int) -> list:
     clips, rng = SETS[name], np.random.default_rng([seed, list(SETS).index(name)])
-    return [scorer._make(clips, clips.kinds[number % len(clips.kinds)], rng) for number in range(count)]
+    return [scorer.make(clips, clips.kinds[number % len(clips.kinds)], rng) for number in range(count)]
 
 
-def _harmed(scorer: _Scorer, clips: list, harm: Callable, span: slice, focal: float = 1.0) -> str:
+def _harmed(scorer: Scorer, clips: list, harm: Callable, span: slice, focal: float = 1.0) -> str:
     errors = []
     for number, (truth, keypoints, camera, start) in enumerate(clips):
         camera = camera._replace(focal_px=focal * camera.focal_px)
@@ -143,12 +143,12 @@ def _harmed(scorer: _Scorer, clips: list, harm: Callable, span: slice, focal: fl
     return f"{before.mean():.1f} -> {after.mean():.1f} (worst {(after - before).max():+.1f})"
 
 
-def _pa_mm(scorer: _Scorer, track: Track, truth: Track, span: slice) -> float:
+def _pa_mm(scorer: Scorer, track: Track, truth: Track, span: slice) -> float:
     meshes = [scorer.body(_params(one.poses[span], one.betas)).joints_mm for one in (track, truth)]
     return pa_mpjpe_mm(*meshes).mean().item()
 
 
-def _shown(scorer: _Scorer, clips: list, order: str) -> list[str]:
+def _shown(scorer: Scorer, clips: list, order: str) -> list[str]:
     """Of a detector's joints, those of H36M's with their errors; the others err as the nearest does, and by 4 mm."""
     cells = []
     for way in ("none", "h36m17", "shown"):
@@ -158,7 +158,7 @@ def _shown(scorer: _Scorer, clips: list, order: str) -> list[str]:
 
 
 def _inferred(
-    scorer: _Scorer, truth: Track, keypoints: np.ndarray, camera, order: str, way: str, seed: int
+    scorer: Scorer, truth: Track, keypoints: np.ndarray, camera, order: str, way: str, seed: int
 ) -> list[float]:
     rng, count = np.random.default_rng(seed), FORMATS[order].joint_counts[0]
     mesh = scorer.body(_params(truth.poses, truth.betas))
@@ -186,7 +186,7 @@ def _inferred(
     settings = Settings(focal_px=camera.focal_px, is_pixel=True, fit="none" if way == "none" else "keypoints")
     (track,) = scorer.predictor.infer(detections, image_size=camera.image_size, fps=_FPS, settings=settings).tracks
     own = truth._replace(poses=truth.poses[track.frame_ids], trans_m=truth.trans_m[track.frame_ids])
-    return scorer._metrics(track, own, scorer.body(_params(own.poses, own.betas)))[:2]
+    return scorer.metrics(track, own, scorer.body(_params(own.poses, own.betas)))[:2]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a refiner does to estimators of five kinds, on motion, keypoint noise and errors that it was never trained on.
 
 Clips are drawn anew; nothing was chosen on the seed that is the default. The body is the stand-in: nothing published compares.
-`python train_mesh_refine.py` makes the checkpoint.
+`python train_mesh_refine.py --config configs/mesh/MB_demo_refine_any.yaml` makes the checkpoint.
 """
 
 import sys
@@ -22,7 +22,7 @@ from kinemesh.motion.poses import HELD_OUT_KINDS, KINDS
 from kinemesh.motion.signals import random_runs, smooth_noise
 from kinemesh.structures import Track
 
-_CHECKPOINT = "checkpoint/mesh/MB_demo_refine_hybrik/best_epoch.bin"
+_CHECKPOINT = "checkpoint/mesh/MB_demo_refine_any/best_epoch.bin"
 _SIDES = ("input", "refined", "refined and fitted", "fitted alone")
 _WORSE_MM = 1.0
 

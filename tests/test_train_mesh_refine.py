@@ -14,6 +14,10 @@ from kinemesh.program.cli import REFINER
 ROOT = Path(__file__).parent.parent
 
 
+# As MB_demo_refine_any.yaml.
+CAREFUL = {"refine_trust": "auto", "refine_feedback": True, "refine_augment": True}
+
+
 @pytest.fixture
 def config_file(refiner_config_file):
     return refiner_config_file
@@ -26,9 +30,8 @@ def task():
 
 @pytest.fixture
 def untrained(config_file, call, tmp_path):
-    """Config and checkpoint of a refiner, as released, that has learnt nothing: it was trained with rates of 0."""
-    released = {"refine_trust": 1, "refine_feedback": False, "refine_augment": False}
-    config = config_file(lr_backbone=0, lr_head=0, weight_decay=0, **released)
+    """Config and checkpoint of a refiner that has learnt nothing: it was trained with rates of 0."""
+    config = config_file(lr_backbone=0, lr_head=0, weight_decay=0)
     status, _, error = call("--config", config, "-c", str(tmp_path / "run"), "--set", "limit_clips=8")
     assert status == 0, error
     return config, tmp_path / "run" / "best_epoch.bin"
@@ -88,7 +91,7 @@ def test_released_checkpoint_is_run_with_rows(untrained, call, tmp_path):
 def test_a_refiner_that_learnt_nothing_good_returns_its_input(config_file, call, tmp_path):
     """One epoch at rates that spoil it: epoch 0, the input, stays the best, chosen on training videos."""
     folder = tmp_path / "run"
-    config = config_file(lr_backbone=0.3, lr_head=0.3, warmup_h36m=0, warmup_coco=0)
+    config = config_file(lr_backbone=0.3, lr_head=0.3, warmup_h36m=0, warmup_coco=0, **CAREFUL)
     status, output, error = call("--config", config, "-c", str(folder), "--set", "lr_schedule=exponential")
     assert status == 0, error
     assert "chosen on the pw3d held-out training videos" in output
@@ -102,7 +105,7 @@ def test_a_refiner_that_learnt_nothing_good_returns_its_input(config_file, call,
 
 def test_two_epochs_from_scratch_on_small_files_do_not_harm(config_file, call, tmp_path):
     folder = tmp_path / "run"
-    config = config_file(epochs=2, warmup_h36m=0, warmup_coco=0)
+    config = config_file(epochs=2, warmup_h36m=0, warmup_coco=0, **CAREFUL)
     status, _, error = call("--config", config, "-c", str(folder))
     assert status == 0, error
     metrics = evaluate(call, tmp_path, config, folder / "best_epoch.bin")
