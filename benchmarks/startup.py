@@ -16,7 +16,7 @@ COMMANDS = {
         "import numpy, scipy.spatial, smplx, torch, torch.utils.tensorboard, tqdm, yaml",
     ],
     "import torch": ["-c", "import torch"],
-    "import kinemesh.program.train": ["-c", "import kinemesh.program.app"],
+    "import kinemesh.program.train": ["-c", "import kinemesh.program.train"],
     "import kinemesh.program.wild.run": ["-c", "import kinemesh.program.wild.run"],
     "train_mesh.py --help": ["train_mesh.py", "--help"],
     "train_mesh.py --confg x": ["train_mesh.py", "--confg", "x"],
