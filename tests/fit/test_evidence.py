@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER
-from kinemesh.fit.evidence import judge, number_pieces, sort_sides, weighted_median
+from kinemesh.fit.evidence import cut_pieces, judge, sort_sides, weighted_median
 
 OWNER, STATURE_PX = torch.zeros(30, dtype=torch.int64), torch.tensor([400.0])
 
@@ -72,12 +72,14 @@ def test_a_keypoint_far_from_a_good_body_is_hardly_believed(seen):
 
 @pytest.mark.parametrize(("moves", "is_believed"), [("alike", True), ("otherwise", False)])
 def test_keypoints_that_are_off_throughout_are_this_bodys_if_they_move_like_it(moves, is_believed):
+    """However much the estimate jitters."""
     torch.manual_seed(1)
-    shape, pieces = 400 * torch.rand(1, 17, 2), number_pieces([90], 30.0)
-    movement = 40 * torch.randn(90, 17, 2)
-    others = movement if moves == "alike" else 40 * torch.randn(90, 17, 2)
-    given = shape + movement, shape + 40 * torch.randn(1, 17, 2) + others, torch.ones(90, 17)
-    assert pieces.tolist() == [0] * 45 + [1] * 45
+    shape, pieces = 400 * torch.rand(1, 17, 2), cut_pieces([90], 30.0, torch.device("cpu"))
+    assert pieces.of_row.tolist() == [0] * 45 + [1] * 45
+    assert pieces.of_moment[pieces.moment_of_row].tolist() == pieces.of_row.tolist()
+    movements = [40 * torch.randn(15, 17, 2).repeat_interleave(6, dim=0) for _ in range(2)]
+    jitter, off = 40 * torch.randn(90, 17, 2), 40 * torch.randn(1, 17, 2)
+    given = shape + movements[0] + jitter, shape + off + movements[moves == "otherwise"], torch.ones(90, 17)
     found = judge(*given, torch.zeros(90, dtype=torch.int64), STATURE_PX, pieces)
     assert (found.trust == float(is_believed)).all()
 

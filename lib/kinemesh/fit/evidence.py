@@ -17,10 +17,10 @@ _UNLIKELY = 0.02
 _USUAL_OF_ONE = 10.0
 _UNLIKELY_OF_ONE = 0.1
 # Keypoints are not this body's that are so far off for some seconds and move otherwise; or farther, if they do not move.
-_PIECE_S = 2.0
+_PIECE_S, _MOMENT_S = 2.0, 0.2
 _ANOTHERS = 0.05
 _ANOTHERS_AT_REST = 0.1
-_ALIKE = 0.5
+_ALIKE = 0.65
 _AT_REST = 0.015
 # What the body's own place counts where nothing is seen, against a keypoint's 1.
 _STAND_IN = 0.1
@@ -46,20 +46,28 @@ class Judged(NamedTuple):
     trust: Tensor  # (R,) in [0, 1]: 0 where a frame's keypoints are not this body's
 
 
+class Pieces(NamedTuple):
+    """R rows in pieces of about two seconds, each of moments of a fifth of one; numbered through."""
+
+    of_row: Tensor  # (R,) int64
+    moment_of_row: Tensor  # (R,) int64
+    of_moment: Tensor  # (M,) int64
+
+
 def judge(
     projected_px: Tensor,
     keypoints_px: Tensor,
     confidence: Tensor,
     owner: Tensor,
     stature_px: Tensor,
-    pieces: Tensor | None = None,
+    pieces: Pieces | None = None,
 ) -> Judged:
     """Compare keypoints with where the start's bodies are seen.
 
     Args:
         projected_px: (R, K, 2) the start's points, placed.
         owner: (R,) each row's person; `stature_px` (P,) how tall each is in the picture.
-        pieces: (R,) of `number_pieces`, in which keypoints may be another person's; None: they are known to be this one's.
+        pieces: of the rows, in which keypoints may be another person's; None: they are known to be this one's.
     """
     stature = stature_px[owner]
     distance = (projected_px - keypoints_px).norm(dim=-1) / stature[:, None]
@@ -78,42 +86,51 @@ def judge(
     return Judged(believed.square(), stand_in, trust)
 
 
-def number_pieces(segment_lengths: list[int], fps: float) -> Tensor:
-    """(R,) int64: each segment in pieces of about two seconds, numbered through."""
-    longest, lengths = max(1, round(_PIECE_S * fps)), []
-    for length in segment_lengths:
-        count = max(1, round(length / longest))
-        lengths += [length * (n + 1) // count - length * n // count for n in range(count)]
-    return torch.repeat_interleave(torch.tensor(lengths))
+def cut_pieces(segment_lengths: list[int], fps: float, device: torch.device) -> Pieces:
+    """Pieces and moments of segments that lie one after another."""
+    pieces = [part for length in segment_lengths for part in _parts(length, _PIECE_S * fps)]
+    moments = [_parts(length, _MOMENT_S * fps) for length in pieces]
+    lengths = pieces, [part for parts in moments for part in parts], [len(parts) for parts in moments]
+    return Pieces(*(torch.repeat_interleave(torch.tensor(each)).to(device) for each in lengths))
+
+
+def _parts(length: int, longest: float) -> list[int]:
+    """A length in equal parts of about the longest."""
+    count = max(1, round(length / max(longest, 1.0)))
+    return [length * (part + 1) // count - length * part // count for part in range(count)]
 
 
 def _are_anothers(
-    projected_px: Tensor, keypoints_px: Tensor, weights: Tensor, typical: Tensor, stature: Tensor, pieces: Tensor
+    projected_px: Tensor, keypoints_px: Tensor, weights: Tensor, typical: Tensor, stature: Tensor, pieces: Pieces
 ) -> Tensor:
     """(R,) bool: whether keypoints (R, K, 2) and bodies are two people, piece by piece.
 
-    One person's move alike however badly the pose is estimated, seen from the person's own middle.
+    One person's move alike however badly the pose is estimated, seen from the person's own middle; compared moment by
+    moment, since a jittery estimate would seem to move otherwise.
     """
-    count = int(pieces.max()) + 1
+    count = int(pieces.of_row.max()) + 1
 
-    def total(values: Tensor) -> Tensor:
-        return values.new_zeros(count, *values.shape[1:]).index_add_(0, pieces, values)
+    def total(values: Tensor, number: Tensor = pieces.of_row, count: int = count) -> Tensor:
+        return values.new_zeros(count, *values.shape[1:]).index_add_(0, number, values)
 
-    weight, all_weight = weights[..., None], total(weights.sum(dim=1))
+    of_moments = pieces.moment_of_row, len(pieces.of_moment)
+    weight, all_weight = total(weights[..., None], *of_moments), total(weights.sum(dim=1))
     moved = []
     for points in (projected_px, keypoints_px):
         own = (points - _middle(points, weights)[:, None]) / stature[:, None, None]
-        mean = total(own * weight) / total(weight).clamp(min=1e-9)
-        moved.append(own - mean[pieces])
+        summed = total(own * weights[..., None], *of_moments)
+        mean = total(summed, pieces.of_moment) / total(weight, pieces.of_moment).clamp(min=1e-9)
+        moved.append(summed / weight.clamp(min=1e-9) - mean[pieces.of_moment])
     body, seen = moved
     shared, of_body, of_seen = (
-        total((weight * one * other).sum(dim=(1, 2))) for one, other in ((body, seen), (body, body), (seen, seen))
+        total((weight * one * other).sum(dim=(1, 2)), pieces.of_moment)
+        for one, other in ((body, seen), (body, body), (seen, seen))
     )
     alike = shared / (of_body * of_seen).sqrt().clamp(min=1e-9)
     at_rest = of_seen < _AT_REST**2 * all_weight
     off = total(typical * weights.sum(dim=1)) / all_weight.clamp(min=1e-9)
     is_another = torch.where(at_rest, off > _ANOTHERS_AT_REST, (off > _ANOTHERS) & (alike < _ALIKE))
-    return is_another[pieces]
+    return is_another[pieces.of_row]
 
 
 def sort_sides(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
-from kinemesh.fit.evidence import Judged, Sorted, judge, number_pieces, sort_sides, weighted_median
+from kinemesh.fit.evidence import Judged, Sorted, cut_pieces, judge, sort_sides, weighted_median
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, project
 from kinemesh.fit.solve import Evidence, Motion, fit_motion, stature_px
@@ -69,7 +69,7 @@ def fit_tracks(
         stature = stature_px(start, owner, pinhole)
     started = _projected(body, start, owner, pinhole)
     lengths = [length for track in tracks for length in _segment_lengths(track)]
-    pieces = None if are_lifted else number_pieces(lengths, fps).to(like.device)
+    pieces = None if are_lifted else cut_pieces(lengths, fps, like.device)
     judged = judge(started, seen.keypoints_px, seen.confidence, owner, stature, pieces)
     is_guessed = torch.from_numpy(np.concatenate([track.interpolated for track in tracks])).to(like.device)
     stand_ins = started, judged.stand_in_weights

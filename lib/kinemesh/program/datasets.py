@@ -205,8 +205,8 @@ def _hold_out(split: Split, train_clips: Clips, config: Config, share: float) ->
     kept = _of_videos(train_clips, split, ~is_held_out)
     held_out = first_clips(_of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
     logger.info(
-        "%s: %d of %d training videos held out (%g): %d clips to validate on, %d to train on",
-        split.dataset, is_held_out.sum(), len(is_held_out), share, len(held_out.frames), len(kept.frames),
+        "%s: %d of %d training videos held out (%s %g): %d clips to validate on, %d to train on",
+        split.dataset, is_held_out.sum(), len(is_held_out), "val_split" if config.val_split else "refine_trust: auto,", share, len(held_out.frames), len(kept.frames),
     )  # fmt: skip
     return kept, held_out
 
