@@ -224,7 +224,7 @@ def _require_file(path: Path) -> None:
         return
     hint = WHERE_FROM.get(path.name, "Put it there")
     raise UserError(
-        f"{path} not found. {hint} and put it there, or name another folder as data_root; "
+        f"{path} not found. {hint} and put it there, or set data_root to its folder; "
         f"configs/mesh/MB_demo.yaml runs without any file."
     )
 
