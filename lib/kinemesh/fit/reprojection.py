@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kinemesh.fit.landmarks import MovingPoints
+from kinemesh.geometry import camera as pinhole
 
 LEAST_DEPTH_M = 0.3
 
@@ -34,8 +35,7 @@ class NormalEquations(NamedTuple):
 
 def project(points_m: Tensor, camera: Camera) -> Tensor:
     """Points (N, K, 3) in camera axes -> pixels (N, K, 2)."""
-    depth = points_m[..., 2:].clamp(min=LEAST_DEPTH_M)
-    return points_m[..., :2] * (camera.focal_px / depth) + camera.centre_px
+    return pinhole.project(points_m, camera.focal_px, camera.centre_px, LEAST_DEPTH_M)
 
 
 def jacobian(points: MovingPoints, trans_m: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,8 @@ from kinemesh.fit.evidence import Judged, Sorted, cut_pieces, judge, sort_sides,
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, project
 from kinemesh.fit.solve import Evidence, Motion, fit_motion, stature_px
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.geometry.neighbours import largest_around, mean_around
+from kinemesh.geometry.rotation import turn_part_way
 from kinemesh.structures import Track, VideoCamera
 
 # Where keypoints are believed less than this, the estimator's body stays.
@@ -63,11 +64,11 @@ def fit_tracks(
     points, confidence = detected[..., :2], detected[..., 2].clamp(0.0, 1.0)
     pinhole = Camera(camera.focal_px, like.new_tensor(camera.centre_px))
     stature = stature_px(start, owner, pinhole)
-    seen = sort_sides(_projected(body, start, owner, pinhole), points, confidence, owner, stature, body.names)
+    started = _projected(body, start, owner, pinhole)
+    seen = sort_sides(started, points, confidence, owner, stature, body.names)
     if seen.is_swapped.any():
         start = start._replace(trans_m=_placed_again(start.trans_m, seen, pinhole))
-        stature = stature_px(start, owner, pinhole)
-    started = _projected(body, start, owner, pinhole)
+        stature, started = stature_px(start, owner, pinhole), _projected(body, start, owner, pinhole)
     lengths = [length for track in tracks for length in _segment_lengths(track)]
     pieces = None if are_lifted else cut_pieces(lengths, fps, like.device)
     judged = judge(started, seen.keypoints_px, seen.confidence, owner, stature, pieces)
@@ -145,11 +146,8 @@ def _share(kept: Tensor, segment_lengths: list[int], fps: float) -> Tensor:
     radius = max(1, round(_BORDER_S * fps))
     shares = []
     for flags in kept.to(torch.float32).split(segment_lengths):
-        row = flags[None, None]
         # As far around as the border is wide, then a mean of that width: 0 wherever a frame is kept.
-        wide = torch.nn.functional.max_pool1d(row, 2 * radius + 1, 1, radius)
-        padded = torch.nn.functional.pad(wide, (radius, radius), mode="replicate")
-        shares.append(1 - torch.nn.functional.avg_pool1d(padded, 2 * radius + 1, 1)[0, 0])
+        shares.append(1 - mean_around(largest_around(flags[None], radius), radius)[0])
     return torch.cat(shares)
 
 
@@ -158,7 +156,7 @@ def _blend(start: Motion, fitted: Motion, share: Tensor) -> Motion:
     is_between = share < 1
     some = share[is_between].to(fitted.trans_m)
     first, last = start.rotations[is_between], fitted.rotations[is_between]
-    turned = axis_angle_to_matrix(matrix_to_axis_angle(last @ first.mT) * some[:, None, None]) @ first
+    turned = turn_part_way(first, last, some[:, None])
     rotations, trans_m = fitted.rotations.clone(), fitted.trans_m.clone()
     rotations[is_between] = turned
     trans_m[is_between] = torch.lerp(start.trans_m[is_between], trans_m[is_between], some[:, None])

@@ -7,6 +7,7 @@ from torch import Tensor
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.geometry.constants import constant_tensor
+from kinemesh.geometry.neighbours import largest_around, mean_around
 from kinemesh.geometry.rotation import turn_part_way
 from kinemesh.structures import BodyParams
 
@@ -77,13 +78,13 @@ def frame_shares(kinematics: JointKinematics, keypoints: Tensor, estimate: BodyP
     bodies = [refined if share == 1 else blend_bodies(estimate, refined, _filled(share, estimate)) for share in _SHARES]
     joints = [kinematics(body) for body in bodies]
     misfits = [_misfit_m(each, keypoints) + share * _LEAST_GAIN_M for each, share in zip(joints, _SHARES, strict=True)]
-    best = torch.stack([_mean_around(misfit) for misfit in misfits]).argmin(dim=0)
+    best = torch.stack([mean_around(misfit, _AROUND) for misfit in misfits]).argmin(dim=0)
     taken = constant_tensor(_SHARES, weights.device, weights.dtype)[best]
     if keypoints.shape[1] > 2:
         before, after = (_accelerations_m(each) for each in (joints[0], joints[-1]))
         is_jerkier = after > _JERKIER_FACTOR * before + _JERKIER_M
-        taken = taken * (1 - _largest_around(is_jerkier.to(taken)))
-    return torch.where(weights.sum(dim=-1) > 0, _mean_around(taken), 0.0)
+        taken = taken * (1 - largest_around(is_jerkier.to(taken), _AROUND))
+    return torch.where(weights.sum(dim=-1) > 0, mean_around(taken, _AROUND), 0.0)
 
 
 def _filled(share: float, body: BodyParams) -> Tensor:
@@ -101,13 +102,4 @@ def _accelerations_m(joints_mm: Tensor) -> Tensor:
     """(B, T, K, 3) -> (B, T) mean length of second differences around each frame, metres a frame squared."""
     relative = (joints_mm - joints_mm[..., :1, :]) / MM_PER_M
     lengths = relative.diff(n=2, dim=1).norm(dim=-1).mean(dim=-1)
-    return _mean_around(F.pad(lengths[:, None], (1, 1), mode="replicate")[:, 0])
-
-
-def _largest_around(values: Tensor) -> Tensor:
-    return F.max_pool1d(values[:, None], 2 * _AROUND + 1, 1, _AROUND)[:, 0]
-
-
-def _mean_around(values: Tensor) -> Tensor:
-    padded = F.pad(values[:, None], (_AROUND, _AROUND), mode="replicate")
-    return F.avg_pool1d(padded, 2 * _AROUND + 1, 1)[:, 0]
+    return mean_around(F.pad(lengths[:, None], (1, 1), mode="replicate")[:, 0], _AROUND)
