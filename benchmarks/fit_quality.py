@@ -22,6 +22,7 @@ from kinemesh.demo.estimator import estimate
 from kinemesh.demo.splits import STATURE_M, StandIn, axis_angles
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
+from kinemesh.geometry.rotation import turn_part_way
 from kinemesh.geometry.translation import solve_translation
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.keypoints.arrays import detections_of_array
@@ -47,7 +48,8 @@ def err_by(share: float) -> Estimator:
     def make(rng: np.random.Generator, rotations: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         guess = estimate(rng, rotations, betas, np.ones((*rotations.shape[:2], H36M_JOINT_COUNT)), FPS)
         shape = betas + share * (guess.betas.mean(axis=1) - betas)
-        return part_way(rotations, guess.rotations, share), shape
+        true, guessed = torch.from_numpy(rotations), torch.from_numpy(guess.rotations)
+        return turn_part_way(true, guessed, torch.full(true.shape[:-2], share, dtype=true.dtype)).numpy(), shape
 
     return make
 
@@ -174,15 +176,6 @@ def _err_for_long(rng: np.random.Generator, keypoints_px: np.ndarray, stature_px
     size = np.linalg.norm(error, axis=-1)
     confidence = np.clip(1 - size / 0.08 + 0.14 * rng.standard_normal(shape[:3]), 0.05, 1)
     return Detection(keypoints_px + error * stature_px[..., None, None], confidence)
-
-
-def part_way(true: np.ndarray, guess: np.ndarray, share: float) -> np.ndarray:
-    """Rotations (..., 3, 3) that err by a share of what `guess` does."""
-    from scipy.spatial.transform import Rotation
-
-    flat = [one.reshape(-1, 3, 3) for one in (true, guess)]
-    error = Rotation.from_matrix(flat[1] @ flat[0].swapaxes(1, 2)).as_rotvec()
-    return (Rotation.from_rotvec(share * error).as_matrix() @ flat[0]).reshape(true.shape)
 
 
 def _track(poses: np.ndarray, betas: np.ndarray, trans_m: np.ndarray) -> Track:

@@ -1,5 +1,6 @@
 """The one exception for faults that the user, not the program, has to fix."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,12 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+def require_one_of(name: str, value: object, choices: Sequence[object]) -> None:
+    """Raise the one line for an option that has only these values."""
+    if value not in choices:
+        raise UserError(f"{name} {value!r}: expected {' or '.join(map(repr, choices))}.")
 
 
 def fail(path: Path | str, fault: str, expected: str) -> NoReturn:

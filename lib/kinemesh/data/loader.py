@@ -5,7 +5,6 @@ generator. Source: behaviour contract sections 1 and 5.
 """
 
 import copy
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from kinemesh.data.split import Split
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import network_keypoints
 from kinemesh.machine.processes import Processes
+from kinemesh.machine.seeds import named_generator
 from kinemesh.structures import Batch, BatchPart, MeshInputs, Motion, RefineInputs, Synthesis
 
 _READ_KEYPOINTS = ("keypoints_px", "confidence", "image_size")  # what synthesis makes
@@ -257,8 +257,7 @@ def training_order(clip_count: int, seed: int, epoch: int, dataset: str, detecti
 
     With several detections of each frame, a multiple of `clip_count` that is added says which one a clip takes.
     """
-    digest = hashlib.blake2b(f"{dataset} {seed} {epoch}".encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    generator = named_generator(f"{dataset} {seed} {epoch}")
     order = torch.randperm(clip_count, generator=generator)
     if detection_count > 1:
         order += clip_count * torch.randint(detection_count, (clip_count,), generator=generator)

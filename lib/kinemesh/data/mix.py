@@ -5,7 +5,6 @@ follow in orders of their own; of one that comes less often, the next epoch goes
 follows from seed, epoch and names alone, so that a resumed run needs nothing stored.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from kinemesh.data.loader import ClipLoader, batch_part, gathered
 from kinemesh.machine.processes import Processes
+from kinemesh.machine.seeds import named_generator
 from kinemesh.structures import Batch
 
 
@@ -38,8 +38,7 @@ class MixedLoader:
     def training_order(self, seed: int, epoch: int) -> MixedOrder:
         """The batches of an epoch; the same for the same arguments on every machine and process."""
         names = " ".join(loader.split.dataset for loader in self.loaders)
-        digest = hashlib.blake2b(f"mix of {names} {seed} {epoch}".encode(), digest_size=8).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+        generator = named_generator(f"mix of {names} {seed} {epoch}")
         parts = []
         for number, (loader, count) in enumerate(zip(self.loaders, self.counts, strict=True)):
             place = torch.arange(epoch * count, (epoch + 1) * count)

@@ -22,6 +22,7 @@ from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
 from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.geometry.keypoints import LEAST_KEYPOINTS
 from kinemesh.geometry.translation import choose_camera, video_camera
 from kinemesh.protocols import Protocol
 from kinemesh.structures import Batch, BodyParams, Loader, Track, VideoCamera, map_tensors
@@ -30,8 +31,6 @@ from kinemesh.structures import Batch, BodyParams, Loader, Track, VideoCamera, m
 _FRAMES_HELD = 4096
 # Whose errors exist at once.
 _FRAMES_SCORED = 512
-# A frame with fewer keypoints tells nothing of a pose.
-_LEAST_KEYPOINTS = 4
 # Longer without a body or keypoints, and a track is fitted in two parts.
 _LONGEST_GAP_S = 0.5
 # A film's shorter side, in parts of its longer one.
@@ -208,7 +207,7 @@ def _tracks(fitting: Fitting, split: Any, clips: _Clips, start: BodyParams, is_k
 def _track(split: Any, name: str, shown: np.ndarray, poses: np.ndarray, betas: np.ndarray, fps: float) -> _Given | None:
     """One video, not yet placed, of poses (N, 72) and betas (N, 10) of the rows `shown` (N,); None: no keypoint is seen."""
     keypoints = _keypoints_px(split, np.arange(shown[0], shown[-1] + 1))
-    is_seen = (keypoints[..., 2] > 0).sum(axis=1) >= _LEAST_KEYPOINTS
+    is_seen = (keypoints[..., 2] > 0).sum(axis=1) >= LEAST_KEYPOINTS
     keypoints[~is_seen, :, 2] = 0
     usable = shown[is_seen[shown - shown[0]]]
     if not len(usable):

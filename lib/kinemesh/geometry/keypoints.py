@@ -12,6 +12,9 @@ from torch import Tensor
 PLACE_COUNT = 3
 _LEAST_POINTS = 4
 
+# A frame with fewer keypoints tells nothing of a pose.
+LEAST_KEYPOINTS = 4
+
 
 def network_keypoints(keypoints_px: Tensor, image_size: Tensor, confidence: Tensor | None) -> Tensor:
     """(B, T, K, 2) pixels and (B, T, K) confidences -> (B, T, K, 3) x, y in [-1, 1] by image width, confidence.

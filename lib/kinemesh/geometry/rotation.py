@@ -110,9 +110,12 @@ def mean_rotation(first: Tensor, second: Tensor) -> Tensor:
     Half a turn apart there are two such rotations, and either may come back.
     """
     one, other = matrix_to_quaternion(first), matrix_to_quaternion(second)
-    # q and -q are one rotation: the nearer of the two is meant.
-    other = torch.where((one * other).sum(-1, keepdim=True) < 0, -other, other)
-    return quaternion_to_matrix(torch.nn.functional.normalize(one + other, dim=-1))
+    return quaternion_to_matrix(torch.nn.functional.normalize(one + nearer_sign(one, other), dim=-1))
+
+
+def nearer_sign(first: Tensor, second: Tensor) -> Tensor:
+    """Of q and -q, which are one rotation, the one nearer to the first: the short way leads there. Both (..., 4)."""
+    return torch.where((first * second).sum(-1, keepdim=True) < 0, -second, second)
 
 
 def slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
@@ -120,8 +123,7 @@ def slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
 
     Source: Shoemake, Animating Rotation with Quaternion Curves, 1985.
     """
-    cosine = (first * second).sum(-1, keepdim=True)
-    second = torch.where(cosine < 0, -second, second)
+    second = nearer_sign(first, second)
     # By atan2, since an arc cosine is inexact at small angles.
     angle = 2 * torch.atan2(_safe_norm(first - second), _safe_norm(first + second))
     share = share[..., None]

@@ -9,13 +9,11 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
-from kinemesh.geometry.keypoints import crop_scale, fill_missing, scale_by_width
+from kinemesh.geometry.keypoints import LEAST_KEYPOINTS, crop_scale, fill_missing, scale_by_width
 from kinemesh.keypoints.detections import Detections
 
 logger = logging.getLogger(__name__)
 
-# A frame with fewer keypoints tells nothing of a pose.
-_LEAST_KEYPOINTS = 4
 # How far, in parts of the person's size, a keypoint may be from where it was expected, one frame later, and ever.
 _REACH = 0.2
 _LONGEST_REACH = 0.5
@@ -73,10 +71,10 @@ def find_people(
     Raises UserError if `focus` is nobody, or no frame shows enough of anybody.
     """
     keypoints_px = detections.as_h36m()
-    is_seen = (keypoints_px[..., 2] > 0).sum(axis=1) >= _LEAST_KEYPOINTS
+    is_seen = (keypoints_px[..., 2] > 0).sum(axis=1) >= LEAST_KEYPOINTS
     if not is_seen.any():
         raise UserError(
-            f"none of {len(is_seen)} detections has {_LEAST_KEYPOINTS} keypoints of a confidence above 0. "
+            f"none of {len(is_seen)} detections has {LEAST_KEYPOINTS} keypoints of a confidence above 0. "
             "Expected keypoints of a person; run the detector again, or lower its threshold."
         )
     detections, keypoints_px = detections.chosen(is_seen), keypoints_px[is_seen]
@@ -232,7 +230,7 @@ def _repeats_another(frame: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
         distance = np.linalg.norm(points[None, ..., :2] - points[:, None, :, :2], axis=-1)
         distance = (distance * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
         low, high = _boxes(points)
-        is_same = (distance < _SAME_PERSON * (high - low).max(axis=-1)) & (both.sum(axis=-1) >= _LEAST_KEYPOINTS)
+        is_same = (distance < _SAME_PERSON * (high - low).max(axis=-1)) & (both.sum(axis=-1) >= LEAST_KEYPOINTS)
         kept: list[int] = []
         for one in np.argsort(-confidence[start : start + count], kind="stable"):
             is_repeated[start + one] = is_same[one, kept].any()

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from kinemesh.errors import UserError
+from kinemesh.errors import UserError, require_one_of
 from kinemesh.fit import FITS
 
 WINDOWS = ("overlap", "released")
@@ -27,9 +27,8 @@ class Settings:
         """Raise UserError for a value that cannot be meant."""
         if self.fit is None:
             object.__setattr__(self, "fit", "none" if self.windows == "released" else "keypoints")
-        for name, values in (("windows", WINDOWS), ("fit", FITS)):
-            if getattr(self, name) not in values:
-                raise UserError(f"{name} {getattr(self, name)!r}: expected {' or '.join(map(repr, values))}.")
+        require_one_of("windows", self.windows, WINDOWS)
+        require_one_of("fit", self.fit, FITS)
         for name, least in (("smooth_s", 0), ("longest_gap", 0), ("focal_px", 1e-3)):
             value = getattr(self, name)
             if value is not None and not least <= value < math.inf:

@@ -1,5 +1,7 @@
 """Seeds that follow from a place in the run alone, so that nothing random is carried along."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,12 @@ def mix_seed(*numbers: int) -> int:
             state = ((state ^ (state >> shift)) * factor) & _MASK
         state ^= state >> _LAST_SHIFT
     return state >> 1
+
+
+def named_generator(name: str) -> torch.Generator:
+    """PyTorch's generator on the CPU, seeded by a text: the same on every machine and process."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 class Draws:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.config import Config, config_from_values, load_config
-from kinemesh.errors import UserError
+from kinemesh.errors import UserError, require_one_of
 from kinemesh.files.checkpoints import load_checkpoint, mesh_weights
 from kinemesh.model.mesh import build_refiner, build_regressor
 
@@ -101,10 +101,9 @@ def _as_trained(config: Config, content: dict, path: Path) -> Config:
 
 def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
     """A `regressor` or `refiner` with fresh weights. Raises `UserError` for another kind."""
+    require_one_of("kind", kind, ("regressor", "refiner"))
     if kind == "refiner":
         return build_refiner(config, assets)
-    if kind != "regressor":
-        raise UserError(f"kind {kind!r}: expected 'regressor' or 'refiner'.")
     mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
     return build_regressor(config, *mean)
 

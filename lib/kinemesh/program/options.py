@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
-from kinemesh.errors import UserError
+from kinemesh.errors import UserError, require_one_of
 from kinemesh.fit import FITS
 from kinemesh.training.names import LATEST
 
@@ -37,14 +37,12 @@ class RunOptions:
             value = getattr(self, field.name)
             if isinstance(value, str) and Path in (field.type, *get_args(field.type)):
                 object.__setattr__(self, field.name, Path(value))
-        if self.kind not in ("regressor", "refiner"):
-            raise UserError(f"kind {self.kind!r}: expected 'regressor' or 'refiner'.")
+        require_one_of("kind", self.kind, ("regressor", "refiner"))
         if self.print_freq < 1:
             raise UserError(f"--print_freq {self.print_freq}: expected 1 or more.")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to {2**32 - 1}.")
-        if self.fit not in FITS:
-            raise UserError(f"fit {self.fit!r}: expected {' or '.join(map(repr, FITS))}.")
+        require_one_of("fit", self.fit, FITS)
         if self.fit != "none" and self.is_training:
             raise UserError("--fit keypoints works with --evaluate only. Train first, then evaluate best_epoch.bin.")
         for flag in ("predictions_out", "report"):

@@ -14,7 +14,7 @@ from kinemesh.body.skeleton import H36M_JOINT_COUNT, MM_PER_M, SMPL_JOINT_COUNT
 from kinemesh.geometry.camera import project
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.geometry.keypoints import fill_missing, network_keypoints
-from kinemesh.geometry.rotation import axis_angle_to_quaternion, quaternion_to_matrix
+from kinemesh.geometry.rotation import axis_angle_to_quaternion, nearer_sign, quaternion_to_matrix
 from kinemesh.machine.seeds import Draws, draw_keys
 from kinemesh.structures import BodyParams, Motion
 from kinemesh.synthesis.camera import Cameras, place_cameras
@@ -136,8 +136,7 @@ def change_speed(
     root_m = torch.lerp(_frames_of(root_m, before), _frames_of(root_m, after), part[..., None])
     quaternions = axis_angle_to_quaternion(poses.unflatten(2, (-1, 3))).flatten(2)
     one, other = (_frames_of(quaternions, rows).unflatten(2, (-1, 4)) for rows in (before, after))
-    other = torch.where((one * other).sum(-1, keepdim=True) < 0, -other, other)
-    between = torch.nn.functional.normalize(torch.lerp(one, other, part[..., None, None]), dim=-1)
+    between = torch.nn.functional.normalize(torch.lerp(one, nearer_sign(one, other), part[..., None, None]), dim=-1)
     return quaternion_to_matrix(between), root_m
 
 

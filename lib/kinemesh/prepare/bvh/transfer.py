@@ -16,7 +16,7 @@ import torch
 
 from kinemesh.body.skeleton import SIDES, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
 from kinemesh.geometry.alignment import nearest_rotation
-from kinemesh.geometry.rotation import matrix_to_quaternion, quaternion_to_matrix, slerp
+from kinemesh.geometry.rotation import turn_part_way
 from kinemesh.prepare.bvh.skeleton import TRUNK, Rest, number
 
 Pose = tuple[dict[int, np.ndarray], dict[int, np.ndarray]]  # as `Chain.pose` gives it
@@ -160,8 +160,8 @@ def _share_spine(globals_: dict[int, np.ndarray]) -> None:
 
 
 def _between(first: np.ndarray, last: np.ndarray, share: float) -> np.ndarray:
-    one, other = (matrix_to_quaternion(torch.from_numpy(part)) for part in (first, last))
-    return quaternion_to_matrix(slerp(one, other, torch.full((len(one),), share, dtype=one.dtype))).numpy()
+    one, other = (torch.from_numpy(part) for part in (first, last))
+    return turn_part_way(one, other, torch.full((len(one),), share, dtype=one.dtype)).numpy()
 
 
 def _nearest(matrix: np.ndarray) -> np.ndarray:

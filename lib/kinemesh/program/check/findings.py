@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from kinemesh.errors import UserError
 
+_NAMES_SHOWN = 3
 _HEADINGS = ("state", "what", "where", "found")
 _WIDTHS = (7, 21, 40, 46)  # with two blanks between them 120
 
@@ -33,6 +34,11 @@ class Finding(NamedTuple):
 def from_error(error: UserError, what: str, where: str) -> Finding:
     """The finding that a part of the run would stop with."""
     return Finding("wrong", what, where, str(error).removeprefix(f"{where}: "), error)
+
+
+def some_of(names: list[str]) -> str:
+    """The first of some names, for a line."""
+    return ", ".join(names[:_NAMES_SHOWN]) + ", ..." * (len(names) > _NAMES_SHOWN)
 
 
 def table(findings: Iterable[Finding]) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.motion.recorded import RecordedMotion, RecordedMotions
-from kinemesh.program.check.findings import Finding
+from kinemesh.program.check.findings import Finding, some_of
 
 _LARGEST_BETA = 10.0
 # Faster than anybody runs; a path in centimetres is faster still.
@@ -55,7 +55,7 @@ def _movement(motions: RecordedMotions, where: str) -> Iterator[Finding]:
         few = torch.from_numpy(np.array(motion.poses[:: max(1, len(motion.poses) // _FEW), :3]))
         upright.append(float(axis_angle_to_matrix(few)[:, 1, 1].mean()))
     if fast:
-        found = f"{len(fast)} sequences go faster than {_FASTEST_M_S:.0f} m/s: {_some(fast)}. Are there jumps, or lengths in cm?"
+        found = f"{len(fast)} sequences go faster than {_FASTEST_M_S:.0f} m/s: {some_of(fast)}. Are there jumps, or lengths in cm?"
         yield Finding("warning", "paths", where, found)
     else:
         yield Finding("ok", "paths", where, f"nobody goes faster than {_FASTEST_M_S:.0f} m/s")
@@ -64,9 +64,7 @@ def _movement(motions: RecordedMotions, where: str) -> Iterator[Finding]:
     doubt = ": is another axis up in the files? Say --up" * (mean < _LEAST_UPRIGHT)
     yield Finding("warning" if doubt else "ok", "axes", where, found + doubt)
     if still:
-        found = (
-            f"{len(still)} sequences repeat the frame before in most frames: {_some(still)}. Is their rate a lower one?"
-        )
+        found = f"{len(still)} sequences repeat the frame before in most frames: {some_of(still)}. Is their rate a lower one?"
         yield Finding("warning", "repeated frames", where, found)
 
 
@@ -87,11 +85,7 @@ def _repetitions(motions: RecordedMotions, where: str) -> Iterator[Finding]:
         if (other := first_of.setdefault(digest, motion)) is not motion:
             (copies if other.split == motion.split else across).append(f"{motion.name} = {other.name}")
     if twice := [name for name, times in Counter(motions.texts["name"]).items() if times > 1]:
-        yield Finding("warning", "names", where, f"{len(twice)} names come twice: {_some(twice)}")
+        yield Finding("warning", "names", where, f"{len(twice)} names come twice: {some_of(twice)}")
     for what, found in (("copies", copies), ("copies across splits", across)):
         if found:
-            yield Finding("warning", what, where, f"{len(found)} sequences are copies of others: {_some(found)}")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+            yield Finding("warning", what, where, f"{len(found)} sequences are copies of others: {some_of(found)}")

@@ -7,11 +7,10 @@ from torch import Tensor
 
 from kinemesh.data.sources import Dataset
 from kinemesh.data.split import Split
-from kinemesh.program.check.findings import Finding
+from kinemesh.program.check.findings import Finding, some_of
 
 _ROWS_AT_ONCE = 1 << 15
 _LARGEST_REPEATED = 0.02
-_NAMES_SHOWN = 3
 
 
 def repeat_findings(split: Split, name: str, where: str) -> Iterator[Finding]:
@@ -55,10 +54,7 @@ def leak_findings(dataset: Dataset, where: str) -> Iterator[Finding]:
     if seen.any():
         yield Finding("warning", what, where, f"{found}: test frames were copied, and figures on them mean nothing.")
     if shared:
-        some = ", ".join(shared[:_NAMES_SHOWN]) + (", ..." if len(shared) > _NAMES_SHOWN else "")
-        found_names = (
-            f"{len(shared):,} of {len(set(test.video_names)):,} test videos have names of the train split ({some})"
-        )
+        found_names = f"{len(shared):,} of {len(set(test.video_names)):,} test videos have names of the train split ({some_of(shared)})"
         yield Finding("warning", what, where, f"{found_names}: is a video in both?")
     if not seen.any() and not shared:
         yield Finding("ok", what, where, f"{found}, no video's name is in both")
