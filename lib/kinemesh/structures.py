@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 _SAME_TIME_S = 1e-6
+# Where a body touches what it stands on: the order of `TrackWorld.contacts`.
+CONTACT_NAMES = ("left_toe", "right_toe", "left_heel", "right_heel", "left_hand", "right_hand")
 
 
 class BodyParams(NamedTuple):
@@ -124,6 +126,27 @@ class VideoCamera(NamedTuple):
     image_size: tuple[int, int]  # width, height in pixels
 
 
+class World(NamedTuple):
+    """How a video's camera stands in a world of metres with y up: x_world = rotation @ x_camera + position_m.
+
+    N is the video's frames, counted as tracks' `frame_ids` are, or 1 for a camera that stands.
+    """
+
+    rotation: np.ndarray  # (N, 3, 3) float32
+    position_m: np.ndarray  # (N, 3) float32
+    up: str  # how the vertical is known: "auto" from the bodies, "camera" its own, "given", "file"
+    up_error_deg: float  # one standard deviation; nan where it was not estimated
+    ground_m: float | None  # height of the floor, 0; None where none was found
+
+
+class TrackWorld(NamedTuple):
+    """A track's bodies in the world of `World`; F frames as the track has."""
+
+    global_orient: np.ndarray  # (F, 3) float32 axis-angle, radians, of the root in the world
+    trans_m: np.ndarray  # (F, 3) float32, added to the posed body with that root to place it in the world
+    contacts: np.ndarray  # (F, C) float32 in [0, 1]: how likely each of `CONTACT_NAMES` touches something that stands
+
+
 class Track(NamedTuple):
     """One person of a video, F frames in the order of time; numbers may be missing from `frame_ids`: long gaps."""
 
@@ -136,6 +159,7 @@ class Track(NamedTuple):
     interpolated: np.ndarray  # (F,) bool, True where no keypoints were given
     joint_seen: np.ndarray | None = None  # (F, K) bool, False where a joint's place is a guess; None: not known
     reprojection_error_px: np.ndarray | None = None  # (F,) float32, mean over seen keypoints, nan where there is none
+    world: TrackWorld | None = None  # the same bodies in the world; None: not known
 
 
 class MeshTrack(NamedTuple):

@@ -35,7 +35,7 @@ from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.progress import StageClock, progress
 from kinemesh.model.opening import open_checkpoint
-from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera
+from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera, World
 
 _LARGEST_FPS = 1000
 _DEFAULT_GAP_S = 0.5
@@ -52,6 +52,7 @@ class Inference:
     people: dict[str, dict]  # by the track's name, what summary.json says of each
     seconds: dict[str, float]  # by stage
     clip_len: int | None  # frames of a window; None: no network
+    world: World | None = None  # how the camera stands; None: not known
 
 
 class Tracks(list):
@@ -64,9 +65,10 @@ class Tracks(list):
         fps: float,
         assets: BodyAssets,
         device: torch.device,
+        world: World | None = None,
     ):
         super().__init__(tracks)
-        self.camera, self.fps, self.assets, self.device = camera, fps, assets, device
+        self.camera, self.fps, self.assets, self.device, self.world = camera, fps, assets, device, world
 
 
 class MeshPredictor:
@@ -127,7 +129,7 @@ class MeshPredictor:
         is_array = isinstance(keypoints, np.ndarray)
         detections = detections_of_array(keypoints, reading) if is_array else read_keypoints(keypoints, reading)
         found = self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings))
-        return Tracks(found.tracks, found.camera, fps, self.assets, self.device)
+        return Tracks(found.tracks, found.camera, fps, self.assets, self.device, found.world)
 
     def infer(
         self,
