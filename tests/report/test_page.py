@@ -15,7 +15,7 @@ from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.evaluation.evaluate import ERRORS, EvaluationOptions, evaluate_protocols
 from kinemesh.protocols import PROTOCOLS
-from kinemesh.report.page import read_records, write_report
+from kinemesh.report.page import Evaluated, read_records, write_report
 
 EVIL = "<script>alert('x')</script>&\"walk"
 
@@ -49,10 +49,8 @@ def page(small_dataset, posed_body, assets, small_config, small_model, tmp_path_
         for epoch in (1, 2, 3)
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 4, "tr')
-    path = write_report(
-        folder / "out", {"pw3d": found}, {"pw3d": loaders["released"]}, model, posed_body, assets.faces,
-        checkpoint=run / "<b>best.bin", config_file="x.yaml", selected_on="pw3d test split",
-    )  # fmt: skip
+    evaluated = Evaluated(model, posed_body, assets.faces, run / "<b>best.bin", "x.yaml", "pw3d test split")
+    path = write_report(folder / "out", {"pw3d": found}, {"pw3d": loaders["released"]}, evaluated)
     return path.read_text(encoding="utf-8"), found
 
 

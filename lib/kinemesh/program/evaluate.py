@@ -115,12 +115,18 @@ def evaluate_checkpoint(setup: Setup) -> tuple[Evaluations, str]:
         write_predictions(options.predictions_out, firsts, {name: loader.split for name, loader in loaders.items()})
         logger.info("predictions written to %s", options.predictions_out)
     if options.report:
-        from kinemesh.report.page import write_report  # loads the image library, which only a page needs
+        from kinemesh.report.page import Evaluated, write_report  # loads the image library, which only a page needs
 
-        page = write_report(
-            options.report, evaluations, loaders, setup.model, setup.body.mesh, setup.body.assets.faces,
-            checkpoint=path, config_file=str(options.config), selected_on=selection_split,
-        )  # fmt: skip
+        body = setup.body
+        evaluated = Evaluated(
+            setup.model,
+            body.mesh,
+            body.assets.faces,
+            path,
+            config_file=str(options.config),
+            selected_on=selection_split,
+        )
+        page = write_report(options.report, evaluations, loaders, evaluated)
         logger.info("report written to %s", page)
     return evaluations, selection_split
 

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import nn
@@ -31,25 +32,30 @@ _METRICS = (
 _OPEN_VIDEOS, _WORST_CLIPS, _FRAMES_A_CLIP, _WORST_ACTIONS = 12, 3, 4, 4
 
 
-def write_report(
-    folder: Path,
-    evaluations: Evaluations,
-    loaders: dict[str, object],
-    model: nn.Module,
-    body: PosedBody,
-    faces: np.ndarray,
-    *,
-    checkpoint: Path,
-    config_file: str,
-    selected_on: str,
-) -> Path:
+class Evaluated(NamedTuple):
+    """What a report is about: a model, the body that it is shown by, and where it comes from."""
+
+    model: nn.Module
+    body: PosedBody
+    faces: np.ndarray  # (N, 3) int
+    checkpoint: Path
+    config_file: str
+    selected_on: str  # the split by which the checkpoint was chosen
+
+
+def write_report(folder: Path, evaluations: Evaluations, loaders: dict[str, object], evaluated: Evaluated) -> Path:
     """Write `report.html` into `folder` and return its path.
 
     `evaluations` are detailed, the first of each dataset with rows of frame errors; `loaders` gave those. Training
     curves come from `metrics.jsonl` beside the checkpoint, where there is one. Raises UserError if nothing can be
     written.
     """
-    facts = {"checkpoint": str(checkpoint), "config": config_file, "checkpoint selected on": selected_on}
+    checkpoint = evaluated.checkpoint
+    facts = {
+        "checkpoint": str(checkpoint),
+        "config": evaluated.config_file,
+        "checkpoint selected on": evaluated.selected_on,
+    }
     parts = [f"<h1>Evaluation of {_text(checkpoint.name)}</h1>", _definitions(facts)]
     for dataset, by_protocol in evaluations.items():
         loader, first = loaders[dataset], next(iter(by_protocol.values()))
@@ -58,7 +64,7 @@ def write_report(
             _headline(list(by_protocol.values())),
             _pair(_joints(first), _histogram(first)),
             _videos(first, loader.split),
-            _worst(first, loader, model, body, faces),
+            _worst(first, loader, evaluated),
         ]
     parts.append(_training(Path(checkpoint).parent / "metrics.jsonl"))
     title = f"Evaluation of {_text(checkpoint.name)}"
@@ -166,12 +172,14 @@ def _videos(evaluation: Evaluation, split) -> str:
     return _card("Error over time, worst videos first", body + f'<p class="faint">{note}</p>')
 
 
-def _worst(evaluation: Evaluation, loader, model: nn.Module, body: PosedBody, faces: np.ndarray) -> str:
+def _worst(evaluation: Evaluation, loader, evaluated: Evaluated) -> str:
     counted = loader.counted.cpu().numpy()
     clip_of_row = np.repeat(np.arange(len(counted)), counted.sum(axis=1))
     videos = loader.clip_videos.cpu().numpy()
     clips = worst_clips(clip_of_row, videos, evaluation.rows["mpjpe_mm"], _WORST_CLIPS)
-    pictured, top = picture_clips(clips, loader, model, body, faces, evaluation, _FRAMES_A_CLIP)
+    pictured, top = picture_clips(
+        clips, loader, evaluated.model, evaluated.body, evaluated.faces, evaluation, _FRAMES_A_CLIP
+    )
     stops = ", ".join(f"rgb({', '.join(str(round(255 * part)) for part in color)})" for color in STOPS)
     scale = (
         f'<div class="scale">0<span style="background:linear-gradient(90deg, {stops})"></span>{top:.0f} mm or more: '
