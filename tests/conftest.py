@@ -1,6 +1,7 @@
 """Fixtures that several packages' tests use."""
 
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,28 +106,30 @@ def small_model(assets, small_config):
     return make
 
 
+TINY_RUN = {"epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size_img": 64, "data_stride": 16}
+
+
+def write_tiny_config(path: Path, data_root: Path, name: str, changes: dict) -> str:
+    """The config of configs/mesh of this name for a tiny model on small data, with changed keys."""
+    values = yaml.safe_load((ROOT / "configs/mesh" / name).read_text())
+    values |= {
+        "data_root": str(data_root), "batch_size": 8, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2,
+        "hidden_dim": 24, "clip_len": 8, "dropout": 0.1,
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(values | changes))
+    return str(path)
+
+
 @pytest.fixture
 def write_config(demo_folder, tmp_path):
     """Writes the config of configs/mesh of this name for a tiny model on the small demo data, with changed keys."""
-
-    def write(name: str, changes: dict) -> str:
-        values = yaml.safe_load((ROOT / "configs/mesh" / name).read_text())
-        values |= {
-            "data_root": str(demo_folder), "batch_size": 8, "dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2,
-            "hidden_dim": 24, "clip_len": 8, "dropout": 0.1,
-        }  # fmt: skip
-        path = tmp_path / "tiny.yaml"
-        path.write_text(yaml.safe_dump(values | changes))
-        return str(path)
-
-    return write
+    return lambda name, changes: write_tiny_config(tmp_path / "tiny.yaml", demo_folder, name, changes)
 
 
 @pytest.fixture
 def config_file(write_config):
     """Writes a config of a tiny regressor; keyword arguments change keys."""
-    own = {"epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size_img": 64, "data_stride": 16}
-    return lambda **changes: write_config("MB_demo.yaml", own | changes)
+    return lambda **changes: write_config("MB_demo.yaml", TINY_RUN | changes)
 
 
 @pytest.fixture
@@ -154,13 +157,19 @@ def call(task, capsys):
     return _call
 
 
+@pytest.fixture(scope="session")
+def finished_run(demo_folder, tmp_path_factory) -> Path:
+    """The checkpoint folder of a finished run: made once."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = write_tiny_config(folder / "tiny.yaml", demo_folder, "MB_demo.yaml", TINY_RUN)
+    assert main(REGRESSOR, ["--config", config, "--checkpoint", str(folder / "run")]) == 0
+    return folder / "run"
+
+
 @pytest.fixture
-def trained(config_file, call, tmp_path):
-    """Config and checkpoint folder of a finished run."""
-    config, folder = config_file(), tmp_path / "run"
-    status, _, error = call("--config", config, "--checkpoint", str(folder))
-    assert status == 0, error
-    return config, folder
+def trained(finished_run, config_file, tmp_path):
+    """Config and checkpoint folder of a finished run, a copy that a test may change."""
+    return config_file(), Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,9 @@ ROOT = Path(__file__).parent.parent
 WEIGHTS_WITHIN, METRICS_WITHIN = 2e-4, 1e-3
 
 
-def start(*arguments: str, processes: int = 1) -> subprocess.Popen:
-    """Start train_mesh.py, with torchrun for several processes; one thread each, so that sums are alike."""
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+def start(*arguments: str) -> subprocess.Popen:
+    """Start train_mesh.py by torchrun; one thread a process, as one process has here, so that sums are alike."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, "train_mesh.py", *arguments],
@@ -32,9 +30,9 @@ def start(*arguments: str, processes: int = 1) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def run(*arguments: str, processes: int = 1) -> str:
+def run(*arguments: str) -> str:
     """Standard output of a run that has to succeed."""
-    process = start(*arguments, processes=processes)
+    process = start(*arguments)
     output, error = process.communicate(timeout=500)
     assert process.returncode == 0, error
     return output
@@ -73,10 +71,10 @@ def assert_same_run(found: Path, expected: Path) -> None:
     assert [group["params"] for group in groups[0]] == [group["params"] for group in groups[1]]
 
 
-def test_same_run_as_one_process_and_goes_on_as_any_number(config, tmp_path):
+def test_same_run_as_one_process_and_goes_on_as_any_number(config, call, tmp_path):
     one, two, mixed = (tmp_path / name for name in ("one", "two", "mixed"))
-    run("--config", config, "--checkpoint", str(one))
-    output = run("--config", config, "--checkpoint", str(two), processes=2)
+    assert call("--config", config, "--checkpoint", str(one))[0] == 0
+    output = run("--config", config, "--checkpoint", str(two))
     assert_same_run(two, one)
     # One writer, one voice.
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
@@ -86,7 +84,7 @@ def test_same_run_as_one_process_and_goes_on_as_any_number(config, tmp_path):
     # The first epoch by one process, the second by two.
     mixed.mkdir()
     (mixed / "latest_epoch.bin").write_bytes((one / "epoch_0.bin").read_bytes())
-    run("--config", config, "--checkpoint", str(mixed), processes=2)
+    run("--config", config, "--checkpoint", str(mixed))
     assert_same_weights(*(load_checkpoint(folder / "latest_epoch.bin")["model"] for folder in (mixed, one)))
 
     # Scoring, with all rows kept.
@@ -94,7 +92,11 @@ def test_same_run_as_one_process_and_goes_on_as_any_number(config, tmp_path):
     for count in (1, 2):
         figures, predictions = tmp_path / f"{count}.json", tmp_path / f"{count}.npz"
         flags = ("--metrics_out", str(figures), "--predictions_out", str(predictions), "--fit", "keypoints")
-        run("--config", config, "--evaluate", str(one / "best_epoch.bin"), *flags, processes=count)
+        scored = ("--config", config, "--evaluate", str(one / "best_epoch.bin"), *flags)
+        if count == 1:
+            assert call(*scored)[0] == 0
+        else:
+            run(*scored)
         scores.append(json.loads(figures.read_text())["pw3d"])
         rows.append(dict(np.load(predictions)))
     # Who is fitted beside whom differs.
@@ -124,7 +126,7 @@ def assert_close(found, expected, within=1e-6) -> None:
 @pytest.mark.parametrize("what", ["stopped", "failed"])
 def test_all_processes_end_together(what, config_file, tmp_path):
     config = config_file(epochs=1000, warmup_h36m=0, warmup_coco=0, mean_pose_baseline=False)
-    process = start("--config", config, "--checkpoint", str(tmp_path / "run"), processes=2)
+    process = start("--config", config, "--checkpoint", str(tmp_path / "run"))
     for line in process.stdout:
         if line.startswith("epoch 1/"):
             break
