@@ -22,16 +22,16 @@ def right_triangle(depth=5.0, size=8.0):
     return np.array([[0.0, 0.0, depth], [size, 0.0, depth], [0.0, size, depth]])
 
 
-def see(vertices, faces, camera, size, wanted=None):
+def see(vertices, faces, camera, size):
     """Fragments with the rows of `faces` in the place of triangles."""
     triangles = front_triangles(vertices, faces, camera)
-    seen = rasterize(triangles, camera, size, wanted)
-    return Fragments(seen.pixels, triangles.faces[seen.triangles], seen.shares.T)
+    seen = rasterize(triangles, camera, size)
+    return Fragments(seen.places, triangles.faces[seen.triangles], seen.shares.T)
 
 
 def covered(vertices, faces, camera, size=(12, 10)):
     mask = np.zeros(size[0] * size[1], dtype=bool)
-    mask[see(vertices, faces, camera, size).pixels] = True
+    mask[see(vertices, faces, camera, size).places] = True
     return mask.reshape(size[1], size[0])
 
 
@@ -49,8 +49,8 @@ class TestRasterize:
         vertices = right_triangle()
         seen = see(vertices, TOWARDS_CAMERA, FLAT, (12, 10))
         points = np.einsum("nc,ncd->nd", seen.shares, vertices[TOWARDS_CAMERA[seen.triangles]])
-        np.testing.assert_allclose(points[:, 0], seen.pixels % 12 + 0.5, atol=1e-12)
-        np.testing.assert_allclose(points[:, 1], seen.pixels // 12 + 0.5, atol=1e-12)
+        np.testing.assert_allclose(points[:, 0], seen.places % 12 + 0.5, atol=1e-12)
+        np.testing.assert_allclose(points[:, 1], seen.places // 12 + 0.5, atol=1e-12)
 
     def test_faces_that_look_away_are_not_drawn(self):
         assert not covered(right_triangle(), AWAY, FLAT).any()
@@ -63,25 +63,25 @@ class TestRasterize:
         sizes = [8.0 if camera is FLAT else 0.8 * depth for depth in depths]
         vertices = np.concatenate([right_triangle(d, s) for d, s in zip(depths, sizes, strict=True)])
         seen = see(vertices, np.concatenate([TOWARDS_CAMERA, TOWARDS_CAMERA + 3]), camera, (12, 10))
-        assert len(seen.pixels) == 36
+        assert len(seen.places) == 36
         assert set(seen.triangles) == {0 if near_first else 1}
 
     def test_crossing_triangles_share_the_picture_where_they_cross(self):
         tilted = np.array([[0.0, 0.0, 1.0], [8.0, 0.0, 9.0], [0.0, 8.0, 1.0]])
         vertices = np.concatenate([right_triangle(5.0), tilted])
         seen = see(vertices, np.concatenate([TOWARDS_CAMERA, TOWARDS_CAMERA + 3]), FLAT, (12, 10))
-        x = seen.pixels % 12 + 0.5
+        x = seen.places % 12 + 0.5
         np.testing.assert_array_equal(seen.triangles, np.where(1 + x < 5, 1, 0))
 
     def test_perspective_shrinks_with_depth_and_corrects_shares(self):
         camera = Perspective(10.0, (6.0, 5.0))
         vertices = np.array([[-1.0, -1.0, 2.0], [4.0, -4.0, 8.0], [-1.0, 1.0, 2.0]])
         seen = see(vertices, TOWARDS_CAMERA, camera, (12, 10))
-        assert len(seen.pixels) > 20
+        assert len(seen.places) > 20
         points = np.einsum("nc,ncd->nd", seen.shares, vertices[TOWARDS_CAMERA[seen.triangles]])
         pixels, _ = picture_places(points, camera)
         np.testing.assert_allclose(
-            pixels, np.stack([seen.pixels % 12 + 0.5, seen.pixels // 12 + 0.5], axis=1), atol=1e-9
+            pixels, np.stack([seen.places % 12 + 0.5, seen.places // 12 + 0.5], axis=1), atol=1e-9
         )
 
     def test_what_reaches_behind_the_camera_is_left_out(self):
@@ -123,7 +123,7 @@ class TestRasterize:
         faces = np.arange(150).reshape(50, 3)
         seen = see(vertices, faces, camera, (40, 30))
         found = np.full(40 * 30, -1)
-        found[seen.pixels] = seen.triangles
+        found[seen.places] = seen.triangles
 
         pixels_px, nearness = picture_places(vertices, camera)
         y, x = np.mgrid[:30, :40].reshape(2, -1) + 0.5
@@ -139,11 +139,19 @@ class TestRasterize:
         assert (expected >= 0).sum() > 300
         np.testing.assert_array_equal(found, expected)
 
-    def test_only_what_is_wanted(self):
+    @pytest.mark.parametrize("samples", [1, 3])
+    def test_only_what_is_wanted_in_each_row_of_samples(self, samples):
         vertices, faces = tetrahedron()
-        camera, wanted = WeakPerspective(20.0, (40.0, 40.0)), np.random.default_rng(0).random((80, 80)) < 0.3
-        everything, some = (see(vertices, faces, camera, (80, 80), mask) for mask in (None, wanted))
-        kept = wanted.ravel()[everything.pixels]
-        assert dict(zip(some.pixels, some.triangles, strict=True)) == dict(
-            zip(everything.pixels[kept], everything.triangles[kept], strict=True)
-        )
+        camera = WeakPerspective(20.0, (40.0, 40.0))
+        wanted = np.random.default_rng(0).random((80, 80)) < 0.3
+        finer = WeakPerspective(20.0 * samples, (40.0 * samples, 40.0 * samples))
+        expected = np.full(6400 * samples**2, -1)
+        everything = see(vertices, faces, finer, (80 * samples, 80 * samples))
+        expected[everything.places] = everything.triangles
+        # From a picture of n times the size to rows of samples in each pixel that is wanted.
+        expected = expected.reshape(80, samples, 80, samples).transpose(1, 0, 2, 3)[:, wanted].ravel()
+        triangles = front_triangles(vertices, faces, camera)
+        some = rasterize(triangles, camera, (80, 80), wanted, samples)
+        found = np.full(len(expected), -1)
+        found[some.places] = triangles.faces[some.triangles]
+        np.testing.assert_array_equal(found, expected)

@@ -1,9 +1,11 @@
 """Draws closed triangle meshes with smooth shading, and with smooth outlines where they are seen."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.render.raster.spans import batches
 from kinemesh.render.rasterizer import Camera, Fragments, Triangles, front_triangles, rasterize
 from kinemesh.render.shading import shade, vertex_normals
 
@@ -17,9 +19,20 @@ PERSON_COLORS: tuple[Color, ...] = (
 BACKGROUND_COLOR: Color = (0.965, 0.968, 0.975)
 # Neighbours lie on an outline where this sum of their channels, of 255 each, differs by more than the step. Unequal
 # weights tell people apart whose colours are equally bright.
-_CHANNEL_WEIGHTS = np.array([4, 2, 1], dtype=np.float32)
+RGB_CONTRAST = np.array([4.0, 2.0, 1.0])
 _OUTLINE_STEP = 150
-_NOTHING = -1000  # further from any colour than that
+_NOTHING = -1e4  # further from any colour than that
+# What is drawn at once, so that memory does not grow with the picture: pixels, and those among them on outlines.
+_PIXELS_AT_ONCE, _OUTLINE_AT_ONCE = 1 << 20, 1 << 16
+
+
+class Layer(NamedTuple):
+    """What is drawn over a picture: n of its pixels, each once."""
+
+    rows: np.ndarray  # (n,)
+    columns: np.ndarray  # (n,)
+    colors: np.ndarray  # (channels, n) float32, times the coverage
+    coverage: np.ndarray  # (n,) float32, which share of the pixel hides what is beneath
 
 
 def render_mesh(
@@ -50,78 +63,131 @@ def render_mesh(
         found = f"{background.dtype} {background.shape}"
         raise ValueError(f"background is {found}, expected uint8 {(height, width, 3)} or one colour in [0, 1]")
     picture = background.copy()
-    triangles = front_triangles(vertices, faces, camera)
-    window, triangles = _window(triangles, image_size)
-    if window is None:
-        return picture
     # Lit at the vertices: triangles are a few pixels large.
     lit = 255 * shade(vertex_normals(vertices, faces), np.asarray(color, dtype=np.float64))
-    surface = _Surface(triangles, np.ascontiguousarray(faces[triangles.faces].T), lit.T.astype(np.float32), camera)
-    shown = picture[window]
-    size = shown.shape[1], shown.shape[0]
-    seen = rasterize(triangles, camera, size)
-    rows, columns = np.divmod(seen.pixels, size[0])
-    colors = surface.colors(seen)
-    shown[rows, columns] = colors
-    if samples > 1:
-        outline = _outline(rows, columns, colors, size)
-        shown[outline] = surface.softened(outline, background[window][outline], samples)
+    for layer in mesh_layers(Mesh(vertices, faces, lit), camera, image_size, RGB_CONTRAST, samples):
+        beneath = picture[layer.rows, layer.columns]
+        picture[layer.rows, layer.columns] = np.rint(layer.colors.T + (1 - layer.coverage)[:, None] * beneath)
     return picture
 
 
-class _Surface(NamedTuple):
-    """What is drawn in one window."""
+class Mesh(NamedTuple):
+    """Vertices and what is seen of them."""
+
+    vertices: np.ndarray  # (V, 3) camera coordinates, y down
+    faces: np.ndarray  # (F, 3) counter-clockwise seen from outside
+    lit: np.ndarray  # (V, channels) colours, of 255
+
+
+def mesh_layers(
+    mesh: Mesh, camera: Camera, image_size: tuple[int, int], contrast: np.ndarray, samples: int
+) -> Iterator[Layer]:
+    """What a picture of this width and height shows of a mesh, strip by strip.
+
+    Args:
+        contrast: (channels,) how much each counts where neighbours are compared; of red, green and blue RGB_CONTRAST.
+        samples: as `render_mesh` has it.
+    """
+    triangles = front_triangles(mesh.vertices, mesh.faces, camera)
+    window = _window(triangles, image_size)
+    if window is None:
+        return
+    # (3 * channels, triangles): the colours at the first corner, at the second, ...
+    lit = np.ascontiguousarray(mesh.lit.T, dtype=np.float32)
+    corners = np.stack([lit.take(corner, axis=1) for corner in mesh.faces.T[:, triangles.faces]])
+    rows, columns = window
+    at_once = max(1, _PIXELS_AT_ONCE // (columns.stop - columns.start))
+    for first in range(rows.start, rows.stop, at_once):
+        own = slice(first, min(first + at_once, rows.stop))
+        # A row more on each side, whose pixels are neighbours.
+        strip = slice(max(own.start - 1, rows.start), min(own.stop + 1, rows.stop))
+        if strip == rows:
+            there = np.arange(len(triangles.faces))
+        else:
+            low, high = triangles.y_px.min(axis=0), triangles.y_px.max(axis=0)
+            there = np.flatnonzero((low < strip.stop) & (high > strip.start))
+        part = triangles.chosen(there)
+        part = part._replace(x_px=part.x_px - columns.start, y_px=part.y_px - strip.start)
+        size = (columns.stop - columns.start, strip.stop - strip.start)
+        layer = _strip_layer(_Strip(part, corners[..., there], camera, size), contrast, samples)
+        layer = layer._replace(rows=layer.rows + strip.start, columns=layer.columns + columns.start)
+        if strip != own:
+            kept = np.flatnonzero((layer.rows >= own.start) & (layer.rows < own.stop))
+            layer = Layer(*(values.take(kept, axis=-1) for values in layer))
+        yield layer
+
+
+class _Strip(NamedTuple):
+    """What is drawn at once."""
 
     triangles: Triangles
-    corners: np.ndarray  # (3, n) vertices of each triangle
-    lit: np.ndarray  # (3, V) float32, red, green and blue, of 255
+    corners: np.ndarray  # (3, channels, n) float32, colours
     camera: Camera
+    size: tuple[int, int]
 
-    def colors(self, seen: Fragments) -> np.ndarray:
-        """(n, 3) whole numbers as float32."""
-        corners, shares = self.corners.take(seen.triangles, axis=1), seen.shares.astype(np.float32)
-        drawn = np.empty((len(seen.pixels), 3), dtype=np.float32)
-        for channel, values in enumerate(self.lit):
-            shown = sum(share * values[corner] for share, corner in zip(shares, corners, strict=True))
-            np.rint(shown, out=drawn[:, channel])
+    def colors(self, seen: Fragments, triangles: np.ndarray) -> np.ndarray:
+        """(channels, n) float32 of these triangles where they are seen."""
+        shares = seen.shares.astype(np.float32)
+        drawn = np.empty((self.corners.shape[1], len(triangles)), dtype=np.float32)
+        for channel, values in enumerate(self.corners.transpose(1, 0, 2)):
+            drawn[channel] = sum(share * corner.take(triangles) for share, corner in zip(shares, values, strict=True))
         return drawn
 
-    def softened(self, outline: np.ndarray, background: np.ndarray, samples: int) -> np.ndarray:
-        """Mean colours (n, 3) of samples x samples points in each outline pixel, over its `background` (n, 3)."""
-        height, width = outline.shape
-        touching = _touching(self.triangles, outline)
-        triangles = self.triangles.chosen(touching).scaled(samples)
-        wanted = outline.repeat(samples, axis=0).repeat(samples, axis=1)
-        fine = rasterize(triangles, self.camera, (width * samples, height * samples), wanted)
-        row, column = np.divmod(fine.pixels, width * samples)
-        slots = np.cumsum(outline, dtype=np.int32) - 1
-        slot = slots[row // samples * width + column // samples]
-        colors = self.colors(fine._replace(triangles=touching[fine.triangles]))
-        drawn = np.stack([np.bincount(slot, channel, len(background)) for channel in colors.T], axis=1)
-        coverage = np.bincount(slot, minlength=len(background))[:, None] / samples**2
-        return np.rint(drawn / samples**2 + (1 - coverage) * background)
+
+def _strip_layer(strip: _Strip, contrast: np.ndarray, samples: int) -> Layer:
+    seen = rasterize(strip.triangles, strip.camera, strip.size)
+    colors = strip.colors(seen, seen.triangles)
+    places = seen.places
+    width, height = strip.size
+    if samples == 1:
+        rows = places // np.int32(width)
+        return Layer(rows, places - rows * np.int32(width), colors, np.ones(len(places), dtype=np.float32))
+    shown = np.full((height, width), _NOTHING, dtype=np.float32)
+    shown.reshape(-1)[places] = sum(
+        np.float32(weight) * values for weight, values in zip(contrast, colors, strict=True)
+    )
+    outline = _outline(shown)
+    inside = np.flatnonzero(~outline.ravel().take(places))
+    found = [(places.take(inside), colors.take(inside, axis=1), np.ones(len(inside), dtype=np.float32))]
+    for first, end in batches(np.count_nonzero(outline, axis=1), _OUTLINE_AT_ONCE):
+        some = np.zeros_like(outline)
+        some[first:end] = outline[first:end]
+        found.append(_softened(strip, some, samples))
+    places, colors, coverage = (np.concatenate(values, axis=-1) for values in zip(*found, strict=True))
+    rows = places // np.int32(width)
+    return Layer(rows, places - rows * np.int32(width), colors, coverage)
 
 
-def _window(triangles: Triangles, image_size: tuple[int, int]) -> tuple[tuple[slice, slice] | None, Triangles]:
-    """The part of the picture (rows, columns) that holds all triangles, and these as seen in it; None for nothing."""
+def _softened(strip: _Strip, outline: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels (n,), mean colours (channels, n) and coverage (n,) of samples x samples points in each outline pixel."""
+    pixels = np.flatnonzero(outline).astype(np.int32)
+    touching = _touching(strip.triangles, outline)
+    fine = rasterize(strip.triangles.chosen(touching), strip.camera, strip.size, outline, samples)
+    colors = strip.colors(fine, touching.take(fine.triangles))
+    sampled = np.zeros((samples, len(pixels), samples), dtype=np.float32)
+    means = []
+    for values in (*colors, np.float32(1)):
+        sampled.reshape(-1)[fine.places] = values
+        means.append(sum(sampled[..., column] for column in range(samples)).sum(axis=0) / np.float32(samples**2))
+    return pixels, np.stack(means[:-1]), means[-1]
+
+
+def _window(triangles: Triangles, image_size: tuple[int, int]) -> tuple[slice, slice] | None:
+    """The part of the picture (rows, columns) that holds all triangles; None for nothing."""
     bounds = []
     for values, end in ((triangles.y_px, image_size[1]), (triangles.x_px, image_size[0])):
         low, high = (values.min(), values.max()) if values.size else (0.0, 0.0)
         bounds.append(slice(int(np.clip(np.floor(low) - 1, 0, end)), int(np.clip(np.ceil(high) + 1, 0, end))))
     rows, columns = bounds
-    if rows.start == rows.stop or columns.start == columns.stop or not triangles.faces.size:
-        return None, triangles
-    moved = triangles._replace(x_px=triangles.x_px - columns.start, y_px=triangles.y_px - rows.start)
-    return (rows, columns), moved
+    is_empty = rows.start == rows.stop or columns.start == columns.stop or not triangles.faces.size
+    return None if is_empty else (rows, columns)
 
 
-def _outline(rows: np.ndarray, columns: np.ndarray, colors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _outline(shown: np.ndarray) -> np.ndarray:
     """(height, width) bool: pixels beside one that shows another colour, or that is covered where they are not.
 
-    `rows`, `columns` (n,) are the covered pixels', `colors` (n, 3) what they show, of 255.
+    `shown` (height, width) is the colour, as one number, or _NOTHING.
     """
-    shown = np.full((size[1], size[0]), _NOTHING, dtype=np.float32)
-    shown[rows, columns] = colors @ _CHANNEL_WEIGHTS
     outline = np.zeros(shown.shape, dtype=bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differs = np.abs(shown[one] - shown[other]) > _OUTLINE_STEP

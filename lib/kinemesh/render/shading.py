@@ -23,6 +23,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
             for normal in (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
         ],
         axis=1,
+        dtype=np.float64,  # of no faces, too
     )
     return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), np.finfo(summed.dtype).tiny)
 
