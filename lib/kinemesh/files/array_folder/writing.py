@@ -54,12 +54,14 @@ def writing_folder(
     provenance: Mapping[str, Any] | None = None,
     needed_bytes: int = 0,
     work: Any = None,
+    leaves_out_empty: bool = False,
 ) -> Iterator["FolderWriter"]:
     """A writer of a folder that stands at `path` once the block ends, and not before.
 
     `columns` are the arrays by name, with TEXT for text; `needed_bytes` must be free on the disk at the start. A block
     that raises leaves nothing, or, where the writer has committed, what it needs to go on: `work` then tells, as
-    plain values, whether the work that goes on is the one that was stopped.
+    plain values, whether the work that goes on is the one that was stopped. `leaves_out_empty`: arrays without rows are
+    not in the folder.
     Raises UserError if `path` is there already, another process writes it, or it cannot be written.
     """
     path = Path(path)
@@ -74,7 +76,7 @@ def writing_folder(
         try:
             writer.begin(stack, needed_bytes)
             yield writer
-            writer.finish(kind)
+            writer.finish(kind, leaves_out_empty)
             with faults_of_writing(path):
                 os.rename(unfinished, path)
                 flush_to_disk(path.parent)
@@ -148,9 +150,10 @@ class FolderWriter:
         write_text_atomically(self._folder / _JOURNAL_FILE, json_text(content))
         self.place = place
 
-    def finish(self, kind: str) -> None:
+    def finish(self, kind: str, leaves_out_empty: bool = False) -> None:
         """Write the headers and the manifest."""
-        entries = {name: part.entry() for name, part in self._parts.items()}
+        parts = self._parts.items()
+        entries = {name: part.entry() for name, part in parts if part.row_count or not leaves_out_empty}
         wanted = {*map(array_file, entries), MANIFEST_FILE}
         with faults_of_writing(self._folder):
             for part in self._parts.values():

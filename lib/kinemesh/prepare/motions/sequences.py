@@ -1,5 +1,6 @@
 """One motion as SMPL parameters in a world whose y axis points up, whatever file it comes from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,27 +77,45 @@ class RestBody:
 class Bodies:
     """The neutral body that motions are prepared for, and those that a source's shapes may be of."""
 
-    def __init__(self, data_root: Path | str, assets: BodyAssets | None = None):
-        self.data_root = Path(data_root)
+    def __init__(
+        self,
+        data_root: Path | str,
+        assets: BodyAssets | None = None,
+        instead: str = "--betas ignore or --betas mean",
+    ):
+        self.data_root, self._instead = Path(data_root), instead
         self.assets = assets or load_body_assets(self.data_root)
         self.neutral = RestBody(self.assets.v_template, self.assets.shapedirs, self.assets.J_regressor)
         self._gendered: dict[str, RestBody] = {"neutral": self.neutral}
+        self._assets: dict[str, BodyAssets] = {"neutral": self.assets}
 
     def of(self, gender: str) -> RestBody:
         """SMPL of a gender. Raises BodyMissingError where its file is not under data_root."""
         if gender not in self._gendered:
-            name = SMPL_FILE.replace("NEUTRAL", gender.upper())
-            path = next(
-                (p for p in (self.data_root / name, self.data_root / name.replace(".pkl", ".npz")) if p.exists()), None
-            )
+            body = self.assets_of(gender)
+            self._gendered[gender] = RestBody(body.v_template, body.shapedirs, body.J_regressor)
+        return self._gendered[gender]
+
+    def assets_of(self, gender: str) -> BodyAssets:
+        """SMPL's arrays of a gender, beside the neutral body's regressors. Raises BodyMissingError as `of` does."""
+        if gender not in self._assets:
+            path = self._path_of(gender)
             if path is None:
+                name = SMPL_FILE.replace("NEUTRAL", gender.upper())
                 raise BodyMissingError(
                     f"{self.data_root / name} not found: betas of a {gender} body need it to be refitted. Put it there "
-                    "(smpl.is.tue.mpg.de), or give --betas ignore or --betas mean."
+                    f"(smpl.is.tue.mpg.de), or give {self._instead}."
                 )
-            body = read_smpl(path)
-            self._gendered[gender] = RestBody(body["v_template"], body["shapedirs"], body["J_regressor"])
-        return self._gendered[gender]
+            self._assets[gender] = replace(self.assets, **read_smpl(path))
+        return self._assets[gender]
+
+    def rest_pelvis_m(self, gender: str, betas: np.ndarray, instead: np.ndarray) -> np.ndarray:
+        """(3,) at rest of a gendered body, or `instead` where its file is not there."""
+        return instead if self._path_of(gender) is None else self.of(gender).rest_joints_m(betas)[0]
+
+    def _path_of(self, gender: str) -> Path | None:
+        path = self.data_root / SMPL_FILE.replace("NEUTRAL", gender.upper())
+        return next((each for each in (path, path.with_suffix(".npz")) if each.exists()), None)
 
     def refitted(self, gender: str, betas: np.ndarray) -> np.ndarray:
         """Betas (10,) of the neutral body whose surface at rest is nearest to that of a gendered one, pelvis on pelvis.
@@ -129,12 +148,12 @@ def turned(
     SMPL turns about its pelvis, which is not its origin: what the world turns is pelvis + trans.
 
     Args:
-        turn: (3, 3).
+        turn: (3, 3), or (F, 3, 3) where a camera turns too.
         pelvis_m, own_pelvis_m: (3,) at rest, of the body that trans was made for, and of the one that it is for now.
     """
     root = torch.from_numpy(turn) @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]))
     poses = np.concatenate([matrix_to_axis_angle(root).numpy(), poses[:, 3:]], axis=1)
-    return poses, (trans_m + pelvis_m) @ turn.T - own_pelvis_m
+    return poses, (turn @ (trans_m + pelvis_m)[..., None])[..., 0] - own_pelvis_m
 
 
 def upward_axis(poses: np.ndarray, rest_joints_m: np.ndarray) -> str:

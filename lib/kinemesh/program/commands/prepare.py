@@ -3,9 +3,11 @@
     python -m kinemesh prepare amass --raw AMASS --out data/motion/amass
     python -m kinemesh prepare bvh --raw bandai --out data/motion/bandai --licence "CC BY-NC 4.0"
     python -m kinemesh prepare smpl-npz --raw results --out data/motion/own
+    python -m kinemesh prepare 3dpw --raw 3DPW --out data/mesh/mesh_det_pw3d.pkl
 
 Motion becomes a motion folder (docs/motion.md): SMPL pose, shape and path of every sequence, y up, and a contact sheet to
-look at. Work that was stopped goes on with the same command. Files that cannot be read are left out and counted.
+look at. Pictures' bodies become a dataset (docs/data.md), with keypoints: a folder, or for X.pkl the released layout.
+Work that was stopped goes on with the same command. Files that cannot be read are left out and counted.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from kinemesh.program.cli import OneLineParser, run_reporting_errors
 logger = logging.getLogger(__name__)
 
 MOTION_SOURCES = ("smpl-npz", "amass", "bvh")
+DATASET_SOURCES = ("3dpw",)
 _UNITS = ("auto", "m", "cm", "mm", "in", "cmu")
 
 
@@ -38,9 +41,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("source", choices=MOTION_SOURCES)
+    add("source", choices=(*MOTION_SOURCES, *DATASET_SOURCES))
     add("--raw", required=True, metavar="DIR", help="the files, in any folders below this one")
-    add("--out", required=True, metavar="DIR", help="the folder to write")
+    add("--out", required=True, metavar="OUT", help="the folder to write; or X.pkl, of a dataset")
     add("--data_root", default="data/mesh", metavar="DIR", help="SMPL's files (%(default)s)")
     add("--dry_run", action="store_true", help="read everything, say what would be written, write nothing")
     add(
@@ -57,8 +60,19 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--unit", default="auto", choices=_UNITS, help="bvh: unit of lengths")
     add("--names", metavar="FILE", help="bvh: YAML, SMPL's joints and the file's names, as left_hip: LeftUpLeg")
+    add(
+        "--keypoints",
+        default="set",
+        metavar="FILE",
+        help="datasets: a file or folder that inference reads, matched by picture; set: the data set's own, or where it "
+        "has none projected ones with a detector's errors (default); projected; none: made on the fly in training",
+    )
     add("--licence", default="", metavar="TEXT", help="noted in the folder")
     arguments = parser.parse_args(argv)
+    if arguments.source in DATASET_SOURCES and (arguments.up != "auto" or arguments.betas == "mean"):
+        raise UserError("--up and --betas mean are for motion. Leave them out: datasets have their cameras' axes.")
+    if arguments.source in MOTION_SOURCES and arguments.keypoints != "set":
+        raise UserError("--keypoints is for datasets; motion has none. Leave it out.")
     if arguments.source != "bvh" and (arguments.names or arguments.unit != "auto"):
         raise UserError("--names and --unit are for bvh. Leave them out.")
     if arguments.source == "bvh" and arguments.betas == "ignore":
@@ -70,6 +84,9 @@ def run(argv: Sequence[str] | None = None) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     arguments = parse_arguments(argv)
     set_up_console()
+    if arguments.source in DATASET_SOURCES:
+        _prepare_dataset(arguments)
+        return
     # These import PyTorch, which --help need not wait for.
     from kinemesh.motion.recorded import open_motions
     from kinemesh.prepare.motions.folder import prepare_motions
@@ -84,6 +101,17 @@ def run(argv: Sequence[str] | None = None) -> None:
     if not arguments.dry_run:
         logger.info("\n%s", table(motion_findings(open_motions(arguments.out))))
         logger.info("written to %s; look at %s", arguments.out, Path(arguments.out) / SHEET_FILE)
+
+
+def _prepare_dataset(arguments: argparse.Namespace) -> None:
+    from kinemesh.prepare.datasets.prepare import Request, prepare_dataset
+
+    paths = (Path(path) for path in (arguments.raw, arguments.out, arguments.data_root))
+    choices = (arguments.betas, arguments.keypoints, arguments.licence, arguments.dry_run)
+    prepare_dataset(Request(arguments.source, *paths, *choices))
+    if not arguments.dry_run:
+        look = f"python -m kinemesh check {arguments.out} --data_root {arguments.data_root}"
+        logger.info("written to %s; look through it: %s", arguments.out, look)
 
 
 def _names(file: str | None) -> dict[str, str] | None:

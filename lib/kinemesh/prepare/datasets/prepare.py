@@ -1,0 +1,202 @@
+"""Makes a dataset of a source's files: bodies and keypoints of every sequence, checked against one another, written."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from kinemesh.body.kinematics import JointKinematics
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.errors import UserError
+from kinemesh.prepare.datasets.keypoints import KeypointFile, Proof, joints_m, noisy, prove, see
+from kinemesh.prepare.datasets.sequences import (
+    NONE,
+    OF_THE_SET,
+    PROJECTED,
+    Item,
+    PreparedSequence,
+    Workplace,
+    stretches,
+    without,
+)
+from kinemesh.prepare.datasets.sources import SOURCES, DatasetSource
+from kinemesh.prepare.datasets.write import DatasetWriter, Summary, left_to_do, provenance_of, write_dataset
+from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError
+
+logger = logging.getLogger(__name__)
+
+_MOST_TOLD = 10
+_FEWEST_SEEN = 0.1
+_NEAREST_M = 0.2
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".7z")
+
+
+class Request(NamedTuple):
+    """What the user asked for."""
+
+    source: str
+    raw: Path
+    out: Path
+    data_root: Path
+    betas: str
+    keypoints: str = OF_THE_SET  # or projected, none, or a file
+    licence: str = ""
+    is_dry: bool = False
+
+
+def prepare_dataset(request: Request) -> Summary:
+    """Read a source below `raw` and write the dataset. Raises UserError, one line, for what the user has to mend."""
+    source = SOURCES[request.source]
+    items = _items(request, source)
+    preparation = _Preparation(request, source)
+    if request.is_dry:
+        begun = nullcontext(_Dry())
+    else:
+        said = provenance_of(request.source, request.licence or source.licence, request.betas, request.data_root)
+        square_px = source.square_px if request.out.suffix == ".pkl" else None
+        begun = contextmanager(write_dataset)(request.out, said, _work(request, items), square_px)
+    with begun as dataset:
+        summary = dataset.summary
+        for item in left_to_do(items, summary):
+            preparation.add(item, dataset)
+        if not summary.sequences:
+            why = summary.told or [f"dropped: {why}" for why in summary.dropped] or [f"expected {source.expected}"]
+            raise UserError(f"--raw {request.raw}: nothing in it can be used: {why[0]}")
+        if not request.is_dry:
+            dataset.writer.provenance["detector"] = preparation.detector(summary)
+    for text in summary.told:
+        logger.warning("left out: %s", text)
+    for line in summary.lines():
+        logger.info("%s", line)
+    return summary
+
+
+def _items(request: Request, source: DatasetSource) -> list[Item]:
+    raw = request.raw
+    if not raw.is_dir():
+        raise UserError(f"--raw {raw}: no such folder. Expected {source.expected}.")
+    items = source.find(raw)
+    if not items:
+        packed = sorted(path.name for path in raw.rglob("*") if path.suffix in _PACKED)
+        found = f"only {', '.join(packed[:3])}, which are to be unpacked" if packed else "nothing to read in it"
+        raise UserError(f"--raw {raw}: {found}. Expected {source.expected}.")
+    size = sum(path.stat().st_size for path in _files(items))
+    logger.info("%s: %d parts, %.2f GB", raw, len(items), size / 1e9)
+    return items
+
+
+def _files(items: list[Item]) -> set[Path]:
+    return {path for item in items for path in item.paths if path.is_file()}
+
+
+def _work(request: Request, items: list[Item]) -> dict:
+    """What tells this work from another, so that only the same goes on."""
+    return {
+        "choices": [request.source, str(request.data_root.resolve()), request.betas, request.keypoints],
+        "items": [item.name for item in items],
+        "sizes": sorted([path.name, path.stat().st_size] for path in _files(items)),
+    }
+
+
+class _Dry:
+    """Counts, and writes nothing."""
+
+    def __init__(self):
+        self.summary = Summary()
+
+    def append(self, sequence: PreparedSequence, keypoints_px: np.ndarray | None, proof: Proof | None) -> None:
+        self.summary.count(sequence, proof)
+
+    def finish_item(self, item: Item) -> None:
+        self.summary.items += 1
+
+
+class _Preparation:
+    """What is done to every sequence."""
+
+    def __init__(self, request: Request, source: DatasetSource):
+        self.source, self.choice = source, request.keypoints
+        self.place = Workplace(Bodies(request.data_root, instead="--betas ignore"), request.betas)
+        self.kinematics = JointKinematics(self.place.bodies.assets, dtype=torch.float64)
+        self.given = None
+        if self.choice not in (OF_THE_SET, PROJECTED, NONE):
+            self.given = KeypointFile(Path(self.choice), source.counted_from)
+        self.is_projected = False
+
+    def add(self, item: Item, dataset: "DatasetWriter | _Dry") -> None:
+        """Everything of an item. What cannot be read is counted and told; a body's file that is missing is an error."""
+        try:
+            for sequence in self.source.read(item, self.place):
+                for part in self._usable(sequence, dataset.summary):
+                    self._add(part, dataset)
+        except BodyMissingError:
+            raise
+        except UserError as error:
+            dataset.summary.done["(parts) that cannot be read"] += 1
+            if len(dataset.summary.told) < _MOST_TOLD:
+                dataset.summary.told.append(str(error))
+        dataset.summary.dropped.update(self.place.dropped)
+        for frames, error_mm in self.place.refit_mm:
+            dataset.summary.add("refit", frames, mm=error_mm)
+        self.place.dropped.clear()
+        self.place.refit_mm.clear()
+        dataset.finish_item(item)
+
+    def detector(self, summary: Summary) -> str:
+        """What found the keypoints, for the manifest."""
+        if self.choice == NONE:
+            return "none: made on the fly"
+        if self.given is not None:
+            return f"{self.given.path.name}, {', '.join(summary.orders)}"
+        parts = [self.source.detector] if summary.orders and self.choice == OF_THE_SET else []
+        return ", ".join(parts + ["projected, with the errors of docs/synthesis.md"] * self.is_projected)
+
+    def _usable(self, sequence: PreparedSequence, summary: Summary) -> Iterator[PreparedSequence]:
+        """The stretches whose bodies stand before the camera and agree with the joints that were measured."""
+        joints = joints_m(sequence, self.kinematics)
+        is_kept = joints[..., 2].min(axis=1) > _NEAREST_M
+        self.place.drop("behind the camera, or nearer than 0.2 m", (~is_kept).sum())
+        if sequence.joints_m is not None:
+            apart = joints - sequence.joints_m
+            apart = np.linalg.norm(apart - apart.mean(axis=1, keepdims=True), axis=-1).mean(axis=1) * MM_PER_M
+            fits = apart <= self.source.largest_fit_mm
+            self.place.drop(
+                f"fits more than {self.source.largest_fit_mm:g} mm off the measured joints", (is_kept & ~fits).sum()
+            )
+            is_kept &= fits
+            if is_kept.any():
+                summary.add("joints", int(is_kept.sum()), mm=float(apart[is_kept].mean()))
+        if not is_kept.any():
+            return
+        kept = sequence if is_kept.all() else sequence.rows(is_kept)
+        yield from stretches(kept) if kept.pictures is None else (kept,)
+
+    def _add(self, sequence: PreparedSequence, dataset: "DatasetWriter | _Dry") -> None:
+        seen = see(sequence, self.kinematics)
+        keypoints, proof = None, None
+        points, order = sequence.keypoints_px, sequence.joint_order
+        if self.given is not None:
+            points, order = self.given.of(sequence, seen)
+        if points is not None:
+            keypoints, proof = prove(points, order, seen)
+            if proof is None or proof.frames < _FEWEST_SEEN * len(points):
+                self.place.drop("of sequences with keypoints in less than a tenth of the frames", len(points))
+                return
+            if proof.is_mirrored:
+                self.place.drop("of sequences whose keypoints show left and right exchanged", len(points))
+                return
+            if sequence.pictures is not None:
+                is_seen = (keypoints[..., 2] > 0).any(axis=1)
+                keypoints, sequence = (
+                    keypoints[is_seen],
+                    without(sequence, is_seen, "pictures without keypoints", self.place),
+                )
+        if self.choice == NONE:
+            keypoints = None
+        elif self.choice == PROJECTED or points is None:
+            keypoints, self.is_projected = noisy(sequence, seen, self.source.fps), True
+        dataset.append(sequence, keypoints, proof)
