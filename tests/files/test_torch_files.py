@@ -246,3 +246,9 @@ def test_the_file_is_needed_no_more(path):
     loaded = load(path)
     shutil.rmtree(path.parent)
     assert loaded["model"]["a"].tolist() == [0, 1, 2, 3]
+
+
+def test_bools_come_back_as_such(tmp_path):
+    torch.save({"mask": torch.tensor([True, False, True])}, tmp_path / "mask.pt")
+    mask = load_torch_file(tmp_path / "mask.pt", what="a mask")["mask"]
+    assert mask.dtype == torch.bool and mask.tolist() == [True, False, True]

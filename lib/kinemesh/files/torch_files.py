@@ -27,6 +27,7 @@ _DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
 }  # fmt: skip
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -70,7 +71,10 @@ class _StoredTensor:
 
     def build(self, bytes_of: Callable[[str], Tensor]) -> Tensor:
         """The tensor, over its storage's bytes."""
-        return bytes_of(self.storage.key).view(self.storage.dtype).as_strided(self.size, self.stride, self.offset)
+        values = bytes_of(self.storage.key)
+        # A byte that is neither 0 nor 1 is no bool of PyTorch's.
+        values = values != 0 if self.storage.dtype is torch.bool else values.view(self.storage.dtype)
+        return values.as_strided(self.size, self.stride, self.offset)
 
 
 class _Makers:

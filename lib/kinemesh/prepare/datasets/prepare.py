@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.errors import UserError
 from kinemesh.prepare.datasets.keypoints import KeypointFile, Proof, joints_m, noisy, prove, see
@@ -121,7 +119,6 @@ class _Preparation:
     def __init__(self, request: Request, source: DatasetSource):
         self.source, self.choice = source, request.keypoints
         self.place = Workplace(Bodies(request.data_root, instead="--betas ignore"), request.betas)
-        self.kinematics = JointKinematics(self.place.bodies.assets, dtype=torch.float64)
         self.given = None
         if self.choice not in (OF_THE_SET, PROJECTED, NONE):
             self.given = KeypointFile(Path(self.choice), source.counted_from)
@@ -157,7 +154,7 @@ class _Preparation:
 
     def _usable(self, sequence: PreparedSequence, summary: Summary) -> Iterator[PreparedSequence]:
         """The stretches whose bodies stand before the camera and agree with the joints that were measured."""
-        joints = joints_m(sequence, self.kinematics)
+        joints = joints_m(sequence, self.place.kinematics)
         is_kept = joints[..., 2].min(axis=1) > _NEAREST_M
         self.place.drop("behind the camera, or nearer than 0.2 m", (~is_kept).sum())
         if sequence.joints_m is not None:
@@ -176,7 +173,7 @@ class _Preparation:
         yield from stretches(kept) if kept.pictures is None else (kept,)
 
     def _add(self, sequence: PreparedSequence, dataset: "DatasetWriter | _Dry") -> None:
-        seen = see(sequence, self.kinematics)
+        seen = see(sequence, self.place.kinematics)
         keypoints, proof = None, None
         points, order = sequence.keypoints_px, sequence.joint_order
         if self.given is not None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
+from kinemesh.body.kinematics import JointKinematics
 from kinemesh.errors import UserError, fail
 from kinemesh.files.arrays import array_of
 from kinemesh.prepare.motions.sequences import Bodies
@@ -68,6 +70,7 @@ class Workplace:
 
     def __init__(self, bodies: Bodies, betas: str):
         self.bodies, self.betas = bodies, betas
+        self.kinematics = JointKinematics(bodies.assets, dtype=torch.float64)
         self.dropped: Counter = Counter()  # reason -> frames
         self.refit_mm: list[
             tuple[int, float]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace
+from kinemesh.prepare.readers.gvhmr import find_gvhmr, read_gvhmr
 from kinemesh.prepare.readers.pw3d import find_3dpw, read_3dpw
 
 
@@ -29,5 +30,12 @@ SOURCES = {
         "3DPW's sequenceFiles (virtualhumans.mpi-inf.mpg.de/3DPW, after registration), as sequenceFiles/train/downtown_bar_00.pkl",
         "3DPW: non-commercial scientific research, virtualhumans.mpi-inf.mpg.de/3DPW/license.html",
         "3DPW's poses2d (OpenPose)",
+    ),
+    "gvhmr-support": DatasetSource(
+        find_gvhmr,
+        read_gvhmr,
+        "GVHMR's hmr4d_support folders of 3DPW, EMDB or RICH (github.com/zju3dv/GVHMR, docs/INSTALL.md)",
+        "those of 3DPW, EMDB and RICH, each non-commercial scientific research",
+        "ViTPose, of GVHMR's hmr4d_support",
     ),
 }

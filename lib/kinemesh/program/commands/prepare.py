@@ -22,7 +22,7 @@ from kinemesh.program.cli import OneLineParser, run_reporting_errors
 logger = logging.getLogger(__name__)
 
 MOTION_SOURCES = ("smpl-npz", "amass", "bvh")
-DATASET_SOURCES = ("3dpw",)
+DATASET_SOURCES = ("3dpw", "gvhmr-support", "coco", "h36m", "bedlam", "bedlam2", "emdb", "mpi_inf_3dhp", "aist")
 _UNITS = ("auto", "m", "cm", "mm", "in", "cmu")
 
 
