@@ -3,8 +3,9 @@
 import numpy as np
 
 from kinemesh.body.skeleton import SIDES
+from kinemesh.motion import broad
 from kinemesh.motion.anatomy import ANGLE_COUNT, ANGLE_INDEX, REST, mirror_angles
-from kinemesh.motion.poses import ARMS, HEADS, HELD_OUT_POSES, KINDS, LEGS, TRUNKS, Ranges
+from kinemesh.motion.poses import ARMS, HEADS, HELD_OUT_POSES, KINDS, LEGS, TRUNKS, Kind, Ranges
 from kinemesh.motion.signals import seconds, smoothstep
 
 _INDEPENDENCE = 0.35  # how far a pose's angles stray from their common place between the ends of their ranges
@@ -35,9 +36,13 @@ class _PoseTable:
     """One body part's poses as arrays, and for each kind of motion the poses it draws from."""
 
     def __init__(
-        self, poses: dict[str, Ranges], any_pose: Ranges, names_by_kind: dict[str, str], obeys_order: bool = True
+        self,
+        poses: dict[str, Ranges],
+        any_pose: Ranges,
+        names_by_kind: dict[str, str],
+        in_order: frozenset[str] = frozenset(),
     ):
-        self.obeys_order = obeys_order
+        self.in_order = in_order
         names = [*poses, _ANY_POSE]
         ranges = np.zeros((len(names), ANGLE_COUNT, 2))
         for row, pose in enumerate([*poses.values(), any_pose]):
@@ -58,10 +63,8 @@ class _PoseTable:
         rows = []
         for kind, places in zip(kinds, drawn, strict=True):
             choices = self.rows[kind]
-            in_order = self.obeys_order and KINDS[kind].in_order
-            rows.append(
-                choices[np.arange(key_count) % len(choices) if in_order else (places * len(choices)).astype(int)]
-            )
+            in_turn = np.arange(key_count) % len(choices)
+            rows.append(choices[in_turn if kind in self.in_order else (places * len(choices)).astype(int)])
         rows = np.stack(rows)
         low, high = self.low[rows], self.high[rows]
         is_any = rows == len(self.low) - 1
@@ -72,21 +75,45 @@ class _PoseTable:
         return poses
 
 
-_LEG_TABLE = _PoseTable(LEGS, _both(_ANY_LEG), {kind: spec.legs for kind, spec in KINDS.items()})
-_ARM_TABLE = _PoseTable(
-    {name: _left(pose) for name, pose in ARMS.items()},
-    _left(_ANY_ARM),
-    {kind: spec.arms for kind, spec in KINDS.items()},
-)
-_TRUNK_TABLE = _PoseTable(TRUNKS, {}, {kind: spec.trunk for kind, spec in KINDS.items()})
-_HEAD_TABLE = _PoseTable(
-    HEADS, {}, dict.fromkeys(KINDS, "ahead ahead ahead down up aside aside tilted"), obeys_order=False
-)
+_HEAD_HABITS = "ahead ahead ahead down up aside aside tilted"
 
 
-def kind_values(kinds: list[str], field: str) -> np.ndarray:
-    """One field of `Kind` for each video, (videos, ...) float64."""
-    return np.array([getattr(KINDS[kind], field) for kind in kinds], dtype=np.float64)
+class Vocabulary:
+    """Kinds of motion by name, and the poses of legs, left arm, trunk and head that they are made of.
+
+    `is_free`: whole persons turn, parts of them move apart from each other, and speeds are limited; see
+    `kinemesh.motion.broad`.
+    """
+
+    def __init__(
+        self,
+        kinds: dict[str, Kind],
+        legs: dict[str, Ranges],
+        arms: dict[str, Ranges],
+        trunks: dict[str, Ranges],
+        *,
+        is_free: bool = False,
+    ):
+        self.kinds, self.is_free = kinds, is_free
+        in_order = frozenset(kind for kind, spec in kinds.items() if spec.in_order)
+
+        def names(part: str) -> dict[str, str]:
+            return {kind: getattr(spec, part) for kind, spec in kinds.items()}
+
+        self.legs = _PoseTable(legs, _both(_ANY_LEG), names("legs"), in_order)
+        self.arms = _PoseTable(
+            {name: _left(pose) for name, pose in arms.items()}, _left(_ANY_ARM), names("arms"), in_order
+        )
+        self.trunks = _PoseTable(trunks, {}, names("trunk"), in_order)
+        self.heads = _PoseTable(HEADS, {}, dict.fromkeys(kinds, _HEAD_HABITS))
+
+    def values(self, kinds: list[str], field: str) -> np.ndarray:
+        """One field of `Kind` for each video, (videos, ...) float64."""
+        return np.array([getattr(self.kinds[kind], field) for kind in kinds], dtype=np.float64)
+
+
+EVERYDAY = Vocabulary(KINDS, LEGS, ARMS, TRUNKS)
+BROAD = Vocabulary(KINDS | broad.KINDS, LEGS | broad.LEGS, ARMS | broad.ARMS, TRUNKS | broad.TRUNKS, is_free=True)
 
 
 def _mirror_some(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
@@ -96,17 +123,19 @@ def _mirror_some(rng: np.random.Generator, poses: np.ndarray) -> np.ndarray:
 class _Timeline:
     """When each video leaves one key pose for the next, and which keys come again."""
 
-    def __init__(self, rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float):
+    def __init__(
+        self, rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float, vocabulary: Vocabulary
+    ):
         video_count = len(kinds)
-        tempo = kind_values(kinds, "seconds")
-        repeats = rng.random(video_count) < kind_values(kinds, "repeats")
+        tempo = vocabulary.values(kinds, "seconds")
+        repeats = rng.random(video_count) < vocabulary.values(kinds, "repeats")
         # Videos start anywhere in the first movements: longer would only make key poses that nobody sees.
         latest_start = np.minimum(_LONGEST_START_S, 1.5 * tempo[:, :1])
         length_s = frame_count / fps + latest_start + 2 * _LONGEST_LAG_S
         self.key_count = 2 + int(np.ceil(length_s / (0.8 * tempo[:, :1])).max())
         cycle = rng.choice([2, 2, 2, 3, 4, 4], video_count)
         # Lists gone through in order hold two or four poses.
-        cycle = np.where((cycle == 3) & (kind_values(kinds, "in_order") > 0), 4, cycle)
+        cycle = np.where((cycle == 3) & (vocabulary.values(kinds, "in_order") > 0), 4, cycle)
         cycle = np.where(repeats, cycle, self.key_count)
         self.keys = np.arange(self.key_count) % cycle[:, None]  # (videos, keys)
         low, high = tempo[:, :1], tempo[:, 1:]
@@ -136,34 +165,34 @@ class _Timeline:
 
 
 def key_pose_motion(
-    rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float
+    rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float, vocabulary: Vocabulary = EVERYDAY
 ) -> tuple[np.ndarray, np.ndarray]:
     """Angle tracks of key-pose motion.
 
     Args:
-        kinds: one name of `KINDS` per video.
+        kinds: one name of the vocabulary's kinds per video.
 
     Returns:
         (videos, frames, A) angles relative to standing at ease, degrees, not yet within the limits, and
         (videos, frames) height in metres of jumps above the floor.
     """
     video_count = len(kinds)
-    common = _Timeline(rng, kinds, frame_count, fps)
-    in_step_chance = 0.55 + 0.45 * kind_values(kinds, "repeats")
-    together = (rng.random((video_count, 1)) < kind_values(kinds, "together")[:, None])[..., None]
+    common = _Timeline(rng, kinds, frame_count, fps, vocabulary)
+    in_step_chance = 0.55 + 0.45 * vocabulary.values(kinds, "repeats")
+    together = (rng.random((video_count, 1)) < vocabulary.values(kinds, "together")[:, None])[..., None]
 
-    left = _ARM_TABLE.draw(rng, kinds, common.key_count)
-    right = mirror_angles(np.where(together, left, _ARM_TABLE.draw(rng, kinds, common.key_count)))
+    left = vocabulary.arms.draw(rng, kinds, common.key_count)
+    right = mirror_angles(np.where(together, left, vocabulary.arms.draw(rng, kinds, common.key_count)))
     parts = [
-        _mirror_some(rng, _LEG_TABLE.draw(rng, kinds, common.key_count)),
+        _mirror_some(rng, vocabulary.legs.draw(rng, kinds, common.key_count)),
         left,
         right,
-        _mirror_some(rng, _TRUNK_TABLE.draw(rng, kinds, common.key_count)),
-        _mirror_some(rng, _HEAD_TABLE.draw(rng, kinds, common.key_count)),
+        _mirror_some(rng, vocabulary.trunks.draw(rng, kinds, common.key_count)),
+        _mirror_some(rng, vocabulary.heads.draw(rng, kinds, common.key_count)),
     ]
     tracks = np.zeros((video_count, frame_count, ANGLE_COUNT))
     for number, part in enumerate(parts):
-        own = _Timeline(rng, kinds, frame_count, fps)
+        own = _Timeline(rng, kinds, frame_count, fps, vocabulary)
         in_step = (rng.random(video_count) < in_step_chance)[:, None, None]
         if number in (1, 2):
             in_step = in_step | together
@@ -178,5 +207,5 @@ def key_pose_motion(
 
     way = common.progress(np.zeros((video_count, 1)))
     leaps = (rng.random((video_count, common.key_count)) < 0.5) * rng.uniform(0.3, 1.0, (video_count, common.key_count))
-    leaps = np.take_along_axis(leaps, common.keys, axis=1) * kind_values(kinds, "flight_m")[:, None]
+    leaps = np.take_along_axis(leaps, common.keys, axis=1) * vocabulary.values(kinds, "flight_m")[:, None]
     return tracks, (4.0 * way * (1.0 - way) * leaps[:, None]).sum(axis=-1)

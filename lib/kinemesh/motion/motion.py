@@ -11,7 +11,8 @@ import numpy as np
 
 from kinemesh.body.chain import joint_positions
 from kinemesh.body.skeleton import SIDES, SMPL_JOINT_NAMES
-from kinemesh.motion.actions import key_pose_motion, kind_values
+from kinemesh.motion import broad
+from kinemesh.motion.actions import EVERYDAY, Vocabulary, key_pose_motion
 from kinemesh.motion.anatomy import (
     ANGLE_COUNT,
     ANGLE_INDEX,
@@ -25,7 +26,6 @@ from kinemesh.motion.anatomy import (
     to_rotations,
 )
 from kinemesh.motion.gait import gait_motion
-from kinemesh.motion.poses import KINDS
 from kinemesh.motion.signals import seconds, smooth_in_time, smooth_noise
 
 _ARM_WORDS = ("collar", "shoulder", "elbow", "forearm", "wrist")
@@ -57,15 +57,15 @@ class Motion(NamedTuple):
     angles: np.ndarray  # (videos, frames, A) the anatomical angles behind the rotations, degrees
 
 
-def _angle_tracks(rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float):
+def _angle_tracks(rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float, vocabulary: Vocabulary):
     """Angles (videos, frames, A), foot weights or NaN (videos, frames, 2), jump height (videos, frames)."""
     video_count = len(kinds)
-    angles, flight_m = key_pose_motion(rng, kinds, frame_count, fps)
+    angles, flight_m = key_pose_motion(rng, kinds, frame_count, fps, vocabulary)
     stance = np.full((video_count, frame_count, 2), np.nan)
-    walking = np.flatnonzero([bool(KINDS[kind].gait) for kind in kinds])
+    walking = np.flatnonzero([bool(vocabulary.kinds[kind].gait) for kind in kinds])
     if len(walking):
-        gait = gait_motion(rng, [KINDS[kinds[i]].gait for i in walking], frame_count, fps)
-        busy_chance = kind_values(kinds, "busy_arms")[walking]
+        gait = gait_motion(rng, [vocabulary.kinds[kinds[i]].gait for i in walking], frame_count, fps)
+        busy_chance = vocabulary.values(kinds, "busy_arms")[walking]
         # One or both arms do what the key poses say instead of swinging.
         busy = rng.random((len(walking), 2)) < np.where(rng.random(len(walking)) < busy_chance, 0.8, 0.0)[:, None]
         busy_angles = (busy[:, None, 0:1] & _IS_ARM["left"]) | (busy[:, None, 1:2] & _IS_ARM["right"])
@@ -136,29 +136,41 @@ def _root_path(
 
 
 def make_motion(
-    rng: np.random.Generator, kinds: list[str], frame_count: int, fps: float, rest_joints_m: np.ndarray
+    rng: np.random.Generator,
+    kinds: list[str],
+    frame_count: int,
+    fps: float,
+    rest_joints_m: np.ndarray,
+    vocabulary: Vocabulary = EVERYDAY,
 ) -> Motion:
     """Motion of the given kinds.
 
     Args:
-        kinds: one name of `kinemesh.motion.poses.KINDS` per video.
+        kinds: one name of the vocabulary's kinds per video.
         frame_count: frames of every video.
         fps: frames a second; a kind is as fast at any rate.
         rest_joints_m: (videos, 24, 3) rest joints of each video's body, m.
+        vocabulary: `EVERYDAY`, or `BROAD` with kinds that most people do not do most days.
     """
     video_count = len(kinds)
-    angles, stance, flight_m = _angle_tracks(rng, kinds, frame_count, fps)
+    angles, stance, flight_m = _angle_tracks(rng, kinds, frame_count, fps, vocabulary)
     angles = _settle_feet(angles, rng) + _liveliness(rng, video_count, frame_count, fps)
-    recline = kind_values(kinds, "recline")
+    recline = vocabulary.values(kinds, "recline")
     angles[..., ANGLE_INDEX["recline"]] += rng.uniform(recline[:, 0], recline[:, 1])[:, None]
     turning = rng.standard_normal((video_count, 1)) * rng.choice([0.0, 15.0, 60.0], (video_count, 1), p=[0.4, 0.4, 0.2])
     wander = turning * (1.0 + smooth_noise(rng, (video_count, frame_count, 1), fps, 0.5)[..., 0])
     angles[..., ANGLE_INDEX["heading"]] += np.cumsum(wander, axis=1) / fps
+    if vocabulary.is_free:
+        angles = broad.slow_down(angles + broad.move_apart(rng, video_count, frame_count, fps), fps)
     mirrored = rng.random((video_count, 1, 1)) < 0.5
     angles = clip_angles(np.where(mirrored, mirror_angles(angles), angles))
     stance = np.where(mirrored, stance[..., ::-1], stance)
     rotations = to_rotations(angles, Rigs(rng, video_count))
+    if vocabulary.is_free:
+        specs = [vocabulary.kinds[kind] for kind in kinds]
+        rotations[:, :, 0] = rotations[:, :, 0] @ broad.attitudes(rng, specs, frame_count, fps)
     root_m = _root_path(rotations, rest_joints_m, stance, flight_m)
     if frame_count > 1:
-        root_m = smooth_in_time(root_m, max(1, round(0.12 * fps)))
+        # Who turns over bears on one point after another: their path is smoothed over longer.
+        root_m = smooth_in_time(root_m, max(1, round((0.3 if vocabulary.is_free else 0.12) * fps)))
     return Motion(rotations, root_m, angles)

@@ -12,63 +12,65 @@ from kinemesh.body.skeleton import SIDES
 Ranges = dict[str, tuple[float, float]]
 
 
-def _both(**ranges: tuple[float, float]) -> Ranges:
+def both(**ranges: tuple[float, float]) -> Ranges:
+    """The same ranges of the left and the right."""
     return {f"{side}_{name}": values for side in SIDES for name, values in ranges.items()}
 
 
-def _one(side: str, **ranges: tuple[float, float]) -> Ranges:
+def one(side: str, **ranges: tuple[float, float]) -> Ranges:
+    """Ranges of one side."""
     return {f"{side}_{name}": values for name, values in ranges.items()}
 
 
 LEGS: dict[str, Ranges] = {
-    "stand": _both(hip_flexion=(-3, 6), hip_abduction=(0, 9), knee_flexion=(0, 10), hip_twist=(0, 16)),
-    "wide": _both(hip_abduction=(8, 22), hip_twist=(5, 22), knee_flexion=(0, 15), hip_flexion=(0, 10)),
-    "straddle": _both(hip_abduction=(20, 40), hip_twist=(5, 28), knee_flexion=(0, 25), hip_flexion=(0, 15)),
-    "crossed": _both(hip_abduction=(-4, -16)) | _one("left", hip_flexion=(4, 20)) | _one("right", hip_flexion=(0, -12)),
-    "one_side": _one("left", hip_flexion=(5, 25), knee_flexion=(10, 40), hip_abduction=(4, 20), hip_twist=(5, 25)),
-    "stride": _one("left", hip_flexion=(12, 42), knee_flexion=(2, 30))
-    | _one("right", hip_flexion=(-5, -30), knee_flexion=(5, 35), toe_extension=(0, 40)),
-    "squat": _both(hip_flexion=(20, 85), knee_flexion=(40, 140), hip_abduction=(2, 24), hip_twist=(0, 25)),
-    "half_squat": _both(hip_flexion=(8, 38), knee_flexion=(15, 75), hip_abduction=(4, 28), hip_twist=(5, 20)),
-    "fencing": _one("left", hip_flexion=(15, 80), hip_abduction=(8, 40), hip_twist=(0, 40), knee_flexion=(15, 100))
-    | _one("right", hip_flexion=(15, -28), hip_abduction=(8, 38), hip_twist=(0, 45), knee_flexion=(0, 60)),
-    "lunge": _one("left", hip_flexion=(35, 85), knee_flexion=(35, 95))
-    | _one("right", hip_flexion=(-5, -32), knee_flexion=(10, 60), toe_extension=(20, 50)),
-    "side_lunge": _one("left", hip_abduction=(25, 48), knee_flexion=(0, 15))
-    | _one("right", hip_flexion=(30, 70), knee_flexion=(50, 110), hip_abduction=(15, 35), hip_twist=(10, 35)),
-    "kick_front": _one("left", hip_flexion=(40, 110), knee_flexion=(40, 0), ankle_flexion=(0, -35)),
-    "kick_high": _one(
+    "stand": both(hip_flexion=(-3, 6), hip_abduction=(0, 9), knee_flexion=(0, 10), hip_twist=(0, 16)),
+    "wide": both(hip_abduction=(8, 22), hip_twist=(5, 22), knee_flexion=(0, 15), hip_flexion=(0, 10)),
+    "straddle": both(hip_abduction=(20, 40), hip_twist=(5, 28), knee_flexion=(0, 25), hip_flexion=(0, 15)),
+    "crossed": both(hip_abduction=(-4, -16)) | one("left", hip_flexion=(4, 20)) | one("right", hip_flexion=(0, -12)),
+    "one_side": one("left", hip_flexion=(5, 25), knee_flexion=(10, 40), hip_abduction=(4, 20), hip_twist=(5, 25)),
+    "stride": one("left", hip_flexion=(12, 42), knee_flexion=(2, 30))
+    | one("right", hip_flexion=(-5, -30), knee_flexion=(5, 35), toe_extension=(0, 40)),
+    "squat": both(hip_flexion=(20, 85), knee_flexion=(40, 140), hip_abduction=(2, 24), hip_twist=(0, 25)),
+    "half_squat": both(hip_flexion=(8, 38), knee_flexion=(15, 75), hip_abduction=(4, 28), hip_twist=(5, 20)),
+    "fencing": one("left", hip_flexion=(15, 80), hip_abduction=(8, 40), hip_twist=(0, 40), knee_flexion=(15, 100))
+    | one("right", hip_flexion=(15, -28), hip_abduction=(8, 38), hip_twist=(0, 45), knee_flexion=(0, 60)),
+    "lunge": one("left", hip_flexion=(35, 85), knee_flexion=(35, 95))
+    | one("right", hip_flexion=(-5, -32), knee_flexion=(10, 60), toe_extension=(20, 50)),
+    "side_lunge": one("left", hip_abduction=(25, 48), knee_flexion=(0, 15))
+    | one("right", hip_flexion=(30, 70), knee_flexion=(50, 110), hip_abduction=(15, 35), hip_twist=(10, 35)),
+    "kick_front": one("left", hip_flexion=(40, 110), knee_flexion=(40, 0), ankle_flexion=(0, -35)),
+    "kick_high": one(
         "left", hip_flexion=(65, 128), hip_abduction=(0, 50), knee_flexion=(60, 0), ankle_flexion=(0, -35)
     ),
-    "kick_side": _one("left", hip_abduction=(35, 68), hip_flexion=(0, 45), knee_flexion=(30, 0)),
-    "kick_back": _one("left", hip_flexion=(-8, -34), knee_flexion=(0, 100), ankle_flexion=(0, -35)),
-    "knee_up": _one("left", hip_flexion=(45, 115), knee_flexion=(50, 130), ankle_flexion=(10, -20)),
-    "tree": _one("left", hip_flexion=(30, 70), hip_abduction=(30, 55), hip_twist=(30, 50), knee_flexion=(90, 140)),
-    "tuck": _both(hip_flexion=(40, 105), knee_flexion=(60, 130), hip_abduction=(0, 15), ankle_flexion=(0, -30)),
-    "leap": _one("left", hip_flexion=(35, 80), knee_flexion=(10, 70), ankle_flexion=(0, -40))
-    | _one("right", hip_flexion=(-10, -35), knee_flexion=(10, 80), ankle_flexion=(0, -40)),
-    "star": _both(hip_abduction=(18, 48), knee_flexion=(0, 15), ankle_flexion=(0, -35)),
-    "step_up": _one("left", hip_flexion=(45, 95), knee_flexion=(55, 105)) | _one("right", hip_flexion=(0, -8)),
-    "sit": _both(hip_flexion=(72, 98), knee_flexion=(65, 105), hip_abduction=(2, 22), hip_twist=(0, 18)),
-    "sit_crossed": _both(hip_flexion=(75, 95), knee_flexion=(70, 100))
-    | _one("left", hip_flexion=(85, 112), knee_flexion=(60, 110), hip_abduction=(-4, -18), hip_twist=(0, 30)),
-    "sit_stretched": _both(hip_flexion=(60, 80), knee_flexion=(5, 55), hip_abduction=(0, 20)),
-    "sit_floor": _both(
+    "kick_side": one("left", hip_abduction=(35, 68), hip_flexion=(0, 45), knee_flexion=(30, 0)),
+    "kick_back": one("left", hip_flexion=(-8, -34), knee_flexion=(0, 100), ankle_flexion=(0, -35)),
+    "knee_up": one("left", hip_flexion=(45, 115), knee_flexion=(50, 130), ankle_flexion=(10, -20)),
+    "tree": one("left", hip_flexion=(30, 70), hip_abduction=(30, 55), hip_twist=(30, 50), knee_flexion=(90, 140)),
+    "tuck": both(hip_flexion=(40, 105), knee_flexion=(60, 130), hip_abduction=(0, 15), ankle_flexion=(0, -30)),
+    "leap": one("left", hip_flexion=(35, 80), knee_flexion=(10, 70), ankle_flexion=(0, -40))
+    | one("right", hip_flexion=(-10, -35), knee_flexion=(10, 80), ankle_flexion=(0, -40)),
+    "star": both(hip_abduction=(18, 48), knee_flexion=(0, 15), ankle_flexion=(0, -35)),
+    "step_up": one("left", hip_flexion=(45, 95), knee_flexion=(55, 105)) | one("right", hip_flexion=(0, -8)),
+    "sit": both(hip_flexion=(72, 98), knee_flexion=(65, 105), hip_abduction=(2, 22), hip_twist=(0, 18)),
+    "sit_crossed": both(hip_flexion=(75, 95), knee_flexion=(70, 100))
+    | one("left", hip_flexion=(85, 112), knee_flexion=(60, 110), hip_abduction=(-4, -18), hip_twist=(0, 30)),
+    "sit_stretched": both(hip_flexion=(60, 80), knee_flexion=(5, 55), hip_abduction=(0, 20)),
+    "sit_floor": both(
         hip_flexion=(75, 100),
         hip_abduction=(20, 48),
         hip_twist=(20, 48),
         knee_flexion=(95, 140),
         ankle_flexion=(0, -25),
     ),
-    "kneel": _both(hip_flexion=(0, 55), knee_flexion=(88, 148), ankle_flexion=(-20, -45), hip_abduction=(2, 16)),
-    "kneel_one": _one("left", hip_flexion=(75, 100), knee_flexion=(75, 110))
-    | _one("right", hip_flexion=(5, -18), knee_flexion=(80, 110), ankle_flexion=(-10, -45)),
-    "all_fours": _both(hip_flexion=(75, 105), knee_flexion=(75, 110), ankle_flexion=(-20, -45), hip_abduction=(0, 12)),
-    "lying": _both(hip_flexion=(-8, 25), knee_flexion=(0, 40), ankle_flexion=(0, -35), hip_abduction=(0, 18)),
-    "lying_bent": _both(hip_flexion=(25, 85), knee_flexion=(55, 120), hip_abduction=(0, 20)),
-    "rowing": _both(hip_flexion=(80, 112), knee_flexion=(90, 130), hip_abduction=(0, 20)),
-    "climbing": _one("left", hip_flexion=(60, 110), knee_flexion=(70, 125), hip_abduction=(10, 35), hip_twist=(10, 35))
-    | _one("right", hip_flexion=(0, 25), knee_flexion=(5, 40)),
+    "kneel": both(hip_flexion=(0, 55), knee_flexion=(88, 148), ankle_flexion=(-20, -45), hip_abduction=(2, 16)),
+    "kneel_one": one("left", hip_flexion=(75, 100), knee_flexion=(75, 110))
+    | one("right", hip_flexion=(5, -18), knee_flexion=(80, 110), ankle_flexion=(-10, -45)),
+    "all_fours": both(hip_flexion=(75, 105), knee_flexion=(75, 110), ankle_flexion=(-20, -45), hip_abduction=(0, 12)),
+    "lying": both(hip_flexion=(-8, 25), knee_flexion=(0, 40), ankle_flexion=(0, -35), hip_abduction=(0, 18)),
+    "lying_bent": both(hip_flexion=(25, 85), knee_flexion=(55, 120), hip_abduction=(0, 20)),
+    "rowing": both(hip_flexion=(80, 112), knee_flexion=(90, 130), hip_abduction=(0, 20)),
+    "climbing": one("left", hip_flexion=(60, 110), knee_flexion=(70, 125), hip_abduction=(10, 35), hip_twist=(10, 35))
+    | one("right", hip_flexion=(0, 25), knee_flexion=(5, 40)),
 }
 # The right arm is the left one mirrored.
 ARMS: dict[str, Ranges] = {
@@ -164,6 +166,11 @@ class Kind(NamedTuple):
     busy_arms: float = 0.0  # with a gait: chance that the arms do something else than swing
     recline: tuple[float, float] = (0.0, 0.0)  # degrees, the whole person tipped forwards
     flight_m: float = 0.0  # highest jump
+    roll: tuple[float, float] = (0.0, 0.0)  # degrees about the long axis, to either side
+    spin: str = ""  # the person's own axis to turn about at times: x somersaults, y twists, z cartwheels, any
+    spin_deg: tuple[float, float] = (0.0, 0.0)  # how far at a time
+    spin_s: tuple[float, float] = (1.0, 1.0)  # how long that takes
+    any_attitude: float = 0.0  # chance of a start turned any way at all
     in_order: bool = False  # legs, arms and trunk go through their lists side by side instead of drawing from them
 
 

@@ -1,0 +1,134 @@
+"""Makes the built-in model: motion of every kind, training on it for at most two hours a sitting, half precision.
+
+    python -m tools.make_builtin --out builtin.bin
+    python -m tools.make_builtin --out builtin.bin --from builtin.bin
+
+The second goes on from what the first has stored, with a fresh optimizer. --store only stores a run that is finished.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.demo.body import write_body_files
+from kinemesh.demo.splits import StandIn, axis_angles
+from kinemesh.errors import UserError
+from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
+from kinemesh.files.checkpoints import load_checkpoint, save_checkpoint
+from kinemesh.machine.progress import progress
+from kinemesh.motion import broad, poses
+from kinemesh.motion.actions import BROAD
+from kinemesh.motion.motion import make_motion
+from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS
+from kinemesh.program.cli import REGRESSOR, run_reporting_errors
+from kinemesh.program.cli import main as train
+from kinemesh.training.names import BEST, LATEST
+
+CONFIG = "configs/mesh/MB_builtin.yaml"
+NOTE = "Trained on made-up motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."
+FPS = 30.0
+# A clip of 32 frames at one and a half times its speed is made of 47.
+FRAMES = 48
+TRAIN_COUNT, TEST_COUNT = 19200, 320
+LARGEST_BYTES = 16 << 20
+_LARGEST_BETA = 2.5
+_AT_ONCE = 64
+HELD_OUT = (*poses.HELD_OUT_KINDS, *broad.HELD_OUT_KINDS)
+# How often a kind comes, where not once: mostly people on their feet.
+_WEIGHTS = {
+    "walk": 8, "walk_carry": 3, "walk_turn": 4, "walk_back": 1.5, "run": 3, "stairs": 2.5, "stand_talk": 4, "idle": 3, "phone": 2,
+    "reach": 2, "pick_up": 2, "sit": 2, "sit_down": 2, "dance": 4, "sport": 3, "exercise": 3, "any_pose": 3, "stretch": 2,
+    "hands_talk": 2, "arms_fast": 2, "fight": 2, "kick_fast": 2, "leap_about": 2, "lounge": 2, "contort": 3, "float": 2, "scale": 2,
+    "crawl_wide": 2, "sit_low_down": 2, "work_low": 2, "flip": 1.5, "lie": 0.5, "lie_front": 0.5, "push_up": 0.5, "crawl": 0.5,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--out", required=True, metavar="FILE", help="where to store the weights")
+    add("--from", metavar="FILE", dest="start", help="stored weights to go on from")
+    add("--run", default="checkpoint/mesh/MB_builtin", metavar="DIR", help="the run's folder (default: %(default)s)")
+    add("--data_root", default="data/builtin", metavar="DIR", help="where motion is made (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of motion, cameras and errors; another one for another sitting")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="a config key; repeatable")
+    add("--store", action="store_true", help="train nothing, store the run that is there")
+    arguments = parser.parse_args()
+    run = Path(arguments.run)
+    if not arguments.store:
+        data_root = Path(arguments.data_root)
+        make_motions(data_root, arguments.seed)
+        overrides = [f"data_root={data_root}", *arguments.overrides]
+        flags = ["--config", CONFIG, "--checkpoint", str(run), "--seed", str(arguments.seed)]
+        if arguments.start:
+            start = Path(arguments.start)
+            overrides.append("finetune=True")
+            flags += ["--pretrained", str(start.parent), "--selection", start.name]
+        for override in overrides:
+            flags += ["--set", override]
+        if train(REGRESSOR, flags):
+            raise UserError(
+                "training failed or was stopped, see above. The same command goes on; --store stores what is there."
+            )
+    store(run / (LATEST if arguments.store else BEST), Path(arguments.out))
+
+
+def make_motions(data_root: Path, seed: int) -> None:
+    """The stand-in body's files and a motion folder, unless it is there: held-out kinds are its test split."""
+    write_body_files(data_root)
+    if (data_root / "motion").is_dir():
+        return
+    body = StandIn()
+    usual = [kind for kind in BROAD.kinds if kind not in HELD_OUT]
+    weights = np.array([_WEIGHTS.get(kind, 1.0) for kind in usual])
+    rng = np.random.default_rng([seed, 0])
+    kinds = list(rng.choice(usual, TRAIN_COUNT, p=weights / weights.sum()))
+    kinds += [HELD_OUT[number % len(HELD_OUT)] for number in range(TEST_COUNT)]
+    columns = {name: Column(np.dtype(kind), row) for name, (kind, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()}
+    columns |= dict.fromkeys(TEXTS, TEXT)
+    provenance = {
+        "source": f"tools.make_builtin, seed {seed}",
+        "licence": "the program's own",
+        "body_model": "stand-in",
+    }
+    with writing_folder(data_root / "motion", KIND, columns, provenance=provenance) as writer:
+        for first in progress(range(0, len(kinds), _AT_ONCE), len(kinds) // _AT_ONCE, "motions", every=50):
+            some = kinds[first : first + _AT_ONCE]
+            _append(writer, np.random.default_rng([seed, 1, first]), body, some, first)
+
+
+def _append(writer: FolderWriter, rng: np.random.Generator, body: StandIn, kinds: list[str], first: int) -> None:
+    betas = np.clip(rng.standard_normal((len(kinds), BETA_COUNT)), -_LARGEST_BETA, _LARGEST_BETA)
+    motion = make_motion(rng, kinds, FRAMES, FPS, body.shaped_rest_joints_m(betas), BROAD)
+    writer.append(
+        {
+            "pose": axis_angles(motion.rotations).reshape(-1, 72).astype("<f4"),
+            "trans": motion.root_m.reshape(-1, 3).astype("<f4"),
+            "length": np.full(len(kinds), FRAMES, "<i8"),
+            "fps": np.full(len(kinds), FPS),
+            "betas": betas.astype("<f4"),
+        }
+    )
+    names = [f"{kind}_{first + number:05d}" for number, kind in enumerate(kinds)]
+    texts = {"name": names, "subject": names, "source": ["made-up"] * len(kinds), "gender": ["neutral"] * len(kinds)}
+    texts["split"] = ["test" if kind in HELD_OUT else "train" for kind in kinds]
+    for name in TEXTS:
+        writer.append_text(name, texts[name])
+
+
+def store(path: Path, out: Path) -> None:
+    """Weight matrices in half precision and config of a checkpoint, with a note of what they are for. Raises UserError if too large."""
+    content = load_checkpoint(path)
+    kept = {"note": NOTE, "epoch": content["epoch"], "best_jpe": content["best_jpe"], "config": content["config"]}
+    weights = {name: value.half() if value.ndim >= 2 else value for name, value in content["model"].items()}
+    save_checkpoint(out, kept | {"model": weights})
+    if out.stat().st_size > LARGEST_BYTES:
+        raise UserError(f"{out}: {out.stat().st_size} bytes, expected at most {LARGEST_BYTES} in the repository.")
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, test mpjpe {content['best_jpe']:.1f} mm")
+
+
+if __name__ == "__main__":
+    sys.exit(run_reporting_errors(main))
