@@ -1,0 +1,121 @@
+"""BlazePose (Bazarevsky et al., 2020): MediaPipe's person detector and its landmark network, as arithmetic on their outputs.
+
+Numbers are those of MediaPipe 0.10's graphs `pose_detection_cpu` and `pose_landmark_by_roi_cpu`.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from kinemesh.detect.regions import Region, cut_out, to_picture
+
+JOINT_COUNT = 33
+# Beside the 33 joints, the landmark network gives where the next frame's region lies.
+_MIDDLE, _RIM = 33, 34
+_POINT_COUNT = 39
+_SEARCH_SIDE, _LANDMARK_SIDE, _HEAT_SIDE = 224, 256, 64
+_STRIDES = (8, 16, 32, 32, 32)
+_ANCHORS_A_STRIDE = 2
+_LEAST_BOX_SCORE = 0.5
+_SAME_BOX = 0.3
+_MARGIN = 1.25
+# The landmark is moved to the middle of its heat in so many cells on each side, where that is hot enough.
+_HEAT_REACH, _LEAST_HEAT = 3, 0.5
+
+Network = Callable[[np.ndarray], list[np.ndarray]]
+
+
+def anchor_centres() -> np.ndarray:
+    """(2254, 2) x, y in parts of the picture, in the order of the detector's outputs."""
+    centres = []
+    for stride in _STRIDES:
+        count = _SEARCH_SIDE // stride
+        y, x = np.divmod(np.arange(count * count), count)
+        centres.append(np.repeat(np.stack((x + 0.5, y + 0.5), axis=-1) / count, _ANCHORS_A_STRIDE, axis=0))
+    # Grids of one stride stand side by side cell by cell.
+    coarse = [np.concatenate(cells) for cells in zip(*(np.split(grid, 49) for grid in centres[2:]), strict=True)]
+    return np.concatenate((*centres[:2], *coarse))
+
+
+_ANCHORS = anchor_centres()
+
+
+def find_regions(picture: np.ndarray, window: Region, network: Network) -> list[tuple[Region, float]]:
+    """Where people are in a window of a picture, upright squares around the whole body, and how sure that is."""
+    pixels = cut_out(picture, window, (_SEARCH_SIDE, _SEARCH_SIDE)).astype(np.float32) / 127.5 - 1
+    boxes, scores = network(pixels[None])
+    boxes, points = _decode(boxes[0])
+    scores = _sigmoid(scores[0, :, 0])
+    return [(region_of_points(*to_picture(both, window)), score) for both, score in _suppress(boxes, points, scores)]
+
+
+def _decode(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (A, 4) low x, y, high x, y and the two alignment points (A, 2, 2), in parts of the window."""
+    values = raw.reshape(-1, 6, 2) / _SEARCH_SIDE
+    centre, size = values[:, 0] + _ANCHORS, values[:, 1]
+    return np.concatenate((centre - size / 2, centre + size / 2), axis=1), values[:, 2:4] + _ANCHORS[:, None]
+
+
+def _suppress(boxes: np.ndarray, points: np.ndarray, scores: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Of boxes that overlap the surest, its points the mean of theirs weighted by scores: blazing non-maximum suppression."""
+    left = np.flatnonzero(scores >= _LEAST_BOX_SCORE)
+    left = left[np.argsort(-scores[left], kind="stable")]
+    found = []
+    while len(left):
+        overlap = box_overlap(boxes[left[0]], boxes[left])
+        own = left[overlap > _SAME_BOX]
+        if not len(own):  # a box of no area
+            own = left[:1]
+        weight = scores[own] / scores[own].sum()
+        found.append((np.einsum("n,npk->pk", weight, points[own]), float(scores[left[0]])))
+        left = left[~np.isin(left, own)]
+    return found
+
+
+def box_overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) intersection over union of a box (4,) with others (N, 4)."""
+    shared = (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(0).prod(axis=1)
+    area, areas = (box[2:] - box[:2]).clip(0).prod(), (others[:, 2:] - others[:, :2]).clip(0).prod(axis=1)
+    return shared / np.maximum(area + areas - shared, 1e-12)
+
+
+def region_of_points(middle_px: np.ndarray, rim_px: np.ndarray) -> Region:
+    """The square around a circle through `rim_px`, and some more, turned so that the rim's point is above the middle."""
+    x, y = rim_px - middle_px
+    return Region((float(middle_px[0]), float(middle_px[1])), 2 * _MARGIN * math.hypot(x, y), math.atan2(x, -y))
+
+
+def read_landmarks(picture: np.ndarray, region: Region, network: Network) -> tuple[np.ndarray, Region, float]:
+    """Joints (33, 3) x, y in pixels and confidence, the region of the next frame, and how sure a person is there."""
+    pixels = cut_out(picture, region, (_LANDMARK_SIDE, _LANDMARK_SIDE)).astype(np.float32) / 255
+    flat, presence, heat = network(pixels[None])
+    values = flat.reshape(_POINT_COUNT, 5)
+    points = _to_hottest(values[:, :2] / _LANDMARK_SIDE, heat[0])
+    points_px = to_picture(points, region)
+    # Visible, and inside the picture: the network says both.
+    confidence = _sigmoid(values[:, 3:5]).min(axis=1)
+    joints = np.concatenate((points_px, confidence[:, None]), axis=1)[:JOINT_COUNT]
+    following = region_of_points(points_px[_MIDDLE], points_px[_RIM])
+    return joints.astype(np.float32), following, float(presence.ravel()[0])
+
+
+def _to_hottest(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Points (39, 2) moved to the middle of their heat (64, 64, 39) around them."""
+    moved = points.copy()
+    for number, (x, y) in enumerate((points * _HEAT_SIDE).astype(int)):
+        if not (0 <= x < _HEAT_SIDE and 0 <= y < _HEAT_SIDE):
+            continue
+        low_x, low_y = max(0, x - _HEAT_REACH), max(0, y - _HEAT_REACH)
+        near = _sigmoid(heat[low_y : y + _HEAT_REACH + 1, low_x : x + _HEAT_REACH + 1, number])
+        if near.max() >= _LEAST_HEAT:
+            rows, columns = near.sum(axis=1), near.sum(axis=0)
+            moved[number] = (
+                (columns @ np.arange(low_x, low_x + len(columns))) / near.sum() / _HEAT_SIDE,
+                (rows @ np.arange(low_y, low_y + len(rows))) / near.sum() / _HEAT_SIDE,
+            )
+    return moved
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(values, -60.0, 60.0)))

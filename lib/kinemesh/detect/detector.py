@@ -1,0 +1,89 @@
+"""Opens a detector by the name that a user gives it, and goes through a video with it."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib import metadata
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemesh.detect.blazepose import Network
+from kinemesh.detect.installing import BLAZEPOSE_FILES, RUNTIME, WHEEL, blazepose_networks, import_runtime
+from kinemesh.detect.search import follow_people
+from kinemesh.errors import UserError
+from kinemesh.keypoints import Detections
+
+DETECTORS = "blazepose or rtmpose:DIR"
+# More threads than these wait for one another: the networks are small.
+_MOST_THREADS = 4
+# Numbers of an output each: boxes and scores of the detector; points, presence and heat of the landmark network.
+_BLAZEPOSE_OUTPUTS = ((2254 * 12, 2254), (39 * 5, 1, 64 * 64 * 39))
+
+
+class Detector(NamedTuple):
+    """A network, or several, that find people and their joints."""
+
+    name: str
+    joint_order: str  # of kinemesh.keypoints.formats.FORMATS
+    version: str  # of the networks and of what runs them
+    files: dict[str, str]  # name -> SHA-256 of what it was read from
+    calibration: str  # what its confidences mean
+    people: Callable[[Iterable[np.ndarray], float], Iterator[np.ndarray]]  # pictures, fps -> (P, joints, 3) of each
+
+    @property
+    def facts(self) -> dict:
+        """What a summary says of it."""
+        return {name: getattr(self, name) for name in ("name", "version", "files", "calibration")}
+
+
+def open_detector(name: str) -> Detector:
+    """The detector of this name. Raises UserError for another name, and for files or packages that are not there."""
+    if name != "blazepose":
+        raise UserError(f"detector {name[:80]!r}: expected {DETECTORS}.")
+    interpreter = import_runtime()
+    searcher, landmarker = (
+        _tflite_network(interpreter, content, outputs)
+        for content, outputs in zip(blazepose_networks(), _BLAZEPOSE_OUTPUTS, strict=True)
+    )
+    return Detector(
+        "blazepose",
+        "mediapipe33",
+        f"{WHEEL}, {RUNTIME}=={metadata.version(RUNTIME)}",
+        {name: file.sha256 for name, file in BLAZEPOSE_FILES.items()},
+        "not calibrated",
+        partial(follow_people, searcher=searcher, landmarker=landmarker),
+    )
+
+
+def detect_people(detector: Detector, pictures: Iterable[np.ndarray], fps: float, first_frame: int = 0) -> Detections:
+    """Everybody in pictures (H, W, 3) uint8 of a video that begin with frame `first_frame`.
+
+    Raises UserError if nobody is found.
+    """
+    frames, keypoints = [], []
+    for number, people in enumerate(detector.people(pictures, fps), first_frame):
+        frames += [number] * len(people)
+        keypoints.append(people)
+    if not frames:
+        raise UserError(
+            f"the detector {detector.name} finds nobody in the video. Expected people; is this the right part?"
+        )
+    frame = np.array(frames, dtype=np.int64)
+    return Detections(frame, np.full(len(frame), ""), np.concatenate(keypoints), detector.joint_order)
+
+
+def _tflite_network(interpreter: type, content: bytes, sizes: tuple[int, ...]) -> Network:
+    """A network whose outputs are told apart by how many numbers they are."""
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    network = interpreter(model_content=content, num_threads=threads)
+    network.allocate_tensors()
+    place = network.get_input_details()[0]["index"]
+    outputs = {int(np.prod(detail["shape"])): detail["index"] for detail in network.get_output_details()}
+
+    def run(pixels: np.ndarray) -> list[np.ndarray]:
+        network.set_tensor(place, pixels)
+        network.invoke()
+        return [network.get_tensor(outputs[size]) for size in sizes]
+
+    return run

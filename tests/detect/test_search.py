@@ -1,0 +1,92 @@
+"""People are found whatever their size, followed, counted once, and looked for again when they are lost."""
+
+import numpy as np
+import pytest
+
+from kinemesh.detect import search
+from kinemesh.detect.blazepose import region_of_points
+from kinemesh.detect.search import follow_people, search_windows
+
+SIZE = (640, 360)
+FPS = 10.0  # everybody is looked for in every fifth frame
+
+
+class Stage:
+    """People by frame, (x, y of the hips, half the height), and networks that see them."""
+
+    def __init__(self, frames):
+        self.frames, self.searches, self.looks = frames, [], 0
+
+    def number(self, picture):
+        return int(picture[0, 0, 0])
+
+    def find_regions(self, picture, window, _network):
+        number = self.number(picture)
+        if not self.searches or self.searches[-1] != number:
+            self.searches.append(number)
+        found = []
+        for x, y, half in self.frames[number]:
+            inside = np.abs(np.array((x, y)) - window.centre_px).max() + half <= window.side_px / 2
+            if inside and 2 * half > window.side_px / 6:
+                found.append((region_of_points(np.array((x, y)), np.array((x, y - half))), 0.9))
+        return found
+
+    def read_landmarks(self, picture, region, _network):
+        self.looks += 1
+        here = np.array(region.centre_px)
+        x, y, half = min(
+            self.frames[self.number(picture)], key=lambda one: np.hypot(*(one[:2] - here)), default=(1e6, 1e6, 1.0)
+        )
+        is_there = np.hypot(*(here - (x, y))) < half
+        joints = np.ones((33, 3), dtype=np.float32)
+        joints[:, 0], joints[:, 1] = x + np.linspace(-half / 3, half / 3, 33), y + np.linspace(-half, half, 33)
+        return joints, region_of_points(np.array((x, y)), np.array((x, y - half))), 0.95 if is_there else 0.0
+
+
+@pytest.fixture
+def follow(monkeypatch):
+    def _follow(frames):
+        stage = Stage(frames)
+        monkeypatch.setattr(search, "find_regions", stage.find_regions)
+        monkeypatch.setattr(search, "read_landmarks", stage.read_landmarks)
+        pictures = (np.full((SIZE[1], SIZE[0], 3), number, dtype=np.uint8) for number in range(len(frames)))
+        return list(follow_people(pictures, FPS, None, None)), stage
+
+    return _follow
+
+
+def test_large_and_small_people_are_found_at_once_and_followed(follow):
+    frames = [[(150.0 + 3 * n, 180.0, 150.0), (500.0 - 3 * n, 200.0, 30.0)] for n in range(12)]
+    people, stage = follow(frames)
+    assert [len(found) for found in people] == [2] * 12
+    for found, true in zip(people, frames, strict=True):
+        middles = sorted(joints[:, 0].mean() for joints in found)
+        np.testing.assert_allclose(middles, sorted(x for x, _, _ in true), atol=0.01)
+    assert stage.searches == [0, 5, 10]
+
+
+def test_somebody_new_is_found_in_time_and_somebody_lost_is_looked_for(follow):
+    here, there = (200.0, 180.0, 100.0), (500.0, 180.0, 100.0)
+    frames = [[here]] * 2 + [[here, there]] * 5 + [[there]] * 3 + [[]] * 2 + [[here]] * 4
+    people, stage = follow(frames)
+    assert [len(found) for found in people] == [1] * 5 + [2] * 2 + [1] * 3 + [0] * 2 + [0] * 3 + [1]
+    # At once when somebody is lost; then every half second.
+    assert stage.searches == [0, 5, 7, 10, 15]
+
+
+def test_the_same_person_twice_and_a_face_taken_for_somebody_count_once(follow):
+    whole = (300.0, 180.0, 120.0)
+    people, _ = follow([[whole, (302.0, 181.0, 118.0), (300.0, 90.0, 25.0)]] * 3)
+    assert [len(found) for found in people] == [1, 1, 1]
+    assert people[0][0, :, 1].max() == pytest.approx(300.0)
+    people, _ = follow([[whole, (342.0, 182.0, 115.0)]] * 2)  # two side by side
+    assert [len(found) for found in people] == [2, 2]
+
+
+def test_windows_cover_the_picture_and_hold_a_small_person_whole():
+    windows = search_windows((1920, 1080))
+    assert windows[0].side_px == 1920
+    rng = np.random.default_rng(0)
+    for x, y in rng.uniform((135, 135), (1785, 945), (200, 2)):
+        assert any(np.abs(np.array((x, y)) - w.centre_px).max() + 135 <= w.side_px / 2 + 1e-6 for w in windows[1:])
+    assert len(search_windows((500, 500))) < 12
