@@ -407,8 +407,7 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "--json_path is missing"),
-        (("--json_path", "k.npz"), "--out_path is missing"),
+        ((), "--vid_path is missing"),
         (("--json_path", "k.npz", "--out_path", "out"), "the picture's size is not known"),
         ((*BASIC, "--imagesize", "3"), "unrecognized arguments: --imagesize"),
         ((*BASIC, "--image_size", "1280"), "expected WIDTHxHEIGHT"),

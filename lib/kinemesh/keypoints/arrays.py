@@ -8,7 +8,7 @@ people, (P, 4, 17) x, y, logit, probability and (P, 5) with the score, `segments
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -36,6 +36,8 @@ def read_npz_keypoints(path: Path, prefix: str, reading: Reading) -> Detections:
         return _read_videopose(path, prefix, reading)
     if {"keypoints", "boxes", "segments"} <= set(names):
         return _read_detectron(path, reading)
+    if "frame" in names:
+        return _read_rows(path, reading)
     arrays = read_npz(path, ("keypoints",), ("axes", "joint_order"), what=_WHAT)
     axes = str(arrays["axes"]) if "axes" in arrays and reading.axes is None else reading.axes
     order = (
@@ -47,6 +49,37 @@ def read_npz_keypoints(path: Path, prefix: str, reading: Reading) -> Detections:
 def read_npy_keypoints(path: Path, reading: Reading) -> Detections:
     """An npy of keypoints."""
     return detections_of_array(read_npy(path, what=_WHAT), reading, path)
+
+
+def write_rows(file: BinaryIO, detections: Detections, made_of: str) -> None:
+    """An npz of detections as they are, a row a person and frame, that `read_keypoints` reads; `made_of` says of what."""
+    texts = {"joint_order": np.array(detections.joint_order), "made_of": np.array(made_of)}
+    columns = {"frame": detections.frame, "person": detections.person, "keypoints": detections.keypoints_px}
+    np.savez_compressed(file, **texts, **columns)
+
+
+def rows_made_of(path: Path) -> str | None:
+    """What `write_rows` was told; None if there is no such file, or none that can be read."""
+    try:
+        return str(read_npz(path, ("made_of",), what=_WHAT)["made_of"])
+    except UserError:
+        return None
+
+
+def _read_rows(path: Path, reading: Reading) -> Detections:
+    """What `write_rows` writes."""
+    arrays = read_npz(path, ("frame", "keypoints"), ("person", "joint_order"), what=_WHAT)
+    frame, keypoints = arrays["frame"], arrays["keypoints"]
+    person = arrays.get("person", np.full(len(frame) if frame.ndim else 0, ""))
+    if frame.dtype.kind not in "iu" or keypoints.dtype.kind not in "fiu" or keypoints.ndim != 3:
+        found = f"{frame.dtype} {frame.shape} and {keypoints.dtype} {keypoints.shape}"
+        fail(path, f"'frame' and 'keypoints' are {found}", "whole numbers (N,) and numbers (N, joints, 2 or 3)")
+    if not frame.shape == person.shape == keypoints.shape[:1]:
+        lengths = f"{frame.shape}, {person.shape}, {keypoints.shape[:1]}"
+        fail(path, f"'frame', 'person', 'keypoints' have rows {lengths}", "a row a person and frame")
+    order = str(arrays["joint_order"]) if "joint_order" in arrays else None
+    rows = Rows("rows of frames", frame.tolist(), person.tolist(), list(keypoints), [np.nan] * len(frame), (), order, 0)
+    return build_detections(path, rows, reading._replace(first_frame=reading.first_frame or 0))
 
 
 def detections_of_array(

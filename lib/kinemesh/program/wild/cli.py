@@ -2,18 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
+from kinemesh.detect.installing import install_blazepose
 from kinemesh.errors import UserError
 from kinemesh.export.formats import FORMATS, MESH_FORMATS
+from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import OneLineParser, run_reporting_errors
-from kinemesh.program.wild.flags import add_flags
+from kinemesh.program.wild.flags import BUILTIN, DEFAULT_DETECTOR, add_flags
 
 # What the demo has of its own.
 _NOT_IN_DEMO = {
     name: f"--{name}"
     for name in (
         "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "predictions_fps", "keypoint_format",
-        "image_size", "fps", "keypoint_fps", "start", "end", "keypoint_axes", "first_frame", "least_score",
+        "image_size", "fps", "keypoint_fps", "start", "end", "keypoint_axes", "first_frame", "least_score", "detector",
     )
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
@@ -21,11 +24,19 @@ _NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predict
 _NO_NETWORK = "none"
 # What only a network has a use for.
 _NOT_WITHOUT_NETWORK = {name: f"--{name}" for name in ("config", "pixel", "clip_len", "tta", "windows")}
+# How a keypoint file is read.
+_NOT_WITH_DETECTOR = {
+    name: f"--{name}" for name in ("keypoint_format", "keypoint_fps", "keypoint_axes", "first_frame", "least_score")
+}
+# What the checkpoint that is shipped brings with it.
+_NOT_WITH_BUILTIN = {"config": "--config", "overrides": "--set", "predictions": "--predictions"}
 _EXAMPLES = """examples:
   python infer_wild_mesh.py --demo
       two made-up people, by the checkpoint that comes with the program: every output, no file needed
+  python infer_wild_mesh.py --vid_path walk.mp4
+      everybody in the video, whom a detector finds (once before: --install_detector blazepose)
   python infer_wild_mesh.py --vid_path walk.mp4 --json_path alphapose-results.json --out_path out/walk
-      everybody in the video
+      the same by another detector's keypoints
   python infer_wild_mesh.py --vid_path videos --json_path keypoints --out_path out --start 2 --end 12
       every video of a folder (keypoints/walk.json for videos/walk.mp4), ten seconds of each
   python infer_wild_mesh.py --json_path openpose_folder --image_size 1920x1080 --fps 25 --focus 1 --out_path out/walk
@@ -43,6 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def parse_and_run() -> None:
         arguments = parse_arguments(argv)
+        if arguments.install_detector:
+            set_up_console()
+            install_blazepose()
+            return
         from kinemesh.program.wild.run import run  # imports PyTorch, which --help and a mistyped flag need not wait for
 
         run(arguments)
@@ -66,6 +81,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_flags(parser)
     arguments = parser.parse_args(argv)
     given = [name for name, value in vars(arguments).items() if value != parser.get_default(name)]
+    arguments.is_default_wanted = not {"config", "evaluate", "overrides", "predictions", "demo"} & set(given)
+    if arguments.install_detector:
+        return arguments
     if arguments.windows == "released":
         _refuse(given, _NOT_IN_RELEASED, "--windows released, which does as the released script")
         if arguments.fit == "keypoints":
@@ -80,9 +98,20 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         _refuse(given, _NOT_WITHOUT_NETWORK, "--evaluate none, which has no network")
         if not arguments.predictions:
             raise UserError("--predictions is missing: with --evaluate none bodies are another estimator's. Give them.")
-    for flag, what in (("json_path", "the keypoints' file or folder"), ("out_path", "a folder to write to")):
-        if not getattr(arguments, flag):
-            raise UserError(f"--{flag} is missing: {what}. Give it, or try --demo, which needs no file.")
+    if arguments.evaluate == BUILTIN:
+        _refuse(given, _NOT_WITH_BUILTIN, f"--evaluate {BUILTIN}, which brings its own")
+    if not arguments.json_path and not arguments.vid_path:
+        raise UserError(
+            "--vid_path is missing: the video, or --json_path, the keypoints' file or folder. Give one, or try --demo, which "
+            "needs no file."
+        )
+    if arguments.json_path:
+        _refuse(given, {"detector": "--detector"}, "--json_path, which has keypoints")
+    else:
+        arguments.detector = arguments.detector or DEFAULT_DETECTOR
+        _refuse(given, _NOT_WITH_DETECTOR, "a detector; it says how a file of keypoints, --json_path, is read")
+    if not arguments.out_path:
+        arguments.out_path = str(Path("out") / Path(arguments.vid_path or arguments.json_path).resolve().stem)
     if arguments.keypoint_fps and not arguments.vid_path:
         raise UserError("--keypoint_fps is for keypoints of a part of a video's frames. Without --vid_path give --fps.")
     if arguments.predictions_fps and not arguments.predictions:

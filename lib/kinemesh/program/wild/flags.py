@@ -13,6 +13,10 @@ JOINT_ORDERS = (
     "aic14", "crowdpose14", "mediapipe33",
 )  # fmt: skip
 AXES = ("people,frames", "frames,people")
+DEFAULT_CHECKPOINT = "checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin"
+BUILTIN = "builtin"  # as a checkpoint
+DEFAULT_DETECTOR = "blazepose"
+INSTALLED_DETECTORS = ("blazepose",)
 # In seconds: long enough to take out a detector's tremble, short enough to keep a step.
 _SMOOTHED_S = 0.3
 _LEAST_SCORE = 0.2
@@ -29,16 +33,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "-e",
         "--evaluate",
-        default="checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin",
+        default=DEFAULT_CHECKPOINT,
         metavar="FILE",
-        help="checkpoint of a regressor, or with --predictions of a refiner; none: no network, --predictions as they are "
-        "(default: %(default)s)",
+        help="checkpoint of a regressor, or with --predictions of a refiner; builtin: what is shipped, whose body is no SMPL; "
+        "none: no network, --predictions as they are (default: %(default)s, or builtin if neither that nor SMPL is there)",
     )
     add(
         "-j",
         "--json_path",
         metavar="PATH",
-        help="keypoints of any program in docs/keypoints.md; of several videos in a folder or file, PATH/NAME",
+        help="keypoints of any program in docs/keypoints.md; of several videos in a folder or file, PATH/NAME (default: "
+        "--detector finds them in the video)",
     )
     add(
         "-v",
@@ -46,7 +51,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the video, its frames as a folder of images, or a folder of videos; may be left out if --image_size is given",
     )
-    add("-o", "--out_path", metavar="DIR", help="folder to write to")
+    add("-o", "--out_path", metavar="DIR", help="folder to write to (default: out/NAME of the video or keypoints)")
     add("--overwrite", action="store_true", help="also into a folder that holds another input's results, which go")
     add(
         "--ref_3d_motion_path",
@@ -145,4 +150,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--no_render", action="store_true", help="no mesh.mp4")
     add("--side_view", action="store_true", help="also from the side, in mesh.mp4")
     add_common_flags(parser)
+    _add_detector_flags(add)
     add("--demo", action="store_true", help="a made-up video and the checkpoint that comes with the program")
+
+
+def _add_detector_flags(add) -> None:
+    add(
+        "--detector",
+        metavar="NAME",
+        help="what finds people and keypoints in a video without --json_path: blazepose, or rtmpose:DIR, a folder of ONNX "
+        f"files of your own; docs/detectors.md (default: {DEFAULT_DETECTOR})",
+    )
+    add(
+        "--install_detector",
+        choices=INSTALLED_DETECTORS,
+        help="fetch a detector's files by pip (36 MB), put them into checkpoint/detector, and stop",
+    )

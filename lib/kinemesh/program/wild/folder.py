@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kinemesh.errors import UserError
@@ -47,7 +47,7 @@ def runs_of_folder(arguments: argparse.Namespace) -> list[argparse.Namespace] | 
         raise UserError(f"--vid_path {folder}: holds neither videos nor images. Expected a video, or a folder of them.")
     if arguments.ref_3d_motion_path:
         raise UserError("--ref_3d_motion_path is of one person in one video. Give that video as --vid_path.")
-    if not Path(arguments.json_path).is_dir():
+    if arguments.json_path and not Path(arguments.json_path).is_dir():
         raise UserError(
             f"--json_path {arguments.json_path}: expected a folder of each video's keypoints, as --vid_path is one."
         )
@@ -55,8 +55,8 @@ def runs_of_folder(arguments: argparse.Namespace) -> list[argparse.Namespace] | 
     if len(set(stems)) < len(stems):
         twin = next(stem for stem in stems if stems.count(stem) > 1)
         raise UserError(f"--vid_path {folder}: two videos are called {twin}. Rename one, as outputs are named by them.")
-    keypoints = [_keypoints_of(stem, Path(arguments.json_path)) for stem in stems]
-    missing = [stem for stem, path in zip(stems, keypoints, strict=True) if path is None]
+    keypoints = [_keypoints_of(stem, Path(arguments.json_path)) if arguments.json_path else None for stem in stems]
+    missing = [stem for stem, path in zip(stems, keypoints, strict=True) if arguments.json_path and path is None]
     if missing:
         raise UserError(
             f"--json_path {arguments.json_path}: no keypoints for {len(missing)} of {len(videos)} videos "
@@ -65,7 +65,11 @@ def runs_of_folder(arguments: argparse.Namespace) -> list[argparse.Namespace] | 
     return [
         argparse.Namespace(
             **vars(arguments)
-            | {"vid_path": str(video), "json_path": str(path), "out_path": str(Path(arguments.out_path) / video.stem)}
+            | {
+                "vid_path": str(video),
+                "json_path": path and str(path),
+                "out_path": str(Path(arguments.out_path) / video.stem),
+            }
         )
         for video, path in zip(videos, keypoints, strict=True)
     ]
@@ -132,12 +136,12 @@ def claim_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
-def remove_other_results(arguments: argparse.Namespace) -> None:
-    """What --overwrite replaces: the files that the folder's summary lists, where it is another input's."""
+def remove_other_results(arguments: argparse.Namespace, kept: Sequence[str] = ()) -> None:
+    """What --overwrite replaces: the files that the folder's summary lists, where it is another input's, but those `kept`."""
     folder = Path(arguments.out_path)
     held, names = _results_held(folder)
     if held is not None and held != inputs_of(arguments):
-        for path in (folder / name for name in names):
+        for path in (folder / name for name in names if name not in kept):
             if path.is_file():
                 with faults_of_writing(path):
                     path.unlink()

@@ -12,22 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemesh.body.assets import load_body_assets
-from kinemesh.config import Config, load_config
 from kinemesh.demo.body import CHECKPOINT_PATH
-from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import at_rate, load_predictions
 from kinemesh.export.write import output_names, write_outputs
 from kinemesh.files.arrays import read_npy
-from kinemesh.files.yaml import parse_yaml
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.doubts import DOUBTED, DOUBTED_IF_FITTED, Measure, warn_of_misfit
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
-from kinemesh.machine.device import keep_freed_memory
 from kinemesh.machine.log import set_up_console, silenced
+from kinemesh.program.wild.flags import BUILTIN
 from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
@@ -36,7 +32,16 @@ from kinemesh.program.wild.folder import (
     runs_of_folder,
     write_summary,
 )
-from kinemesh.program.wild.video import Source, check_frames, chosen_part, focal_px_of, open_source
+from kinemesh.program.wild.predictor import default_checkpoint, load_predictor
+from kinemesh.program.wild.video import (
+    KEYPOINTS_FILE,
+    Source,
+    check_frames,
+    chosen_part,
+    detect_keypoints,
+    focal_px_of,
+    open_source,
+)
 from kinemesh.structures import Timeline
 
 logger = logging.getLogger(__name__)
@@ -51,20 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Find the people, predict and place their bodies, write the files. Raises `UserError` for what the user must fix."""
     set_up_console()
     runs = runs_of_folder(arguments)
-
-    @functools.cache
-    def load() -> MeshPredictor:
-        if arguments.demo:
-            predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
-            logger.info("the body is a stand-in, not SMPL, and the video is made up")
-        elif arguments.evaluate is None:
-            predictor = MeshPredictor.without_network(load_body_assets(_data_root(arguments)), arguments.device)
-        else:
-            config = load_config(arguments.config, arguments.overrides)
-            predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
-        keep_freed_memory(predictor.device)
-        return predictor
-
+    if arguments.is_default_wanted:
+        arguments.evaluate = default_checkpoint()
+    load = functools.cache(lambda: load_predictor(arguments))
     if runs is None:
         _run_one(arguments, load)
     else:
@@ -87,12 +81,18 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         is_relinked=arguments.relink,
         fit=arguments.fit,
     )
+    detector, detected_s = None, 0.0
     if arguments.demo:
         detections = detections_of_array(make_video().keypoints_px)
-    else:
+    elif arguments.json_path:
         detections = read_keypoints(arguments.json_path, _reading(arguments, source))
-    check_frames(detections, source)
-    _check_places(detections, source.image_size)
+        check_frames(detections, source)
+        _check_places(detections, source.image_size)
+    else:
+        asked = time.perf_counter()
+        detector = detect_keypoints(arguments, source, folder / KEYPOINTS_FILE)
+        detected_s = time.perf_counter() - asked
+        detections = read_keypoints(folder / KEYPOINTS_FILE, _reading(arguments, source))
     detections, first, stop = chosen_part(detections, source, arguments.start, arguments.end)
     predictor = load()
     if predictor.config is not None and not arguments.demo:
@@ -101,7 +101,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     if arguments.predictions:
         predictions = at_rate(load_predictions(arguments.predictions), source.fps, arguments.predictions_fps)
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
-    read_s = time.perf_counter() - began
+    read_s = time.perf_counter() - began - detected_s
     given = {
         "predictions": predictions,
         "video_names": tuple(Path(path).stem for path in (arguments.vid_path, arguments.json_path) if path),
@@ -116,8 +116,9 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     timeline = _timeline(detections, source, inference, first, stop)
     formats = _formats(arguments, detections)
     # Should this be stopped from here on, the folder tells whose files it holds.
-    owner = {"inputs": inputs_of(arguments), "files": output_names(inference.tracks, formats)}
-    remove_other_results(arguments)
+    names = [*output_names(inference.tracks, formats), *([KEYPOINTS_FILE] if detector else [])]
+    owner = {"inputs": inputs_of(arguments), "files": names}
+    remove_other_results(arguments, kept=names)
     write_summary(folder, owner | {"unfinished": True})
     written_s = write_outputs(
         inference.tracks,
@@ -130,26 +131,18 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         is_side_view=arguments.side_view,
         device=predictor.device,
     )
-    seconds = {"read": read_s, **inference.seconds, **{f"write_{name}": taken for name, taken in written_s.items()}}
+    seconds = {
+        "read": read_s,
+        "detect": detected_s,
+        **inference.seconds,
+        **{f"write_{name}": taken for name, taken in written_s.items()},
+    }
     seconds["total"] = time.perf_counter() - began
-    summary = owner | _summary(arguments, settings, inference, source, timeline)
+    summary = owner | {"detector": detector} | _summary(arguments, settings, inference, source, timeline)
     summary["seconds"] = {stage: round(taken, 3) for stage, taken in seconds.items()}
     write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])
     return summary
-
-
-def _data_root(arguments: argparse.Namespace) -> str:
-    """Of the body model, where there is no config: the only key that counts. Raises UserError for others."""
-    root: object = Config.data_root
-    for override in arguments.overrides:
-        key, separator, text = override.partition("=")
-        if not separator or key.strip() != "data_root":
-            raise UserError(f"--set {override[:80]}: --evaluate none has no config. Expected data_root=FOLDER alone.")
-        root = parse_yaml(text, "--set data_root: the value")
-        if not isinstance(root, str):
-            raise UserError(f"--set data_root: is {text[:80]!r}. Expected a folder that holds the body model.")
-    return root
 
 
 def _reading(arguments: argparse.Namespace, source: Source) -> Reading:
@@ -241,7 +234,7 @@ def _summary(
         covered = {"is_rate_constant": timeline.is_constant, "first_frame": timeline.first_frame}
         covered["frames"] = len(timeline.time_s)
     return {
-        "checkpoint": CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate,
+        "checkpoint": CHECKPOINT_PATH.name if arguments.demo or arguments.evaluate == BUILTIN else arguments.evaluate,
         "predictions": arguments.predictions,
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
         "video": str(source.path) if source.path else None,

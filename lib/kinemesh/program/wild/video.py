@@ -1,6 +1,7 @@
 """What keypoints are of: a video's size, clock and frames, and the part of it that is asked for."""
 
 import argparse
+import hashlib
 import logging
 import math
 from pathlib import Path
@@ -9,14 +10,21 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.demo.video import CAMERA
+from kinemesh.detect.detector import detect_people, open_detector
 from kinemesh.errors import UserError
+from kinemesh.files.writing import json_text, write_atomically
 from kinemesh.geometry.camera import DIAGONAL_35MM
 from kinemesh.keypoints import Detections
-from kinemesh.render.video import video_info
+from kinemesh.keypoints.arrays import rows_made_of, write_rows
+from kinemesh.machine.progress import progress
+from kinemesh.program.origin import fingerprint
+from kinemesh.render.image_folder import image_paths
+from kinemesh.render.video import read_frames, video_info
 from kinemesh.structures import Timeline
 
 logger = logging.getLogger(__name__)
 
+KEYPOINTS_FILE = "keypoints.npz"
 _DEFAULT_FPS = 30.0
 # Programs that count a video's frames differ by a few.
 _FRAMES_TOO_MANY_S = 1.0
@@ -140,6 +148,15 @@ def chosen_part(
     if detections.are_images:
         raise UserError("--start, --end: the keypoints are of separate pictures, which have no time. Leave them out.")
     time_s = source.timeline(0, max(len(source.time_s), int(detections.frame.max()) + 1)).time_s
+    first, stop = _frames_between(time_s, start_s, end_s)
+    is_inside = (detections.frame >= first) & (detections.frame < stop)
+    if not is_inside.any():
+        raise UserError(f"--start, --end: nobody was detected in frames {first} to {stop - 1}. Choose another part.")
+    return detections.chosen(is_inside), first, stop
+
+
+def _frames_between(time_s: np.ndarray, start_s: float | None, end_s: float | None) -> tuple[int, int]:
+    """The first frame of a part and the one after its last. Raises UserError if there is none."""
     # A time that was rounded means the frame that it was rounded from.
     first, stop = (
         int(np.searchsorted(time_s, at - 0.5e-3)) for at in (start_s or 0.0, np.inf if end_s is None else end_s)
@@ -147,7 +164,32 @@ def chosen_part(
     if first >= stop:
         until = "" if end_s is None else f" to --end {end_s:g}"
         raise UserError(f"--start {start_s or 0:g}: no frame from there{until}; the last is at {time_s[-1]:.3f} s.")
-    is_inside = (detections.frame >= first) & (detections.frame < stop)
-    if not is_inside.any():
-        raise UserError(f"--start, --end: nobody was detected in frames {first} to {stop - 1}. Choose another part.")
-    return detections.chosen(is_inside), first, stop
+    return first, stop
+
+
+def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) -> dict:
+    """See to it that `path` holds the video's keypoints by --detector; what a summary says of that.
+
+    A file that is there is kept if it was made of this very video and part by this very detector.
+    """
+    detector = open_detector(arguments.detector)
+    first, stop = _frames_between(source.time_s, arguments.start, arguments.end)
+    made_of = {
+        "video": _identity(source.path), "frames": [first, stop], "fps": source.fps, "detector": detector.facts,
+    }  # fmt: skip
+    made_of = json_text(made_of)
+    if rows_made_of(path) == made_of:
+        logger.info("%s holds the keypoints of this video already", path)
+        return detector.facts
+    pictures = progress(read_frames(source.path, range(first, stop)), stop - first, "detector, frames", every=100)
+    detections = detect_people(detector, pictures, source.fps, first)
+    write_atomically(path, lambda file: write_rows(file, detections, made_of))
+    return detector.facts
+
+
+def _identity(path: Path) -> str:
+    """Tells this video, or these images, from others and from what they were before."""
+    if path.is_file():
+        return fingerprint(path)
+    facts = [(image.name, image.stat().st_size, image.stat().st_mtime_ns) for image in image_paths(path)]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,66 @@
+"""Which network and body a run is made with: those that its flags name, or those that are shipped."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from kinemesh.body.assets import SMPL_FILE, load_body_assets
+from kinemesh.config import Config, load_config
+from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.demo.splits import StandIn
+from kinemesh.errors import UserError
+from kinemesh.files.yaml import parse_yaml
+from kinemesh.infer import MeshPredictor
+from kinemesh.machine.device import keep_freed_memory
+from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT
+
+logger = logging.getLogger(__name__)
+
+
+def load_predictor(arguments: argparse.Namespace) -> MeshPredictor:
+    """Raises UserError for whatever is missing or does not fit."""
+    if arguments.demo or arguments.evaluate == BUILTIN:
+        predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
+        logger.info("the body is a stand-in, not SMPL%s", ", and the video is made up" if arguments.demo else "")
+    elif arguments.evaluate is None:
+        predictor = MeshPredictor.without_network(load_body_assets(_data_root(arguments)), arguments.device)
+    else:
+        config = load_config(arguments.config, arguments.overrides)
+        predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
+    keep_freed_memory(predictor.device)
+    return predictor
+
+
+def default_checkpoint() -> str:
+    """What --evaluate is where no flag says which network or body: the released one's place, or the built-in one.
+
+    Raises UserError if a checkpoint is there without a body model, or the other way round.
+    """
+    root = Path(Config.data_root)
+    has_body = any((root / name).exists() for name in (SMPL_FILE, Path(SMPL_FILE).with_suffix(".npz").name))
+    has_checkpoint = Path(DEFAULT_CHECKPOINT).exists()
+    if has_body and has_checkpoint:
+        return DEFAULT_CHECKPOINT
+    if has_body or has_checkpoint:
+        there, missing = (root / SMPL_FILE, DEFAULT_CHECKPOINT) if has_body else (DEFAULT_CHECKPOINT, root / SMPL_FILE)
+        raise UserError(
+            f"{missing} not found, but {there} is there. Expected both: put it there, name another checkpoint by --evaluate, "
+            f"or take what is shipped, a small network and a stand-in body: --evaluate {BUILTIN}"
+        )
+    logger.info(
+        "neither %s nor %s: what is shipped is taken, --evaluate %s", DEFAULT_CHECKPOINT, root / SMPL_FILE, BUILTIN
+    )
+    return BUILTIN
+
+
+def _data_root(arguments: argparse.Namespace) -> str:
+    """Of the body model, where there is no config: the only key that counts. Raises UserError for others."""
+    root: object = Config.data_root
+    for override in arguments.overrides:
+        key, separator, text = override.partition("=")
+        if not separator or key.strip() != "data_root":
+            raise UserError(f"--set {override[:80]}: --evaluate none has no config. Expected data_root=FOLDER alone.")
+        root = parse_yaml(text, "--set data_root: the value")
+        if not isinstance(root, str):
+            raise UserError(f"--set data_root: is {text[:80]!r}. Expected a folder that holds the body model.")
+    return root
