@@ -3,84 +3,76 @@
 import numpy as np
 import pytest
 
-from kinemesh.detect import search
-from kinemesh.detect.blazepose import region_of_points
-from kinemesh.detect.search import follow_people, search_windows
+from kinemesh.detect.blazepose import region_of_points, search_windows
+from kinemesh.detect.search import Eyes, Seen, follow_people
 
 SIZE = (640, 360)
 FPS = 10.0  # everybody is looked for in every fifth frame
 
 
 class Stage:
-    """People by frame, (x, y of the hips, half the height), and networks that see them."""
+    """People by frame, (x, y of the hips, half the height), and eyes that see them."""
 
     def __init__(self, frames):
-        self.frames, self.searches, self.looks = frames, [], 0
+        self.frames, self.searches = frames, []
 
     def number(self, picture):
         return int(picture[0, 0, 0])
 
-    def find_regions(self, picture, window, _network):
-        number = self.number(picture)
-        if not self.searches or self.searches[-1] != number:
-            self.searches.append(number)
-        found = []
-        for x, y, half in self.frames[number]:
-            inside = np.abs(np.array((x, y)) - window.centre_px).max() + half <= window.side_px / 2
-            if inside and 2 * half > window.side_px / 6:
-                found.append((region_of_points(np.array((x, y)), np.array((x, y - half))), 0.9))
-        return found
+    def find(self, picture):
+        self.searches.append(self.number(picture))
+        return [
+            region_of_points(np.array((x, y)), np.array((x, y - half)))
+            for x, y, half in self.frames[self.number(picture)]
+        ]
 
-    def read_landmarks(self, picture, region, _network):
-        self.looks += 1
+    def look(self, picture, regions):
+        return [self.look_once(self.frames[self.number(picture)], region) for region in regions]
+
+    def look_once(self, people, region):
         here = np.array(region.centre_px)
-        x, y, half = min(
-            self.frames[self.number(picture)], key=lambda one: np.hypot(*(one[:2] - here)), default=(1e6, 1e6, 1.0)
-        )
-        is_there = np.hypot(*(here - (x, y))) < half
+        x, y, half = min(people, key=lambda one: np.hypot(*(one[:2] - here)), default=(1e6, 1e6, 1.0))
         joints = np.ones((33, 3), dtype=np.float32)
         joints[:, 0], joints[:, 1] = x + np.linspace(-half / 3, half / 3, 33), y + np.linspace(-half, half, 33)
-        return joints, region_of_points(np.array((x, y)), np.array((x, y - half))), 0.95 if is_there else 0.0
+        is_there = np.hypot(*(here - (x, y))) < half
+        return Seen(joints, region_of_points(np.array((x, y)), np.array((x, y - half))), 0.95 if is_there else 0.0)
 
 
-@pytest.fixture
-def follow(monkeypatch):
-    def _follow(frames):
-        stage = Stage(frames)
-        monkeypatch.setattr(search, "find_regions", stage.find_regions)
-        monkeypatch.setattr(search, "read_landmarks", stage.read_landmarks)
-        pictures = (np.full((SIZE[1], SIZE[0], 3), number, dtype=np.uint8) for number in range(len(frames)))
-        return list(follow_people(pictures, FPS, None, None)), stage
-
-    return _follow
+def follow(frames):
+    """What each frame shows, and the stage."""
+    stage = Stage(frames)
+    pictures = (np.full((SIZE[1], SIZE[0], 3), number, dtype=np.uint8) for number in range(len(frames)))
+    return list(follow_people(pictures, FPS, Eyes(stage.find, stage.look, 0.5, 0.9))), stage
 
 
-def test_large_and_small_people_are_found_at_once_and_followed(follow):
+def test_large_and_small_people_are_found_at_once_and_followed():
     frames = [[(150.0 + 3 * n, 180.0, 150.0), (500.0 - 3 * n, 200.0, 30.0)] for n in range(12)]
     people, stage = follow(frames)
-    assert [len(found) for found in people] == [2] * 12
+    assert [len(found.tracks) for found in people] == [2] * 12
     for found, true in zip(people, frames, strict=True):
-        middles = sorted(joints[:, 0].mean() for joints in found)
+        middles = sorted(joints[:, 0].mean() for joints in found.joints_px)
         np.testing.assert_allclose(middles, sorted(x for x, _, _ in true), atol=0.01)
+        assert found.tracks == [0, 1]
     assert stage.searches == [0, 5, 10]
 
 
-def test_somebody_new_is_found_in_time_and_somebody_lost_is_looked_for(follow):
+def test_somebody_new_is_found_in_time_and_somebody_lost_is_looked_for():
     here, there = (200.0, 180.0, 100.0), (500.0, 180.0, 100.0)
     frames = [[here]] * 2 + [[here, there]] * 5 + [[there]] * 3 + [[]] * 2 + [[here]] * 4
     people, stage = follow(frames)
-    assert [len(found) for found in people] == [1] * 5 + [2] * 2 + [1] * 3 + [0] * 2 + [0] * 3 + [1]
+    assert [len(found.tracks) for found in people] == [1] * 5 + [2] * 2 + [1] * 3 + [0] * 2 + [0] * 3 + [1]
+    assert [found.tracks for found in people][4:8] == [[0], [0, 1], [0, 1], [1]]
     # At once when somebody is lost; then every half second.
     assert stage.searches == [0, 5, 7, 10, 15]
 
 
-def test_the_same_person_twice_and_a_face_taken_for_somebody_count_once(follow):
+def test_the_same_person_twice_and_a_face_taken_for_somebody_count_once():
     whole = (300.0, 180.0, 120.0)
     people, _ = follow([[whole, (302.0, 181.0, 118.0), (300.0, 90.0, 25.0)]] * 3)
-    assert [len(found) for found in people] == [1, 1, 1]
-    assert people[0][0, :, 1].max() == pytest.approx(300.0)
+    assert [len(found.tracks) for found in people] == [1, 1, 1]
+    assert people[0].joints_px[0][:, 1].max() == pytest.approx(300.0)
     people, _ = follow([[whole, (342.0, 182.0, 115.0)]] * 2)  # two side by side
-    assert [len(found) for found in people] == [2, 2]
+    assert [len(found.tracks) for found in people] == [2, 2]
 
 
 def test_windows_cover_the_picture_and_hold_a_small_person_whole():

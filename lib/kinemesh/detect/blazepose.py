@@ -1,5 +1,6 @@
 """BlazePose (Bazarevsky et al., 2020): MediaPipe's person detector and its landmark network, as arithmetic on their outputs.
 
+The detector sees people from about a sixth of its window on: it is shown the whole picture, and overlapping squares of it.
 Numbers are those of MediaPipe 0.10's graphs `pose_detection_cpu` and `pose_landmark_by_roi_cpu`.
 """
 
@@ -9,8 +10,12 @@ from collections.abc import Callable
 import numpy as np
 
 from kinemesh.detect.regions import Region, cut_out, to_picture
+from kinemesh.detect.search import Eyes, Seen
 
 JOINT_COUNT = 33
+# The squares' sides in parts of the picture's shorter one, and how far they overlap.
+_TILES, _OVERLAP = (1.0, 0.5), 0.5
+_LEAST_PRESENCE, _LEAST_PRESENCE_OF_NEW = 0.5, 0.9
 # Beside the 33 joints, the landmark network gives where the next frame's region lies.
 _MIDDLE, _RIM = 33, 34
 _POINT_COUNT = 39
@@ -39,6 +44,37 @@ def anchor_centres() -> np.ndarray:
 
 
 _ANCHORS = anchor_centres()
+
+
+def blazepose(searcher: Network, landmarker: Network) -> Eyes:
+    """The two networks as one detector."""
+
+    def find(picture: np.ndarray) -> list[Region]:
+        windows = search_windows(picture.shape[1::-1])
+        found = [one for window in windows for one in find_regions(picture, window, searcher)]
+        return [region for region, _ in sorted(found, key=lambda one: -one[1])]
+
+    def look(picture: np.ndarray, regions: list[Region]) -> list[Seen]:
+        return [read_landmarks(picture, region, landmarker) for region in regions]
+
+    return Eyes(find, look, _LEAST_PRESENCE, _LEAST_PRESENCE_OF_NEW)
+
+
+def search_windows(image_size: tuple[int, int]) -> list[Region]:
+    """Squares of the picture in which people of any size are some sixth of one or more."""
+    width, height = image_size
+    windows = [Region((width / 2, height / 2), float(max(width, height)))]
+    for part in _TILES:
+        side = part * min(width, height)
+        if side < windows[0].side_px:
+            across, down = (_starts(length, side) for length in image_size)
+            windows += [Region((x + side / 2, y + side / 2), side) for y in down for x in across]
+    return windows
+
+
+def _starts(length: float, side: float) -> np.ndarray:
+    count = 1 + math.ceil((length - side) / (side * (1 - _OVERLAP)) - 1e-6)
+    return np.linspace(0, length - side, count)
 
 
 def find_regions(picture: np.ndarray, window: Region, network: Network) -> list[tuple[Region, float]]:
@@ -86,8 +122,8 @@ def region_of_points(middle_px: np.ndarray, rim_px: np.ndarray) -> Region:
     return Region((float(middle_px[0]), float(middle_px[1])), 2 * _MARGIN * math.hypot(x, y), math.atan2(x, -y))
 
 
-def read_landmarks(picture: np.ndarray, region: Region, network: Network) -> tuple[np.ndarray, Region, float]:
-    """Joints (33, 3) x, y in pixels and confidence, the region of the next frame, and how sure a person is there."""
+def read_landmarks(picture: np.ndarray, region: Region, network: Network) -> Seen:
+    """The person in a region, with the 33 joints."""
     pixels = cut_out(picture, region, (_LANDMARK_SIDE, _LANDMARK_SIDE)).astype(np.float32) / 255
     flat, presence, heat = network(pixels[None])
     values = flat.reshape(_POINT_COUNT, 5)
@@ -97,7 +133,7 @@ def read_landmarks(picture: np.ndarray, region: Region, network: Network) -> tup
     confidence = _sigmoid(values[:, 3:5]).min(axis=1)
     joints = np.concatenate((points_px, confidence[:, None]), axis=1)[:JOINT_COUNT]
     following = region_of_points(points_px[_MIDDLE], points_px[_RIM])
-    return joints.astype(np.float32), following, float(presence.ravel()[0])
+    return Seen(joints.astype(np.float32), following, float(presence.ravel()[0]))
 
 
 def _to_hottest(points: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Opens a detector by the name that a user gives it, and goes through a video with it."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -8,11 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.detect.blazepose import Network
+from kinemesh.detect.blazepose import Network, blazepose
 from kinemesh.detect.installing import BLAZEPOSE_FILES, RUNTIME, WHEEL, blazepose_networks, import_runtime
-from kinemesh.detect.search import follow_people
+from kinemesh.detect.search import Frame, follow_people
+from kinemesh.detect.sides import exchanged_frames
 from kinemesh.errors import UserError
 from kinemesh.keypoints import Detections
+from kinemesh.keypoints.formats import opposite_joints
+
+logger = logging.getLogger(__name__)
 
 DETECTORS = "blazepose or rtmpose:DIR"
 # More threads than these wait for one another: the networks are small.
@@ -29,7 +34,7 @@ class Detector(NamedTuple):
     version: str  # of the networks and of what runs them
     files: dict[str, str]  # name -> SHA-256 of what it was read from
     calibration: str  # what its confidences mean
-    people: Callable[[Iterable[np.ndarray], float], Iterator[np.ndarray]]  # pictures, fps -> (P, joints, 3) of each
+    people: Callable[[Iterable[np.ndarray], float], Iterator[Frame]]  # pictures, fps -> the people of each
 
     @property
     def facts(self) -> dict:
@@ -52,7 +57,7 @@ def open_detector(name: str) -> Detector:
         f"{WHEEL}, {RUNTIME}=={metadata.version(RUNTIME)}",
         {name: file.sha256 for name, file in BLAZEPOSE_FILES.items()},
         "not calibrated",
-        partial(follow_people, searcher=searcher, landmarker=landmarker),
+        partial(follow_people, eyes=blazepose(searcher, landmarker)),
     )
 
 
@@ -61,16 +66,28 @@ def detect_people(detector: Detector, pictures: Iterable[np.ndarray], fps: float
 
     Raises UserError if nobody is found.
     """
-    frames, keypoints = [], []
+    frames, tracks, joints = [], [], []
     for number, people in enumerate(detector.people(pictures, fps), first_frame):
-        frames += [number] * len(people)
-        keypoints.append(people)
+        frames += [number] * len(people.tracks)
+        tracks += people.tracks
+        joints += people.joints_px
     if not frames:
         raise UserError(
             f"the detector {detector.name} finds nobody in the video. Expected people; is this the right part?"
         )
-    frame = np.array(frames, dtype=np.int64)
-    return Detections(frame, np.full(len(frame), ""), np.concatenate(keypoints), detector.joint_order)
+    frame, keypoints = np.array(frames, dtype=np.int64), np.stack(joints)
+    other_side = np.array(opposite_joints(detector.joint_order, keypoints.shape[1]))
+    exchanged = 0
+    for track in set(tracks):
+        rows = np.flatnonzero(np.array(tracks) == track)
+        rows = rows[exchanged_frames(keypoints[rows], other_side)]
+        keypoints[rows] = keypoints[rows][:, other_side]
+        exchanged += len(rows)
+    if exchanged:
+        logger.info(
+            "left and right were exchanged in %d of %d detections, whose joints jump otherwise", exchanged, len(frame)
+        )
+    return Detections(frame, np.full(len(frame), ""), keypoints, detector.joint_order)
 
 
 def _tflite_network(interpreter: type, content: bytes, sizes: tuple[int, ...]) -> Network:

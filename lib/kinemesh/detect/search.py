@@ -1,22 +1,15 @@
-"""Everybody in a video by BlazePose: looked for now and then, followed from frame to frame."""
+"""Everybody in a video: looked for now and then, followed from frame to frame in between."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.detect.blazepose import JOINT_COUNT, Network, find_regions, read_landmarks
 from kinemesh.detect.regions import Region
 
-# The detector sees people from about a sixth of its window on: it looks at the whole picture, and at overlapping squares
-# of its shorter side and of half of that.
-_TILES = (1.0, 0.5)
-_OVERLAP = 0.5
 # So often everybody is looked for, and as soon as somebody is lost; in between people are where they just were.
 _SEARCHED_EVERY_S = 0.5
-# Somebody new must be surer than who was there a frame before.
-_LEAST_PRESENCE, _LEAST_PRESENCE_OF_NEW = 0.5, 0.9
 # Two regions are one person's whose middles are so near, in parts of the larger, and which are as large but for a factor.
 _SAME_PLACE, _SAME_SIZE = 0.12, 2.0
 # So are two people whose joints are so near, in parts of the region.
@@ -29,68 +22,66 @@ _PART_SIZE, _PART_INSIDE, _PART_BORDER = 0.5, 0.8, 0.15
 class Seen(NamedTuple):
     """A person in one frame."""
 
-    joints_px: np.ndarray  # (33, 3)
+    joints_px: np.ndarray  # (J, 3) x, y, confidence
     following: Region  # where the next frame shows this person
+    presence: float  # how sure it is that somebody is there, in [0, 1]
 
 
-def follow_people(
-    pictures: Iterable[np.ndarray], fps: float, searcher: Network, landmarker: Network
-) -> Iterator[np.ndarray]:
-    """Of each picture (H, W, 3) uint8 of a video its people's joints (P, 33, 3): x, y in pixels, confidence."""
+class Eyes(NamedTuple):
+    """A detector as two functions of a picture (H, W, 3) uint8."""
+
+    find: Callable[[np.ndarray], list[Region]]  # where people may be, the surest first
+    look: Callable[[np.ndarray, list[Region]], list[Seen]]  # what each region shows
+    # Somebody new must be surer than who was there a frame before.
+    least_presence: float
+    least_presence_of_new: float
+
+
+class Frame(NamedTuple):
+    """The P people of one frame."""
+
+    tracks: list[int]  # numbers that people keep from frame to frame
+    joints_px: list[np.ndarray]  # (J, 3) each
+
+
+def follow_people(pictures: Iterable[np.ndarray], fps: float, eyes: Eyes) -> Iterator[Frame]:
+    """The people of each picture of a video."""
     every = max(1, round(_SEARCHED_EVERY_S * fps))
-    seen: list[Seen] = []
-    since, was_lost = every, False
+    seen: dict[int, Seen] = {}
+    since, was_lost, count = every, False, 0
     for picture in pictures:
-        followed = [_look(picture, person.following, landmarker, _LEAST_PRESENCE) for person in seen]
-        is_lost = None in followed
-        people = [person for person in followed if person is not None]
+        followed = eyes.look(picture, [person.following for person in seen.values()])
+        people = {
+            track: person
+            for track, person in zip(seen, followed, strict=True)
+            if person.presence >= eyes.least_presence and _is_region(person.following)
+        }
+        is_lost = len(people) < len(seen)
         since += 1
         # Nobody there any more is noticed once, not in every frame from then on.
         if since >= every or (is_lost and not was_lost):
             since = 0
-            for region in _search(picture, searcher):
-                if not any(_is_same_region(region, person.following) for person in people):
-                    new = _look(picture, region, landmarker, _LEAST_PRESENCE_OF_NEW)
-                    people += [] if new is None else [new]
+            regions = _distinct_regions(eyes.find(picture), [person.following for person in people.values()])
+            for person in eyes.look(picture, regions):
+                if person.presence >= eyes.least_presence_of_new and _is_region(person.following):
+                    people[count] = person
+                    count += 1
         was_lost = is_lost
         seen = _distinct(people)
-        yield np.stack([p.joints_px for p in seen]) if seen else np.zeros((0, JOINT_COUNT, 3), dtype=np.float32)
+        yield Frame(list(seen), [person.joints_px for person in seen.values()])
 
 
-def search_windows(image_size: tuple[int, int]) -> list[Region]:
-    """Squares of the picture in which people of any size are some sixth of one or more."""
-    width, height = image_size
-    windows = [Region((width / 2, height / 2), float(max(width, height)))]
-    for part in _TILES:
-        side = part * min(width, height)
-        if side < windows[0].side_px:
-            across, down = (_starts(length, side) for length in image_size)
-            windows += [Region((x + side / 2, y + side / 2), side) for y in down for x in across]
-    return windows
+def _distinct_regions(regions: list[Region], known: list[Region]) -> list[Region]:
+    """Each region once, and none of `known`."""
+    new: list[Region] = []
+    for region in filter(_is_region, regions):
+        if not any(_is_same_region(region, other) for other in (*known, *new)):
+            new.append(region)
+    return new
 
 
-def _starts(length: float, side: float) -> np.ndarray:
-    count = 1 + math.ceil((length - side) / (side * (1 - _OVERLAP)) - 1e-6)
-    return np.linspace(0, length - side, count)
-
-
-def _search(picture: np.ndarray, searcher: Network) -> list[Region]:
-    """Where people may be, the surest first, each once."""
-    height, width = picture.shape[:2]
-    found = [one for window in search_windows((width, height)) for one in find_regions(picture, window, searcher)]
-    regions: list[Region] = []
-    for region, _ in sorted(found, key=lambda one: -one[1]):
-        if not any(_is_same_region(region, other) for other in regions):
-            regions.append(region)
-    return regions
-
-
-def _look(picture: np.ndarray, region: Region, landmarker: Network, least_presence: float) -> Seen | None:
-    """The person in a region, None if there is none."""
-    if not math.isfinite(region.side_px) or region.side_px < 1:
-        return None
-    joints_px, following, presence = read_landmarks(picture, region, landmarker)
-    return Seen(joints_px, following) if presence >= least_presence else None
+def _is_region(region: Region) -> bool:
+    return all(map(math.isfinite, (*region.centre_px, region.angle))) and 1 <= region.side_px < math.inf
 
 
 def _is_same_region(one: Region, other: Region) -> bool:
@@ -98,13 +89,14 @@ def _is_same_region(one: Region, other: Region) -> bool:
     return math.dist(one.centre_px, other.centre_px) < _SAME_PLACE * large and large < _SAME_SIZE * small
 
 
-def _distinct(people: list[Seen]) -> list[Seen]:
-    """Without those who lie on somebody larger and surer, or are a part of somebody."""
-    kept: list[Seen] = []
-    for person in sorted(people, key=lambda one: -one.joints_px[:, 2].mean() * one.following.side_px):
-        if not any(_are_same(person, other) or _is_part(person, other) for other in kept):
-            kept.append(person)
-    return kept
+def _distinct(people: dict[int, Seen]) -> dict[int, Seen]:
+    """Without those who lie on somebody larger and surer, or are a part of somebody; the others in their order."""
+    kept: list[int] = []
+    for track in sorted(people, key=lambda one: -people[one].joints_px[:, 2].mean() * people[one].following.side_px):
+        others = [people[other] for other in kept]
+        if not any(_are_same(people[track], other) or _is_part(people[track], other) for other in others):
+            kept.append(track)
+    return {track: people[track] for track in sorted(kept)}
 
 
 def _are_same(one: Seen, other: Seen) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kinemesh.body.skeleton import H36M_JOINT_COUNT, H36M_JOINT_NAMES, LIMBS
+from kinemesh.body.skeleton import H36M_JOINT_COUNT, H36M_JOINT_NAMES, H36M_MIRROR_PAIRS, LIMBS
 from kinemesh.errors import UserError
 
 _HEAD = H36M_JOINT_NAMES.index("head_top")
@@ -224,6 +224,22 @@ def to_shown(keypoints: np.ndarray, format_name: str) -> np.ndarray:
     """Keypoints (..., joints, 3) of one of FORMATS -> (..., S, 3) in the order of `shown_joints`."""
     shown = shown_joints(format_name, keypoints.shape[-2]).values()
     return np.stack([_mean_of_seen(keypoints, joints) for joints in shown], axis=-2)
+
+
+def opposite_joints(format_name: str, joint_count: int) -> list[int]:
+    """For each of a format's joints the number of the same one on the other side; its own where bodies are read from none."""
+    row, order = FORMATS[format_name], list(range(joint_count))
+    of_landmark = {name: joint for name, joint in row.landmarks if joint < joint_count}
+    pairs = [(row.sources[right], row.sources[left]) for right, left in H36M_MIRROR_PAIRS]
+    pairs += [
+        ((joint,), (of_landmark[name.replace("left_", "right_")],))
+        for name, joint in of_landmark.items()
+        if "left_" in name
+    ]
+    for right, left in pairs:
+        if len(right) == len(left) == 1:
+            order[right[0]], order[left[0]] = left[0], right[0]
+    return order
 
 
 def shortest_order(keypoints: np.ndarray, names: tuple[str, ...]) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 
 from kinemesh.demo.video import make_video
 from kinemesh.detect.detector import Detector
+from kinemesh.detect.search import Frame
 from kinemesh.errors import UserError
 from kinemesh.keypoints import read_keypoints
 from kinemesh.program.wild import video as wild_video
@@ -30,7 +31,7 @@ class Eyes:
         assert fps == FPS
         for picture in pictures:
             self.shown += 1
-            yield self.keypoints[:, round(picture[0, 0, 0] / 15)]
+            yield Frame([0, 1], list(self.keypoints[:, round(picture[0, 0, 0] / 15)]))
 
     def opened(self, name):
         return Detector(name, "h36m17", self.version, {"eyes.bin": "0" * 64}, "exact", self.people)
@@ -154,7 +155,7 @@ def test_folders_of_videos_and_of_images(eyes, make_film, tmp_path):
 
 def test_nobody_in_a_video_is_an_error(eyes, make_film, capsys):
     make_film()
-    eyes.people = lambda pictures, fps: (np.zeros((0, 17, 3), dtype=np.float32) for _ in pictures)
+    eyes.people = lambda pictures, fps: (Frame([], []) for _ in pictures)
     assert main(["--vid_path", "walk.mp4", *QUICK]) == 2
     assert "error: the detector blazepose finds nobody in the video." in capsys.readouterr().err
 
