@@ -1,16 +1,19 @@
 """Opens a detector by the name that a user gives it, and goes through a video with it."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kinemesh.detect.blazepose import Network, blazepose
 from kinemesh.detect.installing import BLAZEPOSE_FILES, RUNTIME, WHEEL, blazepose_networks, import_runtime
+from kinemesh.detect.rtmpose import JOINT_ORDERS, open_networks, rtmpose
 from kinemesh.detect.search import Frame, follow_people
 from kinemesh.detect.sides import exchanged_frames
 from kinemesh.errors import UserError
@@ -22,6 +25,7 @@ logger = logging.getLogger(__name__)
 DETECTORS = "blazepose or rtmpose:DIR"
 # More threads than these wait for one another: the networks are small.
 _MOST_THREADS = 4
+_BLOCK_BYTES = 1 << 20
 # Numbers of an output each: boxes and scores of the detector; points, presence and heat of the landmark network.
 _BLAZEPOSE_OUTPUTS = ((2254 * 12, 2254), (39 * 5, 1, 64 * 64 * 39))
 
@@ -42,10 +46,20 @@ class Detector(NamedTuple):
         return {name: getattr(self, name) for name in ("name", "version", "files", "calibration")}
 
 
-def open_detector(name: str) -> Detector:
-    """The detector of this name. Raises UserError for another name, and for files or packages that are not there."""
-    if name != "blazepose":
-        raise UserError(f"detector {name[:80]!r}: expected {DETECTORS}.")
+def open_detector(name: str, device: str = "auto") -> Detector:
+    """The detector of this name; `device` "cpu" keeps one that can run on a GPU from it.
+
+    Raises UserError for another name, and for files or packages that are not there.
+    """
+    kind, _, folder = name.partition(":")
+    if name == "blazepose":
+        return _open_blazepose()
+    if kind == "rtmpose" and folder:
+        return _open_rtmpose(Path(folder), device)
+    raise UserError(f"detector {name[:80]!r}: expected {DETECTORS}.")
+
+
+def _open_blazepose() -> Detector:
     interpreter = import_runtime()
     searcher, landmarker = (
         _tflite_network(interpreter, content, outputs)
@@ -59,6 +73,27 @@ def open_detector(name: str) -> Detector:
         "not calibrated",
         partial(follow_people, eyes=blazepose(searcher, landmarker)),
     )
+
+
+def _open_rtmpose(folder: Path, device: str) -> Detector:
+    boxes, pose, paths, runtime = open_networks(folder, device)
+    eyes = rtmpose(boxes, pose)
+    return Detector(
+        "rtmpose",
+        JOINT_ORDERS[pose.output_shapes[0][1]],
+        runtime,
+        {path.name: _hash_of(path) for path in paths},
+        "not calibrated: SimCC's largest scores",
+        partial(follow_people, eyes=eyes),
+    )
+
+
+def _hash_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def detect_people(detector: Detector, pictures: Iterable[np.ndarray], fps: float, first_frame: int = 0) -> Detections:

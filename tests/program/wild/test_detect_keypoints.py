@@ -33,7 +33,7 @@ class Eyes:
             self.shown += 1
             yield Frame([0, 1], list(self.keypoints[:, round(picture[0, 0, 0] / 15)]))
 
-    def opened(self, name):
+    def opened(self, name, device):
         return Detector(name, "h36m17", self.version, {"eyes.bin": "0" * 64}, "exact", self.people)
 
 

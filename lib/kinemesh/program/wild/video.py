@@ -172,7 +172,7 @@ def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) 
 
     A file that is there is kept if it was made of this very video and part by this very detector.
     """
-    detector = open_detector(arguments.detector)
+    detector = open_detector(arguments.detector, arguments.device)
     first, stop = _frames_between(source.time_s, arguments.start, arguments.end)
     made_of = {
         "video": _identity(source.path), "frames": [first, stop], "fps": source.fps, "detector": detector.facts,
