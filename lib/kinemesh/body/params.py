@@ -1,5 +1,7 @@
 """SMPL's parameters as files hold them, 72 axis-angle numbers and 10 betas, and as the model does: rotation matrices."""
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
@@ -20,3 +22,19 @@ def rotations_from_axis_angle(poses: Tensor) -> Tensor:
 def axis_angle_from_rotations(rotations: Tensor) -> Tensor:
     """Rotation matrices (..., J, 3, 3) -> poses (..., 72) radians, no joint turned by more than pi."""
     return matrix_to_axis_angle(rotations).flatten(-2)
+
+
+def turned(
+    poses: np.ndarray, trans_m: np.ndarray, turn: np.ndarray, pelvis_m: np.ndarray, own_pelvis_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (F, 72) and trans (F, 3) of the same motion in turned axes, with every joint turned about the world's origin.
+
+    SMPL turns about its pelvis, which is not its origin: what the world turns is pelvis + trans.
+
+    Args:
+        turn: (3, 3), or (F, 3, 3) where a camera turns too.
+        pelvis_m, own_pelvis_m: (3,) at rest, of the body that trans was made for, and of the one that it is for now.
+    """
+    root = torch.from_numpy(turn) @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]).to(torch.float64))
+    poses = np.concatenate([matrix_to_axis_angle(root).numpy(), poses[:, 3:]], axis=1)
+    return poses, (turn @ (trans_m + pelvis_m)[..., None])[..., 0] - own_pelvis_m

@@ -1,5 +1,9 @@
-"""What is left of two point sets apart from their place: relative to a root, or by Procrustes; the nearest rotation."""
+"""What is left of two point sets apart from their place: relative to a root, or by Procrustes; the nearest rotation.
 
+For single directions in NumPy, the smallest turn from one to the other.
+"""
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,3 +81,27 @@ def _nearest_by_singular_values(matrices: Tensor) -> Tensor:
     handedness = torch.linalg.det(left @ right).sign()
     flips = torch.stack((torch.ones_like(handedness), torch.ones_like(handedness), handedness), dim=-1)
     return (left * flips[:, None, :]) @ right
+
+
+def smallest_turn(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(3, 3) the rotation by the smallest angle that turns one direction (3,) into the other."""
+    start, end = (vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in (start, end))
+    cosine, axis = float(start @ end), np.cross(start, end)
+    if cosine < -1 + 1e-9:  # half a turn, about anything across
+        across = np.cross(start, np.eye(3)[np.abs(start).argmin()])
+        across /= np.linalg.norm(across)
+        return 2 * np.outer(across, across) - np.eye(3)
+    cross = cross_matrix(axis)
+    return np.eye(3) + cross + cross @ cross / (1 + cosine)
+
+
+def turn_about(axis: np.ndarray, radians: float) -> np.ndarray:
+    """(3, 3) the rotation about a unit vector (3,)."""
+    along = np.outer(axis, axis)
+    return along + np.cos(radians) * (np.eye(3) - along) + np.sin(radians) * cross_matrix(axis)
+
+
+def cross_matrix(vector: np.ndarray) -> np.ndarray:
+    """(3,) -> the matrix (3, 3) that multiplies as the cross product does."""
+    x, y, z = vector
+    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

@@ -7,6 +7,9 @@ from torch import Tensor
 
 # Equivalent focal lengths go by the diagonal of film, as EXIF's `FocalLengthIn35mmFilm` does (CIPA DC-008).
 DIAGONAL_35MM = math.hypot(36.0, 24.0)
+# Turns to axes with y up: of a camera's, level with it (x right, z towards it), and of axes with z up.
+CAMERA_TO_Y_UP = np.diag([1.0, -1.0, -1.0])
+Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
 def project(

@@ -13,9 +13,9 @@ from kinemesh.body.skeleton import SIDES, SMPL_JOINT_NAMES, SMPL_PARENTS
 from kinemesh.errors import UserError
 from kinemesh.export.bvh import bvh_text
 from kinemesh.export.rig import Rig
+from kinemesh.geometry.alignment import smallest_turn
 from kinemesh.prepare.bvh.reading import read_motion
 from kinemesh.prepare.bvh.skeleton import number
-from kinemesh.prepare.bvh.transfer import smallest_turn
 from kinemesh.prepare.motions.sequences import Choices, NotAMotion
 from kinemesh.structures import Timeline, Track
 from tests.prepare.conftest import BETAS, FPS, FRAME_COUNT, Y_TO_Z, Skeleton, bvh_file, joints_of

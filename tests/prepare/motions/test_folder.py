@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kinemesh.body.params import turned
 from kinemesh.errors import UserError
 from kinemesh.motion.recorded import open_motions
 from kinemesh.prepare.motions import folder as folder_module
 from kinemesh.prepare.motions.folder import prepare_motions
-from kinemesh.prepare.motions.sequences import Choices, turned
+from kinemesh.prepare.motions.sequences import Choices
 from tests.prepare.conftest import BETAS, FPS, FRAME_COUNT, Y_TO_Z, joints_of
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from kinemesh.body.skeleton import SIDES, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
-from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.geometry.alignment import cross_matrix, nearest_rotation, smallest_turn, turn_about
 from kinemesh.geometry.rotation import turn_part_way
 from kinemesh.prepare.bvh.skeleton import TRUNK, Rest, number
 
@@ -168,34 +168,11 @@ def _nearest(matrix: np.ndarray) -> np.ndarray:
     return nearest_rotation(torch.from_numpy(matrix)).numpy()
 
 
-def smallest_turn(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(3, 3) the rotation by the smallest angle that turns one direction (3,) into the other."""
-    start, end = (vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in (start, end))
-    cosine, axis = float(start @ end), np.cross(start, end)
-    if cosine < -1 + 1e-9:  # half a turn, about anything across
-        across = np.cross(start, np.eye(3)[np.abs(start).argmin()])
-        across /= np.linalg.norm(across)
-        return 2 * np.outer(across, across) - np.eye(3)
-    cross = _cross_matrix(axis)
-    return np.eye(3) + cross + cross @ cross / (1 + cosine)
-
-
 def _least_twisted(relative: np.ndarray, laid: np.ndarray, bone: np.ndarray) -> np.ndarray:
     """`laid` (3, 3), turned about the bone so that relative @ laid is nearest to no turning at all.
 
     trace(M R(theta)) over turns about the bone is a + b cos(theta) + c sin(theta).
     """
     matrix, along = relative @ laid, np.outer(bone, bone)
-    cosine, sine = np.trace(matrix @ (np.eye(3) - along)), np.trace(matrix @ _cross_matrix(bone))
+    cosine, sine = np.trace(matrix @ (np.eye(3) - along)), np.trace(matrix @ cross_matrix(bone))
     return laid @ turn_about(bone, float(np.arctan2(sine, cosine)))
-
-
-def turn_about(axis: np.ndarray, radians: float) -> np.ndarray:
-    """(3, 3) the rotation about a unit vector (3,)."""
-    along = np.outer(axis, axis)
-    return along + np.cos(radians) * (np.eye(3) - along) + np.sin(radians) * _cross_matrix(axis)
-
-
-def _cross_matrix(vector: np.ndarray) -> np.ndarray:
-    x, y, z = vector
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

@@ -7,11 +7,11 @@ import torch
 
 from kinemesh.body.chain import joint_positions
 from kinemesh.body.kinematics import regress_joints_m
-from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle
+from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle, turned
 from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.prepare.datasets.sequences import Workplace
-from kinemesh.prepare.motions.sequences import IGNORE, POSE_COUNT, checked, turned
+from kinemesh.prepare.motions.sequences import IGNORE, POSE_COUNT, checked
 from kinemesh.prepare.refit import BodyFitter
 
 _FRAMES_AT_ONCE = 128

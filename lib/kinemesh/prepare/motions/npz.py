@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemesh.body.params import turned
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import UserError, fail
 from kinemesh.files.arrays import array_names, read_npz
@@ -27,7 +28,6 @@ from kinemesh.prepare.motions.sequences import (
     Sequence,
     checked,
     neutral_shape,
-    turned,
     upward_axis,
 )
 

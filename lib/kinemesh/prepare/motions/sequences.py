@@ -12,18 +12,14 @@ from kinemesh.body.chain import global_rotations
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
 from kinemesh.errors import UserError
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.geometry.camera import CAMERA_TO_Y_UP, Z_UP_TO_Y_UP
 
 POSE_COUNT = 3 * SMPL_JOINT_COUNT
 GENDERS = ("female", "male", "neutral")  # in this order: one name holds the other
 # What `--betas` may say of a shape that is not the neutral SMPL body's.
 REFIT, IGNORE, MEAN = "refit", "ignore", "mean"
 # Turns that bring a world with another axis up, or a camera's axes, to y up.
-UP_TURNS = {
-    "y": np.eye(3),
-    "z": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
-    "camera": np.diag([1.0, -1.0, -1.0]),
-}
+UP_TURNS = {"y": np.eye(3), "z": Z_UP_TO_Y_UP, "camera": CAMERA_TO_Y_UP}
 UP_SAID = {"y": "y up", "z": "z up, turned", "camera": "camera axes, turned: up is the camera's, not the ground's"}
 _FARTHEST_M = 1e4
 _CLEARLY_UP = 0.6
@@ -138,22 +134,6 @@ def neutral_shape(bodies: Bodies, gender: str, betas: np.ndarray, choice: str) -
         return betas, bodies.neutral.rest_joints_m(betas)[0], said
     refitted = bodies.refitted(gender, betas)
     return refitted, bodies.of(gender).rest_joints_m(betas)[0], f"betas of a {gender} body refitted to the neutral body"
-
-
-def turned(
-    poses: np.ndarray, trans_m: np.ndarray, turn: np.ndarray, pelvis_m: np.ndarray, own_pelvis_m: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Poses (F, 72) and trans (F, 3) of the same motion in turned axes, with every joint turned about the world's origin.
-
-    SMPL turns about its pelvis, which is not its origin: what the world turns is pelvis + trans.
-
-    Args:
-        turn: (3, 3), or (F, 3, 3) where a camera turns too.
-        pelvis_m, own_pelvis_m: (3,) at rest, of the body that trans was made for, and of the one that it is for now.
-    """
-    root = torch.from_numpy(turn) @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]))
-    poses = np.concatenate([matrix_to_axis_angle(root).numpy(), poses[:, 3:]], axis=1)
-    return poses, (turn @ (trans_m + pelvis_m)[..., None])[..., 0] - own_pelvis_m
 
 
 def upward_axis(poses: np.ndarray, rest_joints_m: np.ndarray) -> str:
