@@ -17,7 +17,8 @@ from kinemesh.config import load_config
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
-from kinemesh.export.write import write_outputs
+from kinemesh.export.scene import Footage
+from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.keypoints import read_keypoints
 from kinemesh.keypoints.formats import FORMATS
@@ -87,11 +88,9 @@ def _run(predictor: MeshPredictor, path: Path, folder: Path) -> dict[str, float]
     seconds = {"read": time.perf_counter() - began}
     settings = Settings(is_pixel=True)
     found = predictor.infer(detections, image_size=CAMERA.image_size, fps=FPS, settings=settings)
-    timeline = Timeline.of_constant_rate(FPS, int(detections.frame.max()) + 1)
-    options = {"timeline": timeline, "video_path": None, "is_side_view": False}
-    written = write_outputs(
-        found.tracks, found.camera, predictor.assets, folder, formats=["npz"], device=predictor.device, **options
-    )
+    footage = Footage(found.camera, Timeline.of_constant_rate(FPS, int(detections.frame.max()) + 1))
+    options = OutputChoices(["npz"]), predictor.assets, predictor.device
+    written = write_outputs(found.tracks, folder, footage, *options)
     return seconds | found.seconds | {"write npz": written["npz"]}
 
 

@@ -149,11 +149,18 @@ def test_a_fit_is_summed_up_and_can_be_left_out(npz_file, model_flags, call, tmp
 
 
 def test_demo_needs_no_file(tmp_path):
-    ran = run_script("--demo", "--formats", "npz,html", folder=tmp_path)
+    formats = "npz,html,bvh,amass"
+    ran = run_script("--demo", "--formats", formats, "--axes", "z_up", "--bvh_names", "mixamo", folder=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "the body is a stand-in, not SMPL" in ran.stdout
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert names == {f"out/demo/{name}" for name in ("0.npz", "1.npz", "viewer.html", "summary.json")}
+    owned = {f"{person}{ending}" for person in (0, 1) for ending in (".npz", ".bvh", "_amass.npz")}
+    assert names == {f"out/demo/{name}" for name in (*owned, "viewer.html", "summary.json")}
+    summary = json.loads((tmp_path / "out/demo/summary.json").read_text())
+    assert set(summary["files"]) == owned | {"viewer.html"} and summary["written"]["axes"] == "z_up"
+    assert "ROOT mixamorig:Hips" in (tmp_path / "out/demo/0.bvh").read_text()
+    rows = (tmp_path / "out/demo/1.bvh").read_text().split("Frame Time:")[1].split("\n")[1:-1]
+    assert all(3 < float(row.split()[1]) < 9 for row in rows)  # before the camera, which looks along +y
 
 
 def test_shipped_checkpoint_is_of_the_demo_config():
@@ -428,6 +435,9 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--clip_len", "0"), "'0': expected a whole number from 1 on"),
         ((*BASIC, "--windows", "none"), "invalid choice"),
         ((*BASIC, *RELEASED, "--smooth"), "--smooth does not go with --windows released"),
+        ((*BASIC, *RELEASED, "--axes", "camera"), "--axes does not go with --windows released"),
+        ((*BASIC, "--axes", "z_up", "--formats", "glb"), "--axes z_up is the bvh's alone, which --formats leaves out"),
+        ((*BASIC, "--bvh_names", "mixamo", "--formats", "glb"), "--bvh_names is the bvh's alone"),
         ((*BASIC, *RELEASED, "--fit", "keypoints"), "--fit keypoints does not go with --windows released"),
         ((*BASIC, *RELEASED, "--max_gap", "3"), "--max_gap does not go with --windows released"),
         ((*BASIC, *RELEASED, "--predictions", "p.npz"), "--predictions does not go with --windows released"),

@@ -29,7 +29,9 @@ _HOMES = {
 }
 
 
-def load(checkpoint: Path | str, config: "Config | Path | str | None" = None, device: str = "auto") -> "MeshPredictor":
+def load(
+    checkpoint: Path | str, config: "Config | Path | str | None" = None, device: str | None = "auto"
+) -> "MeshPredictor":
     """A trained model and its body, ready for any number of videos.
 
     Args:
@@ -49,21 +51,35 @@ def load(checkpoint: Path | str, config: "Config | Path | str | None" = None, de
     return MeshPredictor.load(CHECKPOINT_PATH, config, device, StandIn().assets)
 
 
-def save(tracks: "Tracks", folder: Path | str, formats: Sequence[str] = ("npz", "glb")) -> None:
-    """Write what `MeshPredictor.predict` gave: `npz`, `glb`, `bvh` a person, `html` and `mp4` of all.
+def save(
+    tracks: "Tracks",
+    folder: Path | str,
+    formats: Sequence[str] | str = ("npz", "glb"),
+    *,
+    axes: str = "y_up",
+    bvh_names: str = "smpl",
+) -> None:
+    """Write what `MeshPredictor.predict` gave: `npz`, `glb`, `bvh`, `amass` a person, `html` and `mp4` of all.
 
     The folder is made. Raises `kinemesh.errors.UserError` for an unknown format or what cannot be written.
+
+    Args:
+        formats: several, or one, or some as text with commas.
+        axes: "y_up", "z_up" (of the bvh) or "camera", as `infer_wild_mesh.py --axes`.
+        bvh_names: "smpl" or "mixamo".
     """
-    from kinemesh.export.write import write_outputs
+    from kinemesh.export.scene import Footage
+    from kinemesh.export.write import OutputChoices, write_outputs
+    from kinemesh.files.writing import faults_of_writing
     from kinemesh.structures import Timeline
 
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    names = formats.split(",") if isinstance(formats, str) else formats
+    with faults_of_writing(Path(folder)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     frame_count = max((int(track.frame_ids[-1]) + 1 for track in tracks), default=0)
-    write_outputs(
-        tracks, tracks.camera, tracks.assets, Path(folder), formats=formats,
-        timeline=Timeline.of_constant_rate(tracks.fps, frame_count),
-        video_path=None, is_side_view=False, device=tracks.device,
-    )  # fmt: skip
+    footage = Footage(tracks.camera, Timeline.of_constant_rate(tracks.fps, frame_count), world=tracks.world)
+    choices = OutputChoices([name.strip() for name in names], axes, bvh_names)
+    write_outputs(tracks, Path(folder), footage, choices, tracks.assets, tracks.device)
 
 
 def train(config: Path | str, folder: Path | str, *, kind: str = "regressor", **options) -> dict:

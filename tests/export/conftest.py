@@ -5,12 +5,15 @@ import pytest
 import roma
 import torch
 
+from kinemesh.body.params import turned
 from kinemesh.demo.splits import StandIn
 from kinemesh.export.formats import FORMATS
-from kinemesh.export.rig import params_of_rows
-from kinemesh.export.write import write_outputs
+from kinemesh.export.rig import Rig, params_of_rows
+from kinemesh.export.scene import Footage, Scene, placed_in, scene_of
+from kinemesh.export.write import OutputChoices, write_outputs
+from kinemesh.geometry.camera import CAMERA_TO_Y_UP
 from kinemesh.motion.motion import make_motion
-from kinemesh.structures import Timeline, Track, VideoCamera
+from kinemesh.structures import CONTACT_NAMES, Timeline, Track, TrackWorld, VideoCamera, World
 
 FRAME_COUNT, FPS = 40, 25.0
 TIMELINE = Timeline.of_constant_rate(FPS, FRAME_COUNT)
@@ -58,12 +61,44 @@ def tracks() -> list[Track]:
     return made
 
 
+@pytest.fixture(scope="session", params=["stands", "moves"])
+def filmed(request, tracks, camera, assets) -> tuple[list[Track], Footage]:
+    """The same people, by a camera that looks down and is not level, 0.9 m above their floor; or pans and walks, too.
+
+    The first track knows its bodies in the world, of the second only the camera's place is known.
+    """
+    count = 1 if request.param == "stands" else FRAME_COUNT
+    pan = np.linspace(0, 0.5, count) if count > 1 else np.zeros(1)
+    turns = torch.tensor(np.stack([0.35 + 0 * pan, pan, 0.1 + 0 * pan], axis=1))
+    rotation = CAMERA_TO_Y_UP @ roma.rotvec_to_rotmat(turns).numpy()
+    position_m = np.stack([pan, 0.9 + 0 * pan, -pan], axis=1)
+    seen = []
+    for track in tracks:
+        rows = np.minimum(track.frame_ids, count - 1)
+        pelvis_m = Rig(track, assets).rest_joints[0]
+        level = turned(track.poses, track.trans_m, CAMERA_TO_Y_UP, pelvis_m, pelvis_m)
+        level = (level[0], level[1] + [0, 0.9, 0])
+        back = rotation[rows].transpose(0, 2, 1)
+        poses, trans_m = turned(level[0], level[1] - position_m[rows], back, pelvis_m, pelvis_m)
+        contacts = np.random.default_rng(2).random((len(rows), len(CONTACT_NAMES)))
+        world = TrackWorld(*(part.astype(np.float32) for part in (level[0][:, :3], level[1], contacts)))
+        seen.append(track._replace(poses=poses.astype(np.float32), trans_m=trans_m.astype(np.float32), world=world))
+    seen[1] = seen[1]._replace(world=None)
+    world = World(rotation.astype(np.float32), position_m.astype(np.float32), "given", 0.0, 0.0)
+    return seen, Footage(camera, TIMELINE, world=world)
+
+
+def scene_and_rig(track: Track, footage: Footage, assets, axes: str = "y_up") -> tuple[Scene, Rig]:
+    scene = scene_of(footage, axes)
+    return scene, Rig(placed_in(scene, track, Rig(track, assets).rest_joints[0]), assets)
+
+
 @pytest.fixture(scope="session")
 def written(tracks, camera, assets, tmp_path_factory):
     """A folder with every format of both tracks."""
     folder = tmp_path_factory.mktemp("outputs")
-    options = {"timeline": TIMELINE, "video_path": None, "is_side_view": False}
-    seconds = write_outputs(tracks, camera, assets, folder, formats=FORMATS, device=torch.device("cpu"), **options)
+    given = Footage(camera, TIMELINE), OutputChoices(FORMATS)
+    seconds = write_outputs(tracks, folder, *given, assets, torch.device("cpu"))
     assert list(seconds) == list(FORMATS)
     return folder
 

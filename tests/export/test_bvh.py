@@ -9,7 +9,7 @@ from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.export.bvh import bvh_text
 from kinemesh.export.rig import Rig
 from kinemesh.structures import Timeline
-from tests.export.conftest import FPS, FRAME_COUNT, UNEVEN
+from tests.export.conftest import FPS, FRAME_COUNT, TIMELINE, UNEVEN, scene_and_rig
 
 
 def read_bvh(text: str):
@@ -110,13 +110,55 @@ def test_angles_do_not_jump_by_whole_turns(tracks, assets):
 def test_gimbal_lock_still_gives_the_joints(tracks, assets, skinned):
     poses = np.random.default_rng(0).normal(0, 0.6, (8, 24, 3)).astype(np.float32)
     for row, angle in enumerate(np.array([-90, -89.9999, -89.99, 89.99, 89.9999, 90, 90.001, 180]) * np.pi / 180):
-        poses[row, 16:18] = [angle, 0, 0]
+        poses[row, 13:15] = [angle, 0, 0]  # of joints that rest as SMPL's
     fields = {"frame_ids": np.arange(8), "poses": poses.reshape(8, 72), "trans_m": np.ones((8, 3), dtype=np.float32)}
     track = tracks[0]._replace(**fields)
     found = joint_positions(bvh_text(Rig(track, assets), Timeline.of_constant_rate(FPS, 8)))
     _, expected = skinned(track, False)
     for joint, name in enumerate(SMPL_JOINT_NAMES):
-        assert np.linalg.norm(found[name] - expected[:, joint] * [1, -1, -1], axis=1).max() < 1e-4, name
+        assert np.linalg.norm(found[name] - expected[:, joint], axis=1).max() < 1e-4, name
+
+
+@pytest.mark.parametrize("axes", ["y_up", "z_up", "camera"])
+def test_in_a_world_feet_stand_on_its_floor(axes, filmed, skinned, assets):
+    tracks, footage = filmed
+    for track in tracks:
+        _, rig = scene_and_rig(track, footage, assets, axes)
+        found = joint_positions(bvh_text(rig, TIMELINE, is_z_up=axes == "z_up"))
+        expected = skinned(track, False)[1]
+        rows = np.minimum(track.frame_ids, len(footage.world.rotation) - 1)
+        if axes == "camera":
+            expected = expected * [1, -1, -1]
+        else:
+            turn, place_m = footage.world.rotation[rows, None], footage.world.position_m[rows, None]
+            expected = (turn @ expected[..., None])[..., 0] + place_m
+            if axes == "z_up":
+                expected = expected[..., [0, 2, 1]] * [1, -1, 1]
+            heights = expected[..., 2 if axes == "z_up" else 1]
+            assert 0 < heights[:, 10:12].min(axis=1).mean() < 0.06 and heights[:, 15].min() > 1.2
+        for joint, name in enumerate(SMPL_JOINT_NAMES):
+            assert np.linalg.norm(found[name][track.frame_ids] - expected[:, joint], axis=1).max() < 1e-4, name
+
+
+@pytest.mark.parametrize(("names", "is_z_up"), [("smpl", False), ("mixamo", True)])
+def test_the_rest_pose_is_a_t_pose_for_every_shape(names, is_z_up, tracks, assets):
+    """Arms along x, legs down, facing +z, or with z up -y; the left on +x."""
+    for track in tracks:
+        text = bvh_text(Rig(track, assets), TIMELINE, names, is_z_up=is_z_up)
+        found, parents, offsets, *_, ends, _, _ = read_bvh(text)
+        offsets = offsets[:, [0, 2, 1]] * [1, 1, -1] if is_z_up else offsets
+        limbs = {"knee": "Leg", "ankle": "Foot", "elbow": "ForeArm", "wrist": "Hand"}
+        for side, sign in (("left", 1), ("right", -1)):
+            for joint, mixamo in limbs.items():
+                name = f"{side}_{joint}" if names == "smpl" else f"mixamorig:{side.title()}{mixamo}"
+                offset = offsets[found.index(name)]
+                along = [0, -1, 0] if joint in ("knee", "ankle") else [sign, 0, 0]
+                np.testing.assert_allclose(offset, np.linalg.norm(offset) * np.array(along), atol=1e-6)
+                assert np.linalg.norm(offset) > 0.15
+        assert all(parent < place for place, parent in enumerate(parents)) and ends == 5
+        toes = [place for place, name in enumerate(found) if name.endswith(("_foot", "ToeBase"))]
+        assert (offsets[toes, 2] > 0.08).all() and len(toes) == 2
+        assert len(found) == (24 if names == "smpl" else 22)
 
 
 def test_a_varying_rate_becomes_the_mean_rate(tracks, assets):

@@ -11,7 +11,8 @@ import torch
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.export.glb import glb_bytes
 from kinemesh.export.rig import Rig
-from tests.export.conftest import FPS, TIMELINE, UNEVEN
+from kinemesh.export.scene import Footage
+from tests.export.conftest import FPS, TIMELINE, UNEVEN, scene_and_rig
 
 DTYPES = {5121: np.uint8, 5123: np.uint16, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -144,14 +145,37 @@ def test_joints_carry_smpls_names_and_the_camera_is_the_videos(files, camera):
 
 
 def test_same_bytes_every_time_and_one_frame_is_enough(tracks, camera, assets, written):
-    assert glb_bytes(Rig(tracks[0], assets), camera, TIMELINE.time_s) == (written / "1.glb").read_bytes()
+    scene, rig = scene_and_rig(tracks[0], Footage(camera, TIMELINE), assets)
+    assert glb_bytes(rig, Footage(camera, TIMELINE), scene) == (written / "1.glb").read_bytes()
     names = ("frame_ids", "poses", "trans_m", "confidence", "interpolated")
     one = tracks[0]._replace(**{name: getattr(tracks[0], name)[3:4] for name in names})
-    assert np.isfinite(Glb(glb_bytes(Rig(one, assets), camera, TIMELINE.time_s)).skin(1.0)).all()
+    assert np.isfinite(Glb(glb_bytes(Rig(one, assets), Footage(camera, TIMELINE), scene)).skin(1.0)).all()
 
 
 def test_keys_stand_at_the_times_of_a_varying_rate(tracks, camera, assets):
-    even, uneven = (Glb(glb_bytes(Rig(tracks[0], assets), camera, times)) for times in (TIMELINE.time_s, UNEVEN.time_s))
+    scene, rig = scene_and_rig(tracks[0], Footage(camera, TIMELINE), assets)
+    even, uneven = (Glb(glb_bytes(rig, Footage(camera, timeline), scene)) for timeline in (TIMELINE, UNEVEN))
     for frame in (1, 2, 17, 39):
         found, expected = uneven.skin(UNEVEN.time_s[frame]), even.skin(frame / FPS)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_people_and_camera_stand_in_the_world(filmed, skinned, assets):
+    """Feet on the floor at 0, and the camera's node looks where the video's did, in every frame of one that moves."""
+    tracks, footage = filmed
+    for track in tracks:
+        file = Glb(glb_bytes(*(rig := scene_and_rig(track, footage, assets))[1:], footage, rig[0]))
+        lowest = []
+        for row in (0, 5, len(track.frame_ids) - 1):
+            frame = track.frame_ids[row]
+            at = min(frame, len(footage.world.rotation) - 1)
+            turn, place_m = footage.world.rotation[at], footage.world.position_m[at]
+            one = track._replace(poses=track.poses[[row]], trans_m=track.trans_m[[row]])
+            found = file.skin(frame / FPS)
+            np.testing.assert_allclose(found, skinned(one, False)[0][0] @ turn.T + place_m, atol=3e-5)
+            lowest.append(found[:, 1].min())
+            [node] = [number for number, node in enumerate(file.json["nodes"]) if "camera" in node]
+            seen_from = file.world(frame / FPS)[node]
+            np.testing.assert_allclose(seen_from[:3, :3] @ np.diag([1, -1, -1]), turn, atol=1e-6)
+            np.testing.assert_allclose(seen_from[:3, 3], place_m, atol=1e-6)
+        assert np.abs(lowest).max() < 0.03

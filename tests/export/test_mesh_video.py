@@ -9,6 +9,7 @@ import torch
 from kinemesh.errors import UserError
 from kinemesh.export.mesh_video import write_mesh_video
 from kinemesh.export.rig import Rig
+from kinemesh.export.scene import Footage
 from kinemesh.render.scene import BACKGROUND_COLOR
 from kinemesh.render.video import read_frames, video_info, video_writer
 from kinemesh.structures import Timeline
@@ -19,9 +20,8 @@ GREY = np.full((96, 128, 3), 90, dtype=np.uint8)
 
 
 def render(path, tracks, camera, assets, timeline=TIMELINE, video_path=None, is_side_view=False):
-    options = {"video_path": video_path, "is_side_view": is_side_view, "device": torch.device("cpu")}
     people = [Rig(track, assets) for track in tracks]
-    write_mesh_video(path, people, camera, assets, timeline=timeline, **options)
+    write_mesh_video(path, people, Footage(camera, timeline, video_path), assets, is_side_view, torch.device("cpu"))
     return np.stack(list(read_frames(path))).astype(int)
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from kinemesh.errors import UserError
 from kinemesh.export.rig import mean_vertices_mm
-from kinemesh.export.write import write_outputs
+from kinemesh.export.scene import Footage
+from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.geometry.rotation import matrix_to_axis_angle
 from kinemesh.infer import Settings
 from kinemesh.keypoints.arrays import detections_of_array
@@ -158,11 +159,11 @@ def test_a_mean_of_bodies_is_written_as_vertices_only(tiny_predictor, keypoints_
     found = tiny_predictor().infer(
         detections_of_array(keypoints_px), image_size=SIZE, fps=30, settings=Settings(windows="released")
     )
-    timeline = Timeline.of_constant_rate(30, 120)
-    options = {"timeline": timeline, "video_path": None, "is_side_view": False, "device": torch.device("cpu")}
+    footage = Footage(found.camera, Timeline.of_constant_rate(30, 120))
     for name in ("npz", "glb", "bvh", "html"):
         with pytest.raises(UserError, match=f"--formats {name}: no such format. Expected some of npy, mp4"):
-            write_outputs(found.tracks, found.camera, assets, tmp_path, formats=["npy", name], **options)
+            choices = OutputChoices(["npy", name])
+            write_outputs(found.tracks, tmp_path, footage, choices, assets, torch.device("cpu"))
     assert not list(tmp_path.iterdir())
 
 

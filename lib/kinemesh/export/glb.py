@@ -11,9 +11,13 @@ import struct
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
-from kinemesh.export.rig import Y_UP_QUATERNION, Rig, keyed_rows, strongest_weights
+from kinemesh.export.rig import Rig, keyed_rows, short_way, strongest_weights
+from kinemesh.export.scene import Footage, Scene
+from kinemesh.geometry.camera import CAMERA_TO_Y_UP
+from kinemesh.geometry.rotation import matrix_to_quaternion
 from kinemesh.render.shading import vertex_normals
 from kinemesh.structures import VideoCamera
 
@@ -21,7 +25,7 @@ _COMPONENT_TYPES = {np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<f4")
 _VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 # Where things stand in the list of nodes; the joints follow `_FIRST_JOINT` in SMPL's order.
-_MESH_NODE, _CAMERA_NODE, _AXES_NODE, _FIRST_JOINT = 0, 1, 2, 3
+_MESH_NODE, _CAMERA_NODE, _SKELETON_NODE, _FIRST_JOINT = 0, 1, 2, 3
 
 
 class _Arrays(NamedTuple):
@@ -48,11 +52,11 @@ class _Arrays(NamedTuple):
         return len(self.accessors) - 1
 
 
-def glb_bytes(rig: Rig, camera: VideoCamera, time_s: np.ndarray) -> bytes:
-    """The file's content; the same for the same arguments. The video's camera stands at the origin.
+def glb_bytes(rig: Rig, footage: Footage, scene: Scene) -> bytes:
+    """The file's content; the same for the same arguments.
 
     Args:
-        time_s: when each frame of the video is shown.
+        rig: of a track in the scene's axes.
     """
     name = rig.track.name
     arrays = _Arrays(bytearray(), [], [])
@@ -67,15 +71,15 @@ def glb_bytes(rig: Rig, camera: VideoCamera, time_s: np.ndarray) -> bytes:
     document = {
         "asset": {"version": "2.0", "generator": "kinemesh"},
         "scene": 0,
-        "scenes": [{"name": name, "nodes": [_MESH_NODE, _CAMERA_NODE, _AXES_NODE]}],
-        "nodes": _nodes(rig),
+        "scenes": [{"name": name, "nodes": [_MESH_NODE, _CAMERA_NODE, _SKELETON_NODE]}],
+        "nodes": _nodes(rig, scene),
         "meshes": [mesh],
         "skins": [skin],
-        "cameras": [_camera(camera)],
+        "cameras": [_camera(footage.camera)],
         "materials": [
             {"name": "skin", "pbrMetallicRoughness": {"baseColorFactor": [0.35, 0.46, 0.7, 1.0], "metallicFactor": 0.0}}
         ],
-        "animations": [_animation(arrays, rig, time_s)],
+        "animations": [_animation(arrays, rig, scene, footage.timeline.elapsed_s)],
         "bufferViews": arrays.views,
         "accessors": arrays.accessors,
         "buffers": [{"byteLength": len(arrays.data)}],
@@ -100,11 +104,12 @@ def _primitive(arrays: _Arrays, rig: Rig) -> dict:
     return {"attributes": attributes, "indices": indices, "material": 0}
 
 
-def _nodes(rig: Rig) -> list[dict]:
+def _nodes(rig: Rig, scene: Scene) -> list[dict]:
+    place = {"rotation": _camera_quaternions(scene)[0].tolist(), "translation": scene.positions_m[0].tolist()}
     nodes = [
         {"name": rig.track.name, "mesh": 0, "skin": 0},
-        {"name": "video_camera", "camera": 0},
-        {"name": "camera_axes_to_y_up", "rotation": list(Y_UP_QUATERNION), "children": [_FIRST_JOINT]},
+        {"name": "video_camera", "camera": 0} | place,
+        {"name": "skeleton", "children": [_FIRST_JOINT]},
     ]
     for joint, name in enumerate(SMPL_JOINT_NAMES):
         node = {"name": name, "translation": rig.offsets[joint].tolist()}
@@ -120,19 +125,34 @@ def _camera(camera: VideoCamera) -> dict:
     return {"name": "video_camera", "type": "perspective", "perspective": lens}
 
 
-def _animation(arrays: _Arrays, rig: Rig, time_s: np.ndarray) -> dict:
+def _camera_quaternions(scene: Scene) -> np.ndarray:
+    """(N, 4) x, y, z, w: glTF's cameras look along -z with y up, which the video's turned is."""
+    turns = torch.from_numpy(scene.rotations @ CAMERA_TO_Y_UP)
+    return short_way(matrix_to_quaternion(turns).numpy())
+
+
+def _animation(arrays: _Arrays, rig: Rig, scene: Scene, time_s: np.ndarray) -> dict:
     rows, frames = keyed_rows(rig.track.frame_ids)
     times = arrays.add(time_s[frames].astype("<f4"), "SCALAR", with_bounds=True)
     quaternions = rig.quaternions[rows].astype("<f4")
-    outputs = [(0, "translation", arrays.add(rig.root_positions[rows].astype("<f4"), "VEC3"))]
+    # Of each channel: its node, what of it, and the accessors of times and values.
+    tracks = [(_FIRST_JOINT, "translation", times, arrays.add(rig.root_positions[rows].astype("<f4"), "VEC3"))]
     for joint in range(SMPL_JOINT_COUNT):
         values = np.ascontiguousarray(quaternions[:, joint])
-        outputs.append((joint, "rotation", arrays.add(values, "VEC4")))
+        tracks.append((_FIRST_JOINT + joint, "rotation", times, arrays.add(values, "VEC4")))
+    if len(scene.rotations) > 1:
+        shown = scene.rows(np.arange(len(time_s)))
+        every = arrays.add(time_s.astype("<f4"), "SCALAR", with_bounds=True)
+        for path, values, kind in (
+            ("translation", scene.positions_m, "VEC3"),
+            ("rotation", _camera_quaternions(scene), "VEC4"),
+        ):
+            tracks.append((_CAMERA_NODE, path, every, arrays.add(values[shown].astype("<f4"), kind)))
     return {
         "name": rig.track.name,
-        "samplers": [{"input": times, "output": output, "interpolation": "LINEAR"} for _, _, output in outputs],
+        "samplers": [{"input": at, "output": output, "interpolation": "LINEAR"} for _, _, at, output in tracks],
         "channels": [
-            {"sampler": number, "target": {"node": _FIRST_JOINT + joint, "path": path}}
-            for number, (joint, path, _) in enumerate(outputs)
+            {"sampler": number, "target": {"node": node, "path": path}}
+            for number, (node, path, _, _) in enumerate(tracks)
         ],
     }

@@ -13,6 +13,7 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.export.rig import Rig, placed_vertices_m
+from kinemesh.export.scene import Footage
 from kinemesh.machine.progress import progress
 from kinemesh.render.rasterizer import Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
@@ -36,19 +37,17 @@ class _Frame(NamedTuple):
 def write_mesh_video(
     path: Path,
     people: Sequence[Rig | MeshTrack],
-    camera: VideoCamera,
+    footage: Footage,
     assets: BodyAssets,
-    *,
-    timeline: Timeline,
-    video_path: Path | None,
     is_side_view: bool,
     device: torch.device,
 ) -> None:
     """Write the video; see `kinemesh.export.write.write_outputs` for the arguments and errors.
 
     Args:
-        people: their `frame_ids` count from the timeline's first frame.
+        people: in camera axes; their `frame_ids` count from the timeline's first frame.
     """
+    camera, timeline = footage.camera, footage.timeline
     width, height = camera.image_size
     lens = Perspective(camera.focal_px, camera.centre_px)
     side = side_camera(people, camera.image_size) if is_side_view and people else None
@@ -67,7 +66,7 @@ def write_mesh_video(
 
     size = (width * (1 if side is None else 2), height)
     frame_count = len(timeline.time_s)
-    pictures = iter(()) if video_path is None else _pictures(video_path, camera.image_size, timeline)
+    pictures = iter(()) if footage.path is None else _pictures(footage.path, camera.image_size, timeline)
     frames = _frames(tracks, camera, assets, frame_count, pictures, device)
     times = None if timeline.is_constant else timeline.elapsed_s
     with video_writer(path, size, timeline.fps, times) as write, ThreadPoolExecutor(os.cpu_count()) as executor:

@@ -1,7 +1,6 @@
-"""A track as animation programs hold it: a mesh at rest, joints, strongest weights, turning bones, y up.
+"""A track as animation programs hold it: a mesh at rest, joints, strongest weights, turning bones.
 
-The y-up axes are the camera's turned by half a turn about x: x right, y up, z towards the camera, the camera at the
-origin. Pose blend shapes have no place in a skeleton and are left out; shape is baked into the mesh at rest.
+Pose blend shapes have no place in a skeleton and are left out; shape is baked into the mesh at rest.
 """
 
 from functools import cached_property
@@ -18,10 +17,6 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.geometry.rotation import axis_angle_to_quaternion
 from kinemesh.structures import BodyParams, MeshTrack, Track
 
-# The same turn as a quaternion x, y, z, w and as factors of x, y, z.
-Y_UP_QUATERNION = (1.0, 0.0, 0.0, 0.0)
-Y_UP_SIGNS = np.array([1.0, -1.0, -1.0])
-
 
 class Skinning(NamedTuple):
     """What moves each vertex."""
@@ -31,7 +26,10 @@ class Skinning(NamedTuple):
 
 
 class Rig:
-    """A track's body at rest and how its bones turn, float64, each part computed once, when it is first asked for."""
+    """A track's body at rest and how its bones turn, float64, each part computed once, when it is first asked for.
+
+    In the track's axes, whatever these are (`kinemesh.export.scene.placed_in`).
+    """
 
     def __init__(self, track: Track, assets: BodyAssets):
         self.track, self.assets = track, assets
@@ -65,12 +63,12 @@ class Rig:
 
     @cached_property
     def root_positions(self) -> np.ndarray:
-        """Where the pelvis joint is in each frame, (F, 3) m in camera axes: the body turns about it."""
+        """Where the pelvis joint is in each frame, (F, 3) m: the body turns about it."""
         return self.track.trans_m.astype(np.float64) + self.rest_joints[0]
 
     @cached_property
     def joint_positions(self) -> np.ndarray:
-        """Where the 24 joints are in each frame, (F, J, 3) m in camera axes."""
+        """Where the 24 joints are in each frame, (F, J, 3) m."""
         return joint_positions(self.rotations.numpy(), self.rest_joints)[0] + self.track.trans_m[:, None]
 
 
@@ -81,7 +79,7 @@ def params_of_rows(track: Track, rows: slice | np.ndarray, device: torch.device)
 
 @torch.inference_mode()
 def placed_vertices_m(track: Track | MeshTrack, rows: slice, body: PosedBody) -> np.ndarray:
-    """(n, V, 3) float32 m of these rows in camera axes."""
+    """(n, V, 3) float32 m of these rows in the track's axes."""
     if isinstance(track, MeshTrack):
         vertices_mm = mean_vertices_mm(track, rows, body)
     else:
@@ -111,13 +109,17 @@ def strongest_weights(skinning_weights: np.ndarray, count: int = 4) -> Skinning:
 
 
 def unit_quaternions(poses: np.ndarray) -> np.ndarray:
-    """Axis-angle (F, 72) -> quaternions x, y, z, w (F, J, 4) float64.
+    """Axis-angle (F, 72) -> quaternions x, y, z, w (F, J, 4) float64, each the short way from the frame before's."""
+    vectors = torch.from_numpy(poses).double().unflatten(-1, (SMPL_JOINT_COUNT, 3))
+    return short_way(axis_angle_to_quaternion(vectors).numpy())
+
+
+def short_way(quaternions: np.ndarray) -> np.ndarray:
+    """Quaternions (F, ..., 4), which are changed and given back.
 
     Of the two that stand for a rotation, the one nearer to the frame before's is taken, so that a reader that
     interpolates them component by component takes the short way.
     """
-    vectors = torch.from_numpy(poses).double().unflatten(-1, (SMPL_JOINT_COUNT, 3))
-    quaternions = axis_angle_to_quaternion(vectors).numpy()
     turns_back = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
     quaternions[1:][np.cumsum(turns_back, axis=0) % 2 == 1] *= -1
     return quaternions

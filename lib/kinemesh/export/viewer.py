@@ -14,14 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from kinemesh.body.assets import BodyAssets
-from kinemesh.export.rig import Y_UP_SIGNS, Rig, strongest_weights
+from kinemesh.body.skeleton import VERTEX_LANDMARKS
+from kinemesh.export.rig import Rig, strongest_weights
+from kinemesh.export.scene import Footage, Scene
 from kinemesh.render.scene import PERSON_COLORS
 from kinemesh.render.shading import vertex_normals
-from kinemesh.structures import Timeline, VideoCamera
+from kinemesh.structures import CONTACT_NAMES
 
 _PAGE_FOLDER = Path(__file__).with_name("page")
 _LARGEST_INT16 = 32767
 _SOLE_M = 0.03  # below the lowest joint, the ball of the foot
+# Where the marks of contacts are drawn.
+_CONTACT_POINTS = {"toe": "big_toe", "heel": "heel", "hand": "middle"}
 
 
 class _Packed:
@@ -37,9 +41,14 @@ class _Packed:
         return place
 
 
-def viewer_html(rigs: Sequence[Rig], camera: VideoCamera, assets: BodyAssets, timeline: Timeline) -> str:
-    """The page's text; the same for the same arguments."""
-    packed = _Packed()
+def viewer_html(rigs: Sequence[Rig], footage: Footage, scene: Scene, assets: BodyAssets) -> str:
+    """The page's text; the same for the same arguments.
+
+    Args:
+        rigs: of tracks in the scene's axes.
+    """
+    packed, camera, timeline = _Packed(), footage.camera, footage.timeline
+    places = np.concatenate([scene.rotations, scene.positions_m[..., None]], axis=2)
     skinning = strongest_weights(assets.skinning_weights)
     content = {
         "fps": float(timeline.fps),
@@ -49,14 +58,18 @@ def viewer_html(rigs: Sequence[Rig], camera: VideoCamera, assets: BodyAssets, ti
             "focal": float(camera.focal_px),
             "centre": [float(value) for value in camera.centre_px],
             "size": [int(value) for value in camera.image_size],
+            "places": packed.add(places.astype(np.float32)),
         },
         "parents": assets.parents,
         "faces": packed.add(assets.faces.astype(np.uint16)),
         "joints": packed.add(skinning.joints),
         "weights": packed.add(_bytes_of_sum_255(skinning.weights)),
         "people": [_person(packed, rig, number) for number, rig in enumerate(rigs)],
+        "contactVertices": [_contact_vertex(name) for name in CONTACT_NAMES],
+        "floor": _floor_height_m(rigs) if scene.floor_m is None else float(scene.floor_m),
+        "isUpright": scene.is_upright,
+        "isFloorFound": scene.floor_m is not None,
     }
-    content["floor"] = _floor_height_m(rigs)
     content["data"] = base64.b64encode(packed.data).decode()
     # A name may hold "</script>".
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -72,6 +85,7 @@ def _person(packed: _Packed, rig: Rig, number: int) -> dict:
     padded = np.zeros((2, len(vertices), 4))
     padded[0, :, :3] = vertices / extent
     padded[1, :, :3] = vertex_normals(vertices, rig.assets.faces)
+    contacts = np.zeros(0) if track.world is None else track.world.contacts
     return {
         "name": track.name,
         "color": PERSON_COLORS[number % len(PERSON_COLORS)],
@@ -84,6 +98,7 @@ def _person(packed: _Packed, rig: Rig, number: int) -> dict:
         "interpolated": packed.add(track.interpolated.astype(np.uint8)),
         "quaternions": packed.add(_shares(rig.quaternions)),
         "roots": packed.add(rig.root_positions.astype(np.float32)),
+        "contacts": packed.add(np.rint(255 * contacts).astype(np.uint8)),
     }
 
 
@@ -99,7 +114,12 @@ def _bytes_of_sum_255(weights: np.ndarray) -> np.ndarray:
     return rounded.astype(np.uint8)
 
 
+def _contact_vertex(name: str) -> int:
+    side, part = name.split("_")
+    return VERTEX_LANDMARKS[f"{side}_{_CONTACT_POINTS[part]}"]
+
+
 def _floor_height_m(rigs: Sequence[Rig]) -> float:
-    """Where the grid lies on the y-up axis: at the soles of most frames. It is level with the camera, not measured."""
-    heights = [rig.joint_positions[..., 1].max(axis=1) * Y_UP_SIGNS[1] for rig in rigs]
+    """Where the grid lies on the y axis if no floor was found: at the soles of most frames."""
+    heights = [rig.joint_positions[..., 1].min(axis=1) for rig in rigs]
     return float(np.percentile(np.concatenate(heights), 5)) - _SOLE_M if heights else 0.0

@@ -69,18 +69,20 @@ def error_m(sequence, truth, body) -> np.ndarray:
     return np.linalg.norm(joints_of(sequence, body) - truth.joints_m(body.rest_joints_m(BETAS)), axis=2).max(axis=0)
 
 
-def test_what_this_program_exports_comes_back(read, truth, body, bodies, tmp_path):
-    rest = body.rest_joints_m(BETAS)
-    seen = truth.turned(np.diag([1.0, -1.0, -1.0]), rest)
+@pytest.mark.parametrize(("names", "is_z_up"), [("smpl", False), ("mixamo", False), ("mixamo", True), ("smpl", True)])
+def test_what_this_program_exports_comes_back(names, is_z_up, read, truth, body, bodies, tmp_path):
+    """With its own rest pose and any of its names and axes; the poses of all joints that have a name, too."""
     frames, ones = np.arange(FRAME_COUNT), np.ones(FRAME_COUNT, "f4")
-    poses, betas, trans_m = (array.astype("f4") for array in (seen.poses, BETAS, seen.root_m))
-    track = Track("1", frames, poses, betas, trans_m, ones, ones < 0)
+    poses, betas, trans_m = (array.astype("f4") for array in (truth.poses, BETAS, truth.root_m))
+    rig = Rig(Track("1", frames, poses, betas, trans_m, ones, ones < 0), bodies.assets)
     path = tmp_path / "1.bvh"
-    path.write_text(bvh_text(Rig(track, bodies.assets), Timeline.of_constant_rate(FPS, FRAME_COUNT)))
+    path.write_text(bvh_text(rig, Timeline.of_constant_rate(FPS, FRAME_COUNT), names, is_z_up=is_z_up))
     sequence = read(path)
     assert error_m(sequence, truth, body).max() < EXACT_M
     np.testing.assert_allclose(sequence.betas, BETAS, atol=2e-3)
-    assert sequence.fps == FPS and "names of SMPL" in sequence.notes
+    found, expected = (rotations_from_axis_angle(torch.from_numpy(poses)) for poses in (sequence.poses, truth.poses))
+    assert (found - expected).abs().max() < 1e-4
+    assert sequence.fps == FPS and f"names of {'SMPL' if names == 'smpl' else 'Mixamo'}" in "".join(sequence.notes)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.export.write import write_outputs
+from kinemesh.export.scene import Footage
+from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.prepare.motions.npz import read_amass, read_smpl_npz
 from kinemesh.prepare.motions.sequences import Choices, NotAMotion
 from kinemesh.structures import Timeline, Track, VideoCamera
@@ -125,22 +126,25 @@ def test_anybodys_smpl(axes, rate, truth, body, bodies, rest, tmp_path):
 
 
 def test_what_this_program_infers(truth, body, bodies, rest, tmp_path):
-    """Camera axes are turned, and a gap makes two sequences."""
+    """Camera axes are turned, and a gap makes two sequences; AMASS's files, with z up, hold the pose there."""
     seen = truth.turned(np.diag([1.0, -1.0, -1.0]), rest)
     frames = np.r_[:30, 50:FRAME_COUNT]
     ones = np.ones(len(frames), "f4")
     arrays = (seen.poses[frames].astype("f4"), BETAS.astype("f4"), seen.root_m[frames].astype("f4"))
     track = Track("7", frames, *arrays, ones, ones < 0)
-    write_outputs(
-        [track], VideoCamera(1000.0, (500.0, 500.0), (1000, 1000)), bodies.assets, tmp_path, formats=("npz",),
-        timeline=Timeline.of_constant_rate(FPS, FRAME_COUNT), video_path=None, is_side_view=False, device=torch.device("cpu"),
-    )  # fmt: skip
+    camera = VideoCamera(1000.0, (500.0, 500.0), (1000, 1000))
+    footage = Footage(camera, Timeline.of_constant_rate(FPS, FRAME_COUNT))
+    choices = OutputChoices(("npz", "amass"))
+    write_outputs([track], tmp_path, footage, choices, bodies.assets, torch.device("cpu"))
     first, second = read_smpl_npz(tmp_path / "7.npz", "walk/7", bodies, Choices())
     assert (first.name, len(first.poses), second.name, len(second.poses)) == ("walk/7_1", 30, "walk/7_2", 40)
     expected = truth.joints_m(rest)
     assert np.linalg.norm(joints_of(first, body) - expected[:30], axis=2).max() < EXACT_M
     assert np.linalg.norm(joints_of(second, body) - expected[50:], axis=2).max() < EXACT_M
     assert "cut where frames are missing" in first.notes and any("camera axes" in note for note in first.notes)
+    (whole,) = read_amass(tmp_path / "7_amass.npz", "walk/7", bodies, Choices())
+    held = expected[np.r_[:30, [29] * 20, 50:FRAME_COUNT]]
+    assert np.linalg.norm(joints_of(whole, body) - held, axis=2).max() < EXACT_M and whole.fps == FPS
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ function showFrame(number) {
   element("frame").setAttribute("aria-valuetext", `frame ${frame} of ${lastFrame}, ${seconds} seconds`);
   element("counter").textContent = `frame ${frame} / ${lastFrame} \u00b7 ${seconds} s`;
   people.forEach((person) => person.label.classList.toggle("absent", person.rowOfFrame[frame] < 0));
+  if (view.fixed) lookThroughCamera();
   draw();
 }
 function play(shouldPlay) {
@@ -54,16 +55,18 @@ function drawTimeline() {
 // ---- hands ----
 const pointers = new Map();
 function orbit(dx, dy) {
+  view.fixed = null;
   view.yaw -= dx * 0.008;
   view.pitch = Math.min(1.55, Math.max(-1.5, view.pitch + dy * 0.008));
 }
 function pan(dx, dy) {
+  view.fixed = null;
   const perPixel = (2 * view.distance * Math.tan(view.fov / 2)) / canvas.clientHeight;
   const right = [Math.cos(view.yaw), 0, -Math.sin(view.yaw)], back = normalize(subtract(eyePosition(), view.target));
   const up = cross(back, right);
   view.target = view.target.map((value, i) => value + perPixel * (dy * up[i] - dx * right[i]));
 }
-function zoom(factor) { view.distance = Math.min(200, Math.max(0.3, view.distance * factor)); }
+function zoom(factor) { view.fixed = null; view.distance = Math.min(200, Math.max(0.3, view.distance * factor)); }
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
@@ -130,6 +133,10 @@ for (const person of people) {
   person.label.append(box, chip, name);
   element("people").append(person.label);
 }
+element("ground").textContent = (content.isUpright ? "upright, " : "level with the camera, ")
+  + (content.isFloorFound ? "floor found" : "floor guessed at the lowest feet");
+element("marks").hidden = !people.some((person) => person.contacts.length);
+element("contacts").addEventListener("change", draw);
 if (!people.length) complain("No person was tracked in this video.");
 if (gl) {
   setUpGraphics();

@@ -1,5 +1,5 @@
 "use strict";
-// Axes: the video camera's turned by half a turn about x, so y is up and the camera looks along -z from the origin.
+// Axes: metres, y up; a camera's place is three rows of four numbers, from its axes (x right, y down, z forward) to these.
 const content = JSON.parse(document.getElementById("content").textContent);
 const bytes = Uint8Array.from(atob(content.data), (letter) => letter.charCodeAt(0));
 const arrayTypes = { uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
@@ -7,9 +7,10 @@ const unpack = ({ type, offset, length }) => new arrayTypes[type](bytes.buffer, 
 const element = (id) => document.getElementById(id);
 const lastFrame = Math.max(0, content.frameCount - 1);
 const bones = content.parents.length;
+const skinJoints = unpack(content.joints), skinWeights = unpack(content.weights);
 const people = content.people.map((packed) => {
   const person = { name: packed.name, color: packed.color, extent: packed.extent, isShown: true };
-  for (const key of ["vertices", "normals", "restJoints", "offsets", "frames", "interpolated", "quaternions", "roots"]) {
+  for (const key of ["vertices", "normals", "restJoints", "offsets", "frames", "interpolated", "quaternions", "roots", "contacts"]) {
     person[key] = unpack(packed[key]);
   }
   person.rowOfFrame = new Int32Array(content.frameCount).fill(-1);
@@ -40,7 +41,6 @@ function boneRows(person, row, out) {
         let value;
         if (bone === 0) {
           value = j < 3 ? local[4 * i + j] : person.roots[3 * row + i];
-          if (i > 0) value = -value;  // camera axes to y up
         } else {
           value = j < 3 ? 0 : world[parent + 4 * i + 3];
           for (let k = 0; k < 3; k++) value += world[parent + 4 * i + k] * local[4 * k + j];
@@ -57,6 +57,24 @@ function boneRows(person, row, out) {
       out[at + 3] = moved;
     }
   }
+}
+
+/** Where a person touches something in one row: x, y, z of each mark. */
+function contactPlaces(person, row, bones) {
+  const places = [];
+  content.contactVertices.forEach((vertex, n) => {
+    if (person.contacts[row * content.contactVertices.length + n] < 128) return;
+    for (let i = 0; i < 3; i++) {
+      let value = 0;
+      for (let k = 0; k < 4; k++) {
+        const at = 12 * skinJoints[4 * vertex + k] + 4 * i, share = (skinWeights[4 * vertex + k] / 255) * (person.extent / 32767);
+        for (let j = 0; j < 3; j++) value += share * bones[at + j] * person.vertices[4 * vertex + j];
+        value += (skinWeights[4 * vertex + k] / 255) * bones[at + 3];
+      }
+      places.push(value);
+    }
+  });
+  return places;
 }
 
 /** Column-major projection times view. */
@@ -143,7 +161,18 @@ function uploadBuffer(kind, values) {
   return buffer;
 }
 
-let bodyProgram, floorProgram, floorArray;
+const markShader = [`#version 300 es
+uniform mat4 projectionView; uniform float size; layout(location = 0) in vec3 place;
+void main() { gl_Position = projectionView * vec4(place, 1.0); gl_PointSize = size; }`, `#version 300 es
+precision highp float;
+out vec4 shown;
+void main() {
+  float radius = length(gl_PointCoord - 0.5);
+  if (radius > 0.5) discard;
+  shown = radius > 0.36 ? vec4(1.0, 1.0, 1.0, 1.0) : vec4(0.85, 0.2, 0.15, 1.0);
+}`];
+
+let bodyProgram, floorProgram, floorArray, markProgram, markArray, markBuffer;
 function setUpGraphics() {
   bodyProgram = buildProgram(bodyShader);
   floorProgram = buildProgram(floorShader);
@@ -152,8 +181,14 @@ function setUpGraphics() {
   uploadBuffer(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 1, -1, -1, 1, 1, 1]));
   gl.enableVertexAttribArray(0);
   gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
-  const joints = uploadBuffer(gl.ARRAY_BUFFER, unpack(content.joints));
-  const weights = uploadBuffer(gl.ARRAY_BUFFER, unpack(content.weights));
+  const joints = uploadBuffer(gl.ARRAY_BUFFER, skinJoints);
+  const weights = uploadBuffer(gl.ARRAY_BUFFER, skinWeights);
+  markProgram = buildProgram(markShader);
+  markArray = gl.createVertexArray();
+  gl.bindVertexArray(markArray);
+  markBuffer = uploadBuffer(gl.ARRAY_BUFFER, new Float32Array(3));
+  gl.enableVertexAttribArray(0);
+  gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0);
   gl.bindVertexArray(null);
   const faces = uploadBuffer(gl.ELEMENT_ARRAY_BUFFER, unpack(content.faces));
   for (const person of people) {
@@ -181,9 +216,8 @@ function surroundings() {
   const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
   for (const { roots } of people) {
     for (let i = 0; i < roots.length; i++) {
-      const value = i % 3 ? -roots[i] : roots[i];
-      low[i % 3] = Math.min(low[i % 3], value);
-      high[i % 3] = Math.max(high[i % 3], value);
+      low[i % 3] = Math.min(low[i % 3], roots[i]);
+      high[i % 3] = Math.max(high[i % 3], roots[i]);
     }
   }
   if (low[0] > high[0]) return { middle: [0, 0, -3], radius: 1.2 };
@@ -196,23 +230,27 @@ const freeFov = 0.6;
 const view = {};
 function look(yaw, pitch) {
   const distance = (0.8 * around.radius) / Math.tan(freeFov / 2) / Math.min(1, aspect());
-  Object.assign(view, { yaw, pitch, distance, fov: freeFov, target: [...around.middle] });
+  Object.assign(view, { yaw, pitch, distance, fov: freeFov, target: [...around.middle], fixed: null });
   draw();
 }
 const views = {
   "view-free": () => look(0.5, 0.3),
   "view-side": () => look(-Math.PI / 2, 0.05),
   "view-top": () => look(0, 1.55),
-  "view-camera": () => {
-    // From where the video was taken; a principal point beside the picture's middle turns the view a little.
-    const { focal, centre, size } = content.camera, depth = Math.max(0.5, -around.middle[2]);
-    const target = [((size[0] / 2 - centre[0]) / focal) * depth, (-(size[1] / 2 - centre[1]) / focal) * depth, -depth];
-    const distance = Math.hypot(...target), yaw = Math.atan2(-target[0], depth), pitch = Math.asin(-target[1] / distance);
-    const halfHeight = Math.max(size[1], size[0] / aspect()) / 2;  // all of the picture is in view
-    Object.assign(view, { yaw, pitch, distance, fov: 2 * Math.atan(halfHeight / focal), target });
-    draw();
-  },
+  "view-camera": () => { lookThroughCamera(); draw(); },
 };
+const cameraPlaces = unpack(content.camera.places);
+/** From where the video was taken; a principal point beside the picture's middle turns the view a little. */
+function lookThroughCamera() {
+  const { focal, centre, size } = content.camera, row = 12 * Math.min(frame, cameraPlaces.length / 12 - 1);
+  const place = cameraPlaces.subarray(row, row + 12), eye = [place[3], place[7], place[11]];
+  const turn = (v) => [0, 4, 8].map((at) => place[at] * v[0] + place[at + 1] * v[1] + place[at + 2] * v[2]);
+  const ahead = normalize(turn([(size[0] / 2 - centre[0]) / focal, (size[1] / 2 - centre[1]) / focal, 1]));
+  const depth = Math.max(0.5, dot(subtract(around.middle, eye), ahead)), target = eye.map((value, i) => value + depth * ahead[i]);
+  const halfHeight = Math.max(size[1], size[0] / aspect()) / 2;  // all of the picture is in view
+  const yaw = Math.atan2(-ahead[0], -ahead[2]), pitch = Math.asin(Math.max(-1, Math.min(1, -ahead[1])));
+  Object.assign(view, { yaw, pitch, distance: depth, fov: 2 * Math.atan(halfHeight / focal), target, fixed: turn([0, -1, 0]) });
+}
 function eyePosition() {
   const flat = view.distance * Math.cos(view.pitch);
   const offset = [flat * Math.sin(view.yaw), view.distance * Math.sin(view.pitch), flat * Math.cos(view.yaw)];
@@ -225,6 +263,18 @@ function draw() {
   isPending = true;
   requestAnimationFrame(() => { isPending = false; drawNow(); });
 }
+/** Seen through bodies, since soles hide what they touch. */
+function drawMarks(matrix, places) {
+  gl.disable(gl.DEPTH_TEST);
+  gl.useProgram(markProgram.program);
+  gl.uniformMatrix4fv(markProgram.at.projectionView, false, matrix);
+  gl.uniform1f(markProgram.at.size, 10 * Math.min(window.devicePixelRatio || 1, 2));
+  gl.bindVertexArray(markArray);
+  gl.bindBuffer(gl.ARRAY_BUFFER, markBuffer);
+  gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(places), gl.DYNAMIC_DRAW);
+  gl.drawArrays(gl.POINTS, 0, places.length / 3);
+  gl.enable(gl.DEPTH_TEST);
+}
 const rowsOut = new Float32Array(12 * bones);
 function drawNow() {
   if (!gl || gl.isContextLost()) return;
@@ -235,7 +285,7 @@ function drawNow() {
   gl.depthMask(true);
   gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT | gl.STENCIL_BUFFER_BIT);
   const eye = eyePosition(), near = Math.max(0.02, view.distance * 0.02);
-  const matrix = projectionView(eye, view.target, [0, 1, 0], view.fov, width / height, near, view.distance * 4 + 60);
+  const matrix = projectionView(eye, view.target, view.fixed || [0, 1, 0], view.fov, width / height, near, view.distance * 4 + 60);
 
   gl.enable(gl.BLEND);
   gl.depthMask(false);
@@ -251,6 +301,7 @@ function drawNow() {
   gl.uniformMatrix4fv(at.projectionView, false, matrix);
   gl.uniform3fv(at.eye, eye);
   gl.uniform1f(at.floorHeight, content.floor);
+  const touched = [];
   // Shadows first, each pixel darkened once; none is seen from below the floor.
   for (const isShadow of eye[1] > content.floor ? [true, false] : [false]) {
     gl.uniform1i(at.isShadow, isShadow);
@@ -263,6 +314,7 @@ function drawNow() {
       const row = person.rowOfFrame[frame];
       if (row < 0 || !person.isShown) continue;
       boneRows(person, row, rowsOut);
+      if (!isShadow && person.contacts.length) touched.push(...contactPlaces(person, row, rowsOut));
       gl.uniform4fv(at.bones, rowsOut);
       gl.uniform1f(at.extent, person.extent);
       gl.uniform3fv(at.color, person.color);
@@ -270,4 +322,5 @@ function drawNow() {
       gl.drawElements(gl.TRIANGLES, content.faces.length, gl.UNSIGNED_SHORT, 0);
     }
   }
+  if (touched.length && element("contacts").checked) drawMarks(matrix, touched);
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kinemesh.detect.installing import install_blazepose
 from kinemesh.errors import UserError
-from kinemesh.export.formats import FORMATS, MESH_FORMATS
+from kinemesh.export.formats import DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import OneLineParser, run_reporting_errors
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_DETECTOR, add_flags
@@ -20,7 +20,9 @@ _NOT_IN_DEMO = {
     )
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
-_NOT_IN_RELEASED = {name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path")}
+_NOT_IN_RELEASED = {
+    name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path", "axes", "bvh_names")
+}
 _NO_NETWORK = "none"
 # What only a network has a use for.
 _NOT_WITHOUT_NETWORK = {name: f"--{name}" for name in ("config", "pixel", "clip_len", "tta", "windows")}
@@ -89,6 +91,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         if arguments.fit == "keypoints":
             raise UserError("--fit keypoints does not go with --windows released, whose mean of two bodies is no body.")
     arguments.formats = _formats_for(arguments.windows, arguments.formats)
+    for flag, is_default in (("axes z_up", arguments.axes != "z_up"), ("bvh_names", arguments.bvh_names == "smpl")):
+        if not is_default and "bvh" not in arguments.formats:
+            raise UserError(f"--{flag} is the bvh's alone, which --formats leaves out. Add bvh, or leave out --{flag}.")
     if arguments.demo:
         _refuse(given, _NOT_IN_DEMO, "--demo, which makes up its own video")
         arguments.out_path = arguments.out_path or "out/demo"
@@ -132,10 +137,10 @@ def _refuse(given: Sequence[str], flags: dict[str, str], other: str) -> None:
 
 
 def _formats_for(windows: str, formats: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Those asked for, or all that there are."""
+    """Those asked for, or the default's."""
     known = MESH_FORMATS if windows == "released" else FORMATS
     for name in formats or ():
         if name not in known:
             why = ", whose mean of two bodies is no body" if windows == "released" else ""
             raise UserError(f"--formats {name} does not go with --windows {windows}{why}. Expected {','.join(known)}.")
-    return formats or known
+    return formats or (MESH_FORMATS if windows == "released" else DEFAULT_FORMATS)

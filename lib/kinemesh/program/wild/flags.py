@@ -2,7 +2,7 @@
 
 import argparse
 
-from kinemesh.export.formats import FORMATS, MESH_FORMATS
+from kinemesh.export.formats import AXES, BVH_NAMES, DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.fit import FITS
 from kinemesh.program.cli import add_common_flags
 from kinemesh.program.wild import values
@@ -12,7 +12,7 @@ JOINT_ORDERS = (
     "auto", "halpe26", "coco17", "body25", "h36m17", "coco18", "body25b", "mpi15", "coco25", "posetrack18", "mpii16",
     "aic14", "crowdpose14", "mediapipe33",
 )  # fmt: skip
-AXES = ("people,frames", "frames,people")
+KEYPOINT_AXES = ("people,frames", "frames,people")
 DEFAULT_CHECKPOINT = "checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin"
 BUILTIN = "builtin"  # as a checkpoint
 DEFAULT_DETECTOR = "blazepose"
@@ -80,7 +80,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="joint order, where the number of joints misleads",
     )
-    add("--keypoint_axes", choices=AXES, help="of an npz of four axes, where it does not say")
+    add("--keypoint_axes", choices=KEYPOINT_AXES, help="of an npz of four axes, where it does not say")
     add(
         "--first_frame",
         type=int,
@@ -141,17 +141,30 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="RATE",
         help="of their frames (default: their file's, or --fps)",
     )
+    _add_output_flags(parser)
+    add_common_flags(parser)
+    _add_detector_flags(add)
+    add("--demo", action="store_true", help="a made-up video and the checkpoint that comes with the program")
+
+
+def _add_output_flags(parser: argparse.ArgumentParser) -> None:
+    add, by_default = parser.add_argument, ",".join(DEFAULT_FORMATS)
     add(
         "--formats",
         type=values.formats,
         metavar="LIST",
-        help=f"of {','.join(FORMATS)}; with --windows released of {','.join(MESH_FORMATS)} (default: all)",
+        help=f"of {','.join(FORMATS)} (default: {by_default}); with --windows released of {','.join(MESH_FORMATS)}",
     )
+    add(
+        "--axes",
+        choices=AXES,
+        default="y_up",
+        help="of glb, bvh, page and amass: the world's, y up and the floor at 0 where it was found; z_up: bvh only; camera: "
+        "level with the video's camera (default: %(default)s)",
+    )
+    add("--bvh_names", choices=BVH_NAMES, default="smpl", help="of the bvh's joints (default: %(default)s)")
     add("--no_render", action="store_true", help="no mesh.mp4")
     add("--side_view", action="store_true", help="also from the side, in mesh.mp4")
-    add_common_flags(parser)
-    _add_detector_flags(add)
-    add("--demo", action="store_true", help="a made-up video and the checkpoint that comes with the program")
 
 
 def _add_detector_flags(add) -> None:

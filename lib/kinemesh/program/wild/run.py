@@ -16,7 +16,8 @@ from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import at_rate, load_predictions
-from kinemesh.export.write import output_names, write_outputs
+from kinemesh.export.scene import Footage
+from kinemesh.export.write import OutputChoices, output_names, summary_of_outputs, write_outputs
 from kinemesh.files.arrays import read_npy
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.doubts import DOUBTED, DOUBTED_IF_FITTED, Measure, warn_of_misfit
@@ -114,23 +115,15 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     limit = DOUBTED_IF_FITTED if settings.fit == "keypoints" and reference is None else DOUBTED
     warn_of_misfit(inference.people, detections, source.image_size, measure, limit)
     timeline = _timeline(detections, source, inference, first, stop)
+    footage = Footage(inference.camera, timeline, source.path, inference.world)
     formats = _formats(arguments, detections)
+    choices = OutputChoices(formats, arguments.axes, arguments.bvh_names, arguments.side_view)
     # Should this be stopped from here on, the folder tells whose files it holds.
     names = [*output_names(inference.tracks, formats), *([KEYPOINTS_FILE] if detector else [])]
     owner = {"inputs": inputs_of(arguments), "files": names}
     remove_other_results(arguments, kept=names)
     write_summary(folder, owner | {"unfinished": True})
-    written_s = write_outputs(
-        inference.tracks,
-        inference.camera,
-        predictor.assets,
-        folder,
-        formats=formats,
-        timeline=timeline,
-        video_path=source.path,
-        is_side_view=arguments.side_view,
-        device=predictor.device,
-    )
+    written_s = write_outputs(inference.tracks, folder, footage, choices, predictor.assets, predictor.device)
     seconds = {
         "read": read_s,
         "detect": detected_s,
@@ -139,6 +132,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     }
     seconds["total"] = time.perf_counter() - began
     summary = owner | {"detector": detector} | _summary(arguments, settings, inference, source, timeline)
+    summary["written"] = summary_of_outputs(footage, choices)
     summary["seconds"] = {stage: round(taken, 3) for stage, taken in seconds.items()}
     write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])
