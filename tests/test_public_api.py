@@ -55,8 +55,15 @@ def test_load_predict_and_save(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.npz", "0.glb", "1.npz", "1.glb"}
     with np.load(tmp_path / "out" / "0.npz") as file:
         np.testing.assert_array_equal(file["poses"], tracks[0].poses)
-    with pytest.raises(UserError, match="html2"):
-        kinemesh.save(tracks, tmp_path / "out", formats=("html2",))
+    kinemesh.save(tracks, tmp_path / "one", formats="bvh", axes="z_up", bvh_names="mixamo")
+    kinemesh.save(tracks, tmp_path / "two", formats="npz, amass")
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {"0.bvh", "1.bvh"}
+    names = {"0.npz", "1.npz", "0_amass.npz", "1_amass.npz"}
+    assert {path.name for path in (tmp_path / "two").iterdir()} == names
+    with pytest.raises(UserError, match="--formats html2: no such format. Expected some of npz"):
+        kinemesh.save(tracks, tmp_path / "out", formats="html2")
+    with pytest.raises(UserError, match="0.npz: cannot be written"):
+        kinemesh.save(tracks, tmp_path / "out" / "0.npz")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +79,12 @@ def test_load_predict_and_save(tmp_path):
         ({"clip_len": 0}, "clip_len 0: expected 1 to"),
         ({"image_size": (0, 720)}, r"image_size \(0, 720\): expected the picture's width and height"),
         ({"image_size": (1280,)}, "image_size"),
+        ({"image_size": "1280x720"}, "image_size '1280x720': expected the picture's width and height"),
+        ({"image_size": ("1280", "720")}, "image_size"),
+        ({"image_size": None}, "image_size None: expected"),
         ({"fps": float("nan")}, "fps nan: expected frames a second"),
+        ({"fps": None}, "fps None: expected frames a second"),
+        ({"fps": "30"}, "fps '30': expected frames a second"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_meant_is_refused(settings, told):
@@ -94,6 +106,7 @@ def test_a_value_that_cannot_be_meant_is_refused(settings, told):
         (lambda config: kinemesh.evaluate("x.bin", config, predictions_out="p.txt"), "p.txt: expected a name ending in"),
         (lambda config: kinemesh.evaluate("x.bin", config, protocols=("typo",)), "--protocol typo: expected one of"),
         (lambda config: kinemesh.load("builtin", device="tpu"), "--device tpu: expected auto, cpu"),
+        (lambda config: kinemesh.load("builtin", device=7.5), "--device 7.5: expected auto, cpu"),
     ],
 )  # fmt: skip
 def test_an_option_that_cannot_be_meant_is_refused(call, told, config_file, tmp_path, monkeypatch):

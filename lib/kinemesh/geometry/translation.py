@@ -9,6 +9,8 @@ the round before come close to the least reprojection error, without a start val
 are solved together: accelerations cost what they would cost as noise of that size, which leaves one banded system.
 """
 
+from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -42,11 +44,19 @@ def video_camera(image_size: tuple[int, int], focal_px: float | None = None) -> 
 
     Raises UserError for an image without a size.
     """
-    if len(image_size) != 2 or not all(0 < side < np.inf for side in image_size):
-        raise UserError(f"image_size {image_size}: expected the picture's width and height in pixels.")
-    width, height = image_size
+    width, height = checked_size(image_size)
     focal_px = default_focal_px(image_size) if focal_px is None else focal_px
     return VideoCamera(focal_px, (width / 2, height / 2), (width, height))
+
+
+def checked_size(image_size: object) -> tuple[int, int]:
+    """Width and height; raises UserError for whatever is not two numbers above 0."""
+    sides = image_size if isinstance(image_size, Sequence | np.ndarray) else ()
+    if len(sides) != 2 or not all(isinstance(side, Real) and 0 < side < np.inf for side in sides):
+        raise UserError(
+            f"image_size {image_size!r}: expected the picture's width and height in pixels, as (1280, 720)."
+        )
+    return tuple(sides)
 
 
 def solve_translation(

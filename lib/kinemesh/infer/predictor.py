@@ -22,13 +22,13 @@ from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.geometry.translation import video_camera
+from kinemesh.geometry.translation import checked_size, video_camera
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
 from kinemesh.infer.estimates import are_unrefined, estimate_arrays, one_shape_each, predicted_people
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import fit_people, misfit, place_person
-from kinemesh.infer.settings import Settings
+from kinemesh.infer.settings import Settings, check_rate
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
@@ -37,7 +37,6 @@ from kinemesh.machine.progress import StageClock, progress
 from kinemesh.model.opening import open_checkpoint
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera, World
 
-_LARGEST_FPS = 1000
 _DEFAULT_GAP_S = 0.5
 # Frames that go through the network at once.
 _FRAMES_AT_ONCE = 2048
@@ -125,7 +124,7 @@ class MeshPredictor:
 
         `settings` are those of `Settings`. Raises UserError for files and values that cannot be used.
         """
-        reading = Reading(image_size=image_size)
+        reading = Reading(image_size=checked_size(image_size))
         is_array = isinstance(keypoints, np.ndarray)
         detections = detections_of_array(keypoints, reading) if is_array else read_keypoints(keypoints, reading)
         found = self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings))
@@ -165,8 +164,7 @@ class MeshPredictor:
             raise UserError(
                 f"the checkpoint holds {wanted}. Expected both or neither; give the other, or leave it out."
             )
-        if not 0 < fps <= _LARGEST_FPS:
-            raise UserError(f"--fps {fps:g}: expected frames a second, above 0 and at most {_LARGEST_FPS}.")
+        check_rate(fps)
         camera = video_camera(image_size, settings.focal_px)
         clock = StageClock()
         with clock("people"):

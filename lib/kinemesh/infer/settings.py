@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from kinemesh.errors import UserError, require_one_of
 from kinemesh.fit import FITS
 
 WINDOWS = ("overlap", "released")
+_LARGEST_FPS = 1000
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,10 @@ class Settings:
         """Frames on both sides of one that the filter of rotations sees."""
         # A parabola through three frames or fewer would change nothing.
         return max(2, round(self.smooth_s * fps / 2)) if self.smooth_s else 0
+
+
+def check_rate(fps: object) -> None:
+    """Raise UserError for what is no rate of frames."""
+    if not (isinstance(fps, Real) and 0 < fps <= _LARGEST_FPS):
+        said = f"{fps:g}" if isinstance(fps, Real) else repr(fps)
+        raise UserError(f"--fps {said}: expected frames a second, above 0 and at most {_LARGEST_FPS}.")

@@ -13,11 +13,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_BLOCK, _MOST_KEPT = 1 << 25, 1 << 30
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str | torch.device | None) -> torch.device:
     """`auto`, `cpu`, `cuda` or `cuda:N` as a torch device; of several processes on a machine each gets its own GPU.
+
+    None is `auto`.
 
     Raises `UserError` if the name is another or the device is not there.
     """
+    name = "auto" if name is None else str(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     local_rank = os.environ.get("LOCAL_RANK", "0")  # set by torchrun
