@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.infer import MeshPredictor
 
 ROOT = Path(__file__).parent.parent
 
@@ -245,6 +246,20 @@ def test_finetune_reads_the_pretrained_backbone(trained, config_file, call, tmp_
     after = weights(tmp_path / "ft" / "latest_epoch.bin")
     assert torch.equal(after["backbone.joints_embed.weight"], backbone["module.joints_embed.weight"])
     assert not torch.equal(after["backbone.ts_attn.0.weight"], backbone["module.ts_attn.0.weight"])
+
+
+def test_finetune_takes_a_whole_model_and_infers_as_one_of_its_own_clips(trained, config_file, call, tmp_path):
+    config = config_file(finetune=True, epochs=1)
+    source = ("--pretrained", str(trained[1]), "--selection", "best_epoch.bin")
+    status, output, error = call("--config", config, "-c", str(tmp_path / "ft"), *source, "--set", "lr_head=0")
+    assert status == 0, error
+    assert "backbone tensors loaded" in output and "head tensors loaded" in output
+    before, after = (weights(folder / "best_epoch.bin") for folder in (trained[1], tmp_path / "ft"))
+    assert torch.equal(after["head.head_pose.weight"], before["head.head_pose.weight"])
+    assert not torch.equal(after["backbone.pos_embed"], before["backbone.pos_embed"])
+    # Not of 243 frames, as after MotionBERT's pretraining: places in time that no clip had mean nothing.
+    predictor = MeshPredictor.load(tmp_path / "ft" / "best_epoch.bin", device="cpu")
+    assert predictor.default_clip_len == predictor.config.clip_len
 
 
 def test_resume_flag_goes_on_in_another_folder(trained, config_file, call, tmp_path):

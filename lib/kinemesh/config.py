@@ -100,6 +100,7 @@ class Config:
     warmup_h36m: int = 0  # epochs that train on H36M
     warmup_coco: int = 0  # epochs that train on COCO
     finetune: bool = False
+    finetune_head: bool = True  # whether the head of a pretrained mesh model is taken too
     partial_train: tuple[str, ...] | None = None
     checkpoint_frequency: int = 20
     checkpoint_minutes: float = 0.0  # also save inside an epoch; 0: off

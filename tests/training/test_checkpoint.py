@@ -84,7 +84,7 @@ class TestReleasedMeshCheckpoint:
             {"epoch": 3, "lr": 1e-4, "optimizer": None, "min_loss": None, "model_pos": state}, tmp_path / "x.bin"
         )
         model = small_model()
-        load_pretrained(model.backbone, tmp_path / "x.bin")
+        load_pretrained(model, "regressor", tmp_path / "x.bin")
         assert torch.equal(model.backbone.pos_embed, state["module.pos_embed"])
 
     def test_optimizer_state_with_body_parameters(self, stepped, small_config):
@@ -142,24 +142,48 @@ class TestPretrainedBackbone:
         path = self.write(
             source, tmp_path, **{"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)}
         )
-        load_pretrained(model.backbone, path)
+        load_pretrained(model, "regressor", path)
         assert torch.equal(model.backbone.joints_embed.weight, source.backbone.joints_embed.weight)
         count = len(model.backbone.state_dict())
         assert f"{count - 1} of {count} backbone tensors loaded; not loaded: other, pos_embed" in caplog.text
 
+    @pytest.mark.parametrize(
+        ("kind", "with_head", "said"),
+        [
+            ("regressor", True, "head tensors loaded"),
+            ("regressor", False, "its head is left out, as finetune_head: False says"),
+            ("refiner", True, "its head is left out, which is a regressor's"),
+        ],
+    )
+    def test_a_mesh_model_gives_its_head_too(self, small_model, tmp_path, caplog, monkeypatch, kind, with_head, said):
+        monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
+        caplog.set_level("INFO")
+        source, model = small_model(), small_model()
+        with torch.no_grad():
+            for parameter in source.parameters():
+                parameter.add_(1.0)
+        # In half precision, as what is shipped.
+        torch.save({"model": {name: value.half() for name, value in source.state_dict().items()}}, tmp_path / "x.bin")
+        before = model.head.fc1.weight.clone()
+        assert load_pretrained(model, kind, tmp_path / "x.bin", with_head=with_head) is False
+        assert torch.equal(model.backbone.pos_embed, source.backbone.pos_embed.half().float())
+        expected = source.head.fc1.weight.half().float() if said.startswith("head") else before
+        assert torch.equal(model.head.fc1.weight, expected) and model.head.fc1.weight.dtype == torch.float32
+        assert said in caplog.text
+
     def test_nothing_fits(self, small_model, tmp_path):
         torch.save({"model_pos": {"a": torch.zeros(1)}}, tmp_path / "x.bin")
         with pytest.raises(UserError, match="none of its 1 tensors fits"):
-            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+            load_pretrained(small_model(), "regressor", tmp_path / "x.bin")
 
     def test_another_kind_of_file(self, small_model, tmp_path):
-        torch.save({"model": {}}, tmp_path / "x.bin")
+        torch.save({"best_jpe": 1.0}, tmp_path / "x.bin")
         with pytest.raises(UserError, match="no 'model_pos' in it"):
-            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+            load_pretrained(small_model(), "regressor", tmp_path / "x.bin")
 
     def test_missing_file_says_where_from(self, small_model, tmp_path):
         with pytest.raises(UserError, match="x.bin not found. Download MotionBERT's pretrained backbone"):
-            load_pretrained(small_model().backbone, tmp_path / "x.bin")
+            load_pretrained(small_model(), "regressor", tmp_path / "x.bin")
 
 
 def tensors(count=1, **changes):

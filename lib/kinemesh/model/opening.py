@@ -108,10 +108,11 @@ def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
     return build_regressor(config, *mean)
 
 
-def load_pretrained(backbone: nn.Module, path: Path | str) -> None:
-    """Copy a pretrained backbone's tensors that fit by name and shape; log how many did and name the others.
+def load_pretrained(model: nn.Module, kind: str, path: Path | str, *, with_head: bool = True) -> bool:
+    """Copy what fits by name and shape of a pretrained backbone, or of a mesh model; log how much did, and what did not.
 
-    Raises `UserError` if none fits.
+    Of a mesh model of the same kind ("regressor" or "refiner") the head is copied too, unless `with_head` is False.
+    Returns whether it is a pretrained backbone; raises `UserError` if no tensor of the backbone fits.
     """
     path = Path(path)
     if not path.is_file():
@@ -120,22 +121,42 @@ def load_pretrained(backbone: nn.Module, path: Path | str) -> None:
             f"--pretrained, or set finetune: False."
         )
     content = load_checkpoint(path)
-    if "model_pos" not in content:
+    if "model_pos" in content:
+        _copy_fitting(model.backbone, "backbone", mesh_weights(content["model_pos"]), path)
+        return True
+    if "model" not in content:
         raise UserError(
-            f"{path}: no 'model_pos' in it, so it is not a pretrained backbone (keys: {sorted(content)[:5]})."
+            f"{path}: no 'model_pos' in it, so it is not a pretrained backbone, and no 'model', so it is not a mesh model "
+            f"(keys: {sorted(content)[:5]})."
         )
-    state = mesh_weights(content["model_pos"])
-    own = backbone.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    weights = mesh_weights(content["model"])
+    _copy_fitting(model.backbone, "backbone", _below(weights, "backbone."), path)
+    found = kind_of(content, path)
+    if not with_head:
+        logger.info("%s: its head is left out, as finetune_head: False says", path)
+    elif found != kind:
+        logger.info("%s: its head is left out, which is a %s's", path, found)
+    else:
+        _copy_fitting(model.head, "head", _below(weights, "head."), path)
+    return False
+
+
+def _below(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _copy_fitting(part: nn.Module, name: str, state: dict[str, Tensor], path: Path) -> None:
+    own = part.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
     left_out = sorted((set(own) | set(state)) - set(fitting))
     if not fitting:
         raise UserError(
-            f"{path}: none of its {len(state)} tensors fits this backbone. Check dim_feat, depth and dim_rep."
+            f"{path}: none of its {len(state)} tensors fits this {name}. Check dim_feat, depth, dim_rep and hidden_dim."
         )
-    backbone.load_state_dict(fitting, strict=False)
+    part.load_state_dict(fitting, strict=False)
     logger.info(
-        "%s: %d of %d backbone tensors loaded%s",
-        path, len(fitting), len(own), f"; not loaded: {', '.join(left_out)}" if left_out else "",
+        "%s: %d of %d %s tensors loaded%s",
+        path, len(fitting), len(own), name, f"; not loaded: {', '.join(left_out)}" if left_out else "",
     )  # fmt: skip
 
 

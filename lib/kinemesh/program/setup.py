@@ -4,6 +4,7 @@ A stage fills in its part of the set-up and yields what it found. A run ends wit
 `--check` goes through every stage that can still be gone through, looks closer, and writes nothing.
 """
 
+import dataclasses
 import logging
 import math
 import shlex
@@ -179,8 +180,13 @@ def _start_training(setup: Setup) -> TrainState:
     Raises `UserError` if they do not fit, or there is nothing left to train.
     """
     options, config, model, checkpoint = setup.options, setup.config, setup.model, setup.checkpoint
+    is_finetuned = config.finetune
     if setup.pretrained:
-        load_pretrained(model.backbone, setup.pretrained)
+        is_finetuned = load_pretrained(model, options.kind, setup.pretrained, with_head=config.finetune_head)
+    elif checkpoint is not None:
+        is_finetuned &= checkpoint.content.get("config", {}).get("finetune", True)
+    # What is stored says whether the backbone is a released one, which inference gives longer windows than its config's.
+    setup.config = dataclasses.replace(config, finetune=is_finetuned)
     choose_trainable(model, config.partial_train)
     state = TrainState(model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None)
     if checkpoint is not None:
