@@ -27,12 +27,13 @@ from kinemesh.geometry.translation import solve_translation
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.metrics import ALL_JOINTS, acceleration_error_mm, mpjpe_mm, mpve_mm, pa_mpjpe_mm
+from kinemesh.motion.actions import EVERYDAY, Vocabulary
 from kinemesh.motion.motion import make_motion
 from kinemesh.motion.poses import HELD_OUT_KINDS, KINDS
-from kinemesh.structures import Track, VideoCamera
+from kinemesh.structures import BodyMesh, Track, VideoCamera
 
 _FRAMES, FPS = 90, 30.0
-_EVERYDAY = ("walk", "walk_turn", "walk_carry", "run", "stairs", "stand_talk", "idle", "phone", "sit", "reach")
+EVERYDAY_KINDS = ("walk", "walk_turn", "walk_carry", "run", "stairs", "stand_talk", "idle", "phone", "sit", "reach")
 _FAST = ("run", "jumping_jack", "dance", "sport")
 VIEW = View((1000.0, 2300.0), (2.5, 7.0), ((760.0, 830.0, 1160.0, 1090.0),), ((960.0, 960.0),))
 _METRICS = ("MPJPE", "PA-MPJPE", "MPVE", "acceleration", "place", "peak speed, %")
@@ -62,16 +63,17 @@ class Clips(NamedTuple):
     is_biased: bool = (
         False  # lasting errors of every joint, jitter and peaks, as WHAM's training has; else the demo's detector
     )
-    estimator: Estimator | None = None  # None: the demo's network
+    estimator: Estimator | None = None  # None: the network
+    vocabulary: Vocabulary = EVERYDAY
 
 
 SETS = {
-    "everyday motion, held camera": Clips(_EVERYDAY, VIEW._replace(is_held=True)),
+    "everyday motion, held camera": Clips(EVERYDAY_KINDS, VIEW._replace(is_held=True)),
     "every motion": Clips(tuple(KINDS)),
     "motions never trained on": Clips(tuple(HELD_OUT_KINDS)),
     "fast motion": Clips(_FAST),
     "any attitude": Clips(tuple(KINDS), VIEW._replace(any_attitude=1.0)),
-    "lasting errors, jitter and peaks": Clips(_EVERYDAY, is_biased=True),
+    "lasting errors, jitter and peaks": Clips(EVERYDAY_KINDS, is_biased=True),
     "another estimator": Clips(tuple(KINDS), estimator=err_by(1.0)),
     "a good estimator": Clips(tuple(KINDS), estimator=err_by(0.45)),
 }
@@ -87,15 +89,24 @@ def main() -> None:
     rows = [("mm, network -> fitted [95 % of the difference]", *_METRICS)]
     for number, (name, clips) in enumerate(SETS.items()):
         scores = np.array(list(scorer.scores(clips, arguments.clips, np.random.default_rng([arguments.seed, number]))))
-        rows.append((name, *(_cell(*column) for column in scores.transpose(2, 1, 0))))
+        rows.append((name, *(difference(*column) for column in scores.transpose(2, 1, 0))))
     text = f"fitting to keypoints, {arguments.clips} clips of {_FRAMES} frames a row\n{describe(predictor.device)}\n\n{table(rows)}"
     report("fit_quality", text, arguments.keep)
 
 
-def _cell(before: np.ndarray, after: np.ndarray) -> str:
+def difference(before: np.ndarray, after: np.ndarray) -> str:
+    """Two means, and the 95 % interval over clips of how much they differ."""
     drawn = np.random.default_rng(0).integers(len(before), size=(4000, len(before)))
     low, high = np.quantile((after - before)[drawn].mean(axis=1), (0.025, 0.975))
     return f"{before.mean():.1f} -> {after.mean():.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def kinds_of(clips: Clips, count: int) -> list[str]:
+    """The kind of each of so many clips."""
+    kinds = clips.kinds
+    return [
+        kinds[number * len(kinds) // count if count < len(kinds) else number % len(kinds)] for number in range(count)
+    ]
 
 
 class Scorer:
@@ -105,21 +116,19 @@ class Scorer:
 
     def scores(self, clips: Clips, count: int, rng: np.random.Generator) -> Iterator[tuple[list[float], list[float]]]:
         """Of each clip the metrics before and after."""
-        for number in range(count):
-            kind = (
-                clips.kinds[number * len(clips.kinds) // count]
-                if count < len(clips.kinds)
-                else clips.kinds[number % len(clips.kinds)]
-            )
+        for kind in kinds_of(clips, count):
             truth, keypoints, camera, start = self.make(clips, kind, rng)
             (fitted,), _ = fit_tracks(
                 self.points, [start], [keypoints], camera, FPS, are_lifted=clips.estimator is None
             )
-            target = self.body(_params(truth.poses, truth.betas))
+            target = self.mesh(truth)
             yield tuple(self.metrics(track, truth, target) for track in (start, fitted))
 
+    def mesh(self, track: Track) -> BodyMesh:
+        return self.body(_params(track.poses, track.betas))
+
     def metrics(self, track: Track, truth: Track, target) -> list[float]:
-        mesh = self.body(_params(track.poses, track.betas))
+        mesh = self.mesh(track)
         relative = [one.joints_mm - one.joints_mm[:, :1] for one in (mesh, target)]
         place = (
             mesh.joints_mm[:, 0] - target.joints_mm[:, 0] + MM_PER_M * torch.from_numpy(track.trans_m - truth.trans_m)
@@ -136,7 +145,7 @@ class Scorer:
         """The truth, keypoints, camera and what the estimator makes of them."""
         betas = np.clip(rng.standard_normal((1, 10)), -2.5, 2.5)
         rest = self.stand_in.shaped_rest_joints_m(betas)
-        motion = make_motion(rng, [kind], _FRAMES, FPS, rest)
+        motion = make_motion(rng, [kind], _FRAMES, FPS, rest, clips.vocabulary)
         seen = point_cameras(rng, clips.view, motion.root_m + rest[:, None, 0], FPS)
         rotations = motion.rotations.copy()
         rotations[:, :, 0] = seen.rotations @ rotations[:, :, 0]

@@ -141,9 +141,9 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 HELD_OUT_KINDS = ("get_up", "flip_side", "windmill")
 
-# Fastest published, degrees a second, less where a network need not follow a record: pitching (Fleisig et al., 1999)
-# elbow extension 2320, shoulder rotation 7240, pelvis 670, upper trunk 1190; wrist flexion 2500 (Pappas et al., 1985);
-# soccer instep kick (Nunome et al., 2006) hip flexion 950, knee extension 1960; the head 780 (Grossman et al., 1988).
+# Degrees a second. Published: shoulder rotation 7240, elbow extension 2320, pelvis 670 and upper trunk 1190 of pitchers
+# (Fleisig et al., 1999, J. Biomechanics), the head 780 (Grossman et al., 1988, Exp. Brain Research); taken over, only the
+# head's and the shoulder's were found again in what others say of them. Nothing here is beyond; the rest is assumed.
 SPEED_LIMITS = {
     "collar": 500, "shoulder_abduction": 1500, "shoulder_flexion": 1500, "shoulder_twist": 3000, "elbow": 2300,
     "forearm": 2500, "wrist": 2500, "hip": 950, "knee": 1900, "ankle": 1000, "toe": 1000, "heading": 900, "trunk_flexion": 450,
@@ -153,7 +153,7 @@ FASTEST = np.array(
     [next(v for word, v in SPEED_LIMITS.items() if n.removeprefix("left_").removeprefix("right_").startswith(word))
      for n in ANGLE_NAMES], dtype=np.float64,
 )  # fmt: skip
-# The whole person's: somersaults and twists of gymnasts (Yeadon, 1993) reach some three turns a second about the long axis.
+# The whole person's, assumed.
 FASTEST_TURN = 900.0
 # What moves apart from everything else, and by how much, degrees.
 _APART = {"wrist_flexion": 22.0, "wrist_deviation": 9.0, "forearm_twist": 30.0, "collar_elevation": 5.0,
