@@ -1,5 +1,6 @@
 """PyTorch's files: what comes back, and what claims more than it has or is no tensor of numbers."""
 
+import io
 import pickle
 import shutil
 import tracemalloc
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
+from kinemesh.files.joblib import load_joblib, unpickle
 from kinemesh.files.torch_files import load_torch_file
 
 WHAT = "a PyTorch checkpoint"
@@ -71,6 +73,68 @@ def test_tensors_go_on_sharing_memory(is_zip, path):
     loaded["whole"][1] = 5.0
     assert loaded["part"][0] == 5.0
     assert loaded["again"] is loaded["whole"]
+
+
+def test_a_tensor_may_repeat_its_numbers_but_not_fill_the_memory(path):
+    """As one shape for every frame of a video."""
+    torch.save({"betas": torch.arange(10.0).expand(100, 10)}, path)
+    assert torch.equal(load(path)["betas"], torch.arange(10.0).expand(100, 10))
+    torch.save({"betas": torch.zeros(1).expand(1 << 21)}, path)
+    with pytest.raises(UserError, match=r"it claims a tensor of shape \(2097152,\) over 1 numbers"):
+        load(path)
+
+
+def test_tensors_inside_a_pickle_come_back_as_arrays():
+    """As np.save and joblib write them, each storage a file in the file."""
+    base = torch.arange(24.0).reshape(4, 6)
+    value = {
+        "part": base[1:3, ::2], "turned": base.T, "none": torch.zeros(0, 3), "frames": torch.arange(5), "half": base.half(),
+        "bfloat16": base.bfloat16(), "parameter": torch.nn.Parameter(base), "list": [base, base],
+    }  # fmt: skip
+    for protocol in range(2, 6):
+        loaded = unpickle(pickle.dumps(value, protocol))
+        for name, tensor in value.items():
+            for found, true in zip(
+                *((loaded[name], tensor) if name == "list" else ([loaded[name]], [tensor])), strict=True
+            ):
+                assert type(found) is np.ndarray and found.flags.c_contiguous
+                np.testing.assert_array_equal(found, true.detach().float() if name == "bfloat16" else true.detach())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.replace(b"K\x02K\x03\x86", b"K\x02K\x04\x86"), r"it claims a tensor of shape \(2, 4\) over 6 numbers"),
+        (lambda data: data.replace(b"_rebuild_tensor_v2", b"_rebuild_tensxr_v2"), "it names torch._utils._rebuild_tensxr_v2"),
+        (lambda data: data.replace(b"_load_from_bytes", b"_load_from_bytos"), "it names torch.storage._load_from_bytos"),
+        (lambda data: data.replace(b"FloatStorage", b"QloatStorage"), "it names torch.QloatStorage"),
+        (lambda data: data.replace(b"\x06\0\0\0\0\0\0\0", b"\x07\0\0\0\0\0\0\0"), "it claims 6 numbers where it has 7"),
+        (lambda data: pickle.dumps({"a": _Storage(b"")}), "it holds a tensor without numbers"),
+        (lambda data: pickle.dumps({"a": _Storage(b"PK\3\4")}), "it has 4 bytes"),
+        (lambda data: pickle.dumps({"a": _Storage(_bytes_of(torch.zeros(2)))}), "it holds a tensor whose numbers are none"),
+    ],
+)  # fmt: skip
+def test_a_tensor_inside_a_pickle_that_is_none_is_refused(change, message, tmp_path):
+    data = change(pickle.dumps({"a": torch.arange(6.0).reshape(2, 3)}, 4))
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        load_joblib(tmp_path / "a.pkl", what="an estimator's file")
+
+
+def _bytes_of(value) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file, _use_new_zipfile_serialization=False)
+    return file.getvalue()
+
+
+class _Storage:
+    """Pickles as what PyTorch calls with a storage's bytes."""
+
+    def __init__(self, content: bytes):
+        self.content = content
+
+    def __reduce__(self):
+        return torch.storage._load_from_bytes, (self.content,)
 
 
 def rewrite(path, change=lambda members: None, method=zipfile.ZIP_STORED, extra=()):

@@ -41,6 +41,13 @@ def read_npy(path: str | Path, *, what: str) -> np.ndarray:
         return _read_array(file, path.stat().st_size, "its array")
 
 
+def read_npy_object(path: str | Path, *, what: str) -> Any:
+    """What a .npy file holds: numbers and text as `read_npy` gives them, objects as `read_object` does."""
+    path = Path(path)
+    with faults_as_user_errors(path, what), path.open("rb") as file:
+        return _read_value(file, path.stat().st_size, "its array")
+
+
 def read_npz(
     path: str | Path, required: tuple[str, ...], optional: tuple[str, ...] = (), *, what: str
 ) -> dict[str, np.ndarray]:
@@ -85,10 +92,17 @@ def read_object(path: str | Path, key: str, *, what: str) -> Any:
         if info.compress_type not in _METHODS or info.file_size > limit:
             raise Refused(f"'{key}' unpacks to {info.file_size} bytes, expected at most {limit}")
         with archive.open(info) as file:
-            _, _, dtype = read_npy_header(file, f"'{key}'")
-            if not dtype.hasobject:
-                return _read_member(archive, info, key)
-            value = unpickle(file.read(limit), "latin1")
+            return _read_value(file, info.file_size, f"'{key}'")
+
+
+def _read_value(file: BinaryIO, available_bytes: int, name: str) -> Any:
+    """An array, or objects that numpy pickled; what was saved as an array of no axes as itself."""
+    start = file.tell()
+    _, _, dtype = read_npy_header(file, name)
+    if not dtype.hasobject:
+        file.seek(start)
+        return _read_array(file, available_bytes, name)
+    value = unpickle(file.read(available_bytes), "latin1")
     return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
 
 

@@ -54,9 +54,9 @@ def load_joblib(path: str | Path, *, what: str) -> Any:
 def unpickle(data: bytes, encoding: str = "ASCII") -> Any:
     """What a pickle in memory holds, under the same rules; raises what kinemesh.files.pickles.faults_as_user_errors knows.
 
-    `encoding` is as for kinemesh.files.pickles.load_pickle.
+    `encoding` is as for kinemesh.files.pickles.load_pickle. Tensors come back as arrays.
     """
-    names = AllowedNames(lambda module, name: _Array if (module in WRAPPERS and name == _WRAPPER) else None)
+    names = AllowedNames(_stand_in)
     if data[:1] != pickle.PROTO:
         raise NotAPickle(f"its content starts {data[:12]!r}")
     try:
@@ -64,6 +64,16 @@ def unpickle(data: bytes, encoding: str = "ASCII") -> Any:
     except EOFError:
         raise Truncated(f"its content has {len(data)} bytes") from None
     return checked(value, set())
+
+
+def _stand_in(module: str, name: str) -> Any:
+    if module in WRAPPERS and name == _WRAPPER:
+        return _Array
+    if module.partition(".")[0] == "torch":
+        from kinemesh.files.torch_files import inline_maker  # imports PyTorch, which arrays alone do not need
+
+        return inline_maker(module, name)
+    return None
 
 
 def unpacked_limit(packed_bytes: int) -> int:

@@ -5,7 +5,8 @@ torch.load is not asked, not even with `weights_only=True`: before PyTorch 2.10 
 claims, no checksum is compared, pickle protocols 4 and 5 are not read, and sparse, meta and quantised tensors are.
 Here a tensor is numbers in memory, as many as the file holds. Layouts: `torch/serialization.py` of PyTorch 0.4 to
 2.13, that is a zip archive of `data.pkl` and one stored member a storage, or before 1.6 five pickles and then the
-storages.
+storages. Python's own pickles of tensors, as np.save and joblib write them, hold each storage as a file of the latter kind
+(`torch/storage.py`, `_load_from_bytes`).
 """
 
 import math
@@ -17,10 +18,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from kinemesh.files.pickle_limits import AllowedNames, NotAPickle, Refused, Truncated
+from kinemesh.files.pickle_limits import AllowedNames, LoadedArray, NotAPickle, Refused, Truncated
 from kinemesh.files.pickles import FrugalUnpickler, checked, faults_as_user_errors
 
 _DTYPES = {
@@ -29,6 +31,8 @@ _DTYPES = {
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }  # fmt: skip
+# Numbers of a tensor that repeats some of its storage's, such as one shape for all frames of a video.
+_LARGEST_EXPANDED = 1 << 20
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -91,7 +95,7 @@ class _Makers:
             raise Refused("it describes a tensor that is none")
         count = math.prod(size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        if count and (count > storage.count or last >= storage.count):
+        if count and (count > max(storage.count, _LARGEST_EXPANDED) or last >= storage.count):
             raise Refused(f"it claims a tensor of shape {str(size)[:60]} over {storage.count} numbers")
         return _StoredTensor(storage, offset, size, stride)
 
@@ -114,6 +118,47 @@ def _torch_name(module: str, name: str) -> Any:
     if (module, name) in _MAKER_OF:
         return getattr(_Makers(), _MAKER_OF[module, name])
     return _DTYPES.get(name) if module == "torch" else None
+
+
+class _Inline(NamedTuple):
+    """A storage that stands in the pickle itself, and its numbers."""
+
+    storage: _Storage
+    content: bytes
+
+
+class _InlineMakers:
+    """What a pickle outside PyTorch's own files may call: tensors come back as arrays."""
+
+    __slots__ = ()
+
+    def storage(self, data):
+        if type(data) is not bytes or not data:
+            raise Refused("it holds a tensor without numbers")
+        with mmap.mmap(-1, len(data)) as memory:
+            memory[:] = data
+            value, storages, places = _read_legacy_parts(memory)
+        if type(value) is not _Storage or len(storages) != 1:
+            raise Refused("it holds a tensor whose numbers are none")
+        return _Inline(value, data[places[value.key]])
+
+    def rebuild_tensor(self, inline, offset, size, stride, *unused):
+        if type(inline) is not _Inline:
+            raise Refused("it describes a tensor that is none")
+        stored = _Makers().rebuild_tensor(inline.storage, offset, size, stride, *unused)
+        tensor = stored.build(lambda _key: _as_bytes(inline.content))
+        tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor.clone()
+        return np.ascontiguousarray(tensor.numpy()).view(LoadedArray)
+
+    def rebuild_parameter(self, tensor, *_unused):
+        return tensor
+
+
+def inline_maker(module: str, name: str) -> Any:
+    """What stands for PyTorch's names in a pickle of tensors; None for any other."""
+    if (module, name) == ("torch.storage", "_load_from_bytes"):
+        return _InlineMakers().storage
+    return getattr(_InlineMakers(), _MAKER_OF.get((module, name), ""), None)
 
 
 class _Unpickler(FrugalUnpickler):
@@ -175,6 +220,12 @@ def _read_zip(archive: zipfile.ZipFile, file_bytes: int) -> Any:
 
 
 def _read_legacy(data: mmap.mmap) -> Any:
+    value, _, places = _read_legacy_parts(data)
+    return _with_tensors(value, lambda key: data[places[key]])
+
+
+def _read_legacy_parts(data: mmap.mmap) -> tuple[Any, dict[str, _Storage], dict[str, slice]]:
+    """The value, its storages, and where each one's numbers are."""
     # The first pickle is that number; the place depends on the protocol.
     if _LEGACY_MAGIC.to_bytes(10, "little") not in data[:32]:
         if data[:2] == b"PK":
@@ -207,7 +258,12 @@ def _read_legacy(data: mmap.mmap) -> Any:
             raise Truncated(f"{size} bytes at {data.tell()}, it has {len(data)}")
         places[key] = slice(data.tell(), data.tell() + size)
         data.seek(size, 1)
-    return _with_tensors(value, lambda key: data[places[key]])
+    return value, storages, places
+
+
+def _as_bytes(content: bytes) -> Tensor:
+    """(n,) uint8, a copy."""
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
 
 
 def _with_tensors(value: Any, read: Callable[[str], bytes]) -> Any:
@@ -217,10 +273,7 @@ def _with_tensors(value: Any, read: Callable[[str], bytes]) -> Any:
 
     def bytes_of(key: str) -> Tensor:
         if key not in storages:
-            content = bytearray(read(key))
-            storages[key] = (
-                torch.frombuffer(content, dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
-            )
+            storages[key] = _as_bytes(read(key))
         return storages[key]
 
     def build(item: Any) -> Any:
