@@ -13,7 +13,7 @@ from tools.fuzz import trial
 from tools.fuzz.kinds import KINDS, Kind
 from tools.fuzz.trial import ACCEPTED, REFUSED, try_cases
 
-COUNTS = {"smpl_pkl": 6, "smpl_npz": 6, "checkpoint": 25, "released": 20}
+COUNTS = {"smpl_pkl": 6, "smpl_npz": 6, "checkpoint": 25, "released": 20, "sam3d": 8}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -105,6 +105,12 @@ def members_of(*names: str):
     return lambda payload: zip_of({f"{name}.npy": npy_of_objects(payload) for name in names})
 
 
+def inline_tensor(payload: bytes) -> bytes:
+    """A pickle of a tensor whose numbers are the payload."""
+    storage = legacy_checkpoint(payload, 3)
+    return b"\x80\x03ctorch.storage\n_load_from_bytes\nB" + len(storage).to_bytes(4, "little") + storage + b"\x85R."
+
+
 # File name, how a payload gets into it, its reader, and how it is read carelessly.
 READERS = {
     "dataset": ("mesh_det.pkl", bytes, lambda path: load_dataset("pw3d", path), "pickle"),
@@ -120,6 +126,16 @@ READERS = {
         "numpy",
     ),
     "predictions": ("a.npz", members_of("video", "frame", "poses", "betas"), load_predictions, "numpy"),
+    "TRAM": ("hps_track_0.npy", npy_of_objects, load_predictions, "numpy"),
+    "ROMP": ("00000000.npz", members_of("results"), load_predictions, "numpy"),
+    "MMHuman3D": ("inference_result.npz", members_of("smpl", "frame_id"), load_predictions, "numpy"),
+    "GVHMR": (
+        "a.pt",
+        lambda payload: zip_of({"archive/data.pkl": payload, "archive/version": b"3\n"}),
+        load_predictions,
+        "torch",
+    ),
+    "a tensor in a pickle": ("nlf.pkl", inline_tensor, load_predictions, "pickle"),
     "checkpoint": (
         "latest_epoch.bin",
         lambda payload: zip_of({"archive/data.pkl": payload, "archive/version": b"3\n"}),

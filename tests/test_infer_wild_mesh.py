@@ -355,6 +355,7 @@ def test_without_a_network_an_estimators_bodies_are_placed_and_fitted(
         assert {"0.npz", "1.glb", "0.bvh", "viewer.html"} < {path.name for path in Path(fit).iterdir()}
         summary = json.loads(Path(fit, "summary.json").read_text())
         assert (summary["checkpoint"], summary["predictions"]) == (None, "theirs.npz")
+        assert summary["predictions_notes"] == []
         for person in range(2):
             with np.load(f"{fit}/{person}.npz") as file:
                 error = file["joints"] - demo_video.joints_m[person, :20]

@@ -1,5 +1,6 @@
 import collections
 import pickle
+import zipfile
 import zlib
 
 import numpy as np
@@ -8,7 +9,8 @@ import roma
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.estimates.readers import LAYOUTS, NotRecognisedError, count_images_from_zero, read_estimator_file
+from kinemesh.estimates.readers import LAYOUTS, count_images_from_zero, read_estimator_file
+from kinemesh.estimates.table import NotRecognisedError
 
 FRAMES = 5
 
@@ -249,7 +251,7 @@ FAULTS = {
     "missing": ("ours", lambda content: content.pop("betas"), r"no 'betas' in it, only video, frame, poses. Expected predictions with video, frame, poses, betas"),
     "no rotation": ("hybrik", put("pred_thetas", lambda a: a * np.where(np.arange(FRAMES) == 3, 1.1, 1)[:, None]), r"'pred_thetas' row 3 is not a rotation \(R R\^T is 0.21 from the identity\). Expected 24 rotation matrices"),
     "reflection": ("hybrik", put("pred_thetas", lambda a: a * np.where(np.arange(FRAMES) == 2, -1, 1)[:, None]), r"'pred_thetas' row 2 is a reflection"),
-    "axis-angle": ("hybrik", put("pred_thetas", lambda a: a[:, :72]), r"'pred_thetas' is an array of float32 of shape \(5, 72\). Expected numbers of shape \(rows, 216\)"),
+    "neither": ("hybrik", put("pred_thetas", lambda a: a[:, :70]), r"'pred_thetas' is an array of float32 of shape \(5, 70\). Expected \(5, 72\) axis-angle or \(5, 24, 3, 3\) rotation matrices"),
     "hybrik nan": ("hybrik", put("pred_thetas", set_row((1, 9), np.nan)), r"'pred_thetas' row 1 holds nan"),
     "no number": ("hybrik", put("img_path", lambda a: ["a/1.png"] * 4 + ["a/webcam.png"]), r"'img_path' row 4 is 'a/webcam.png'. Expected a name that ends in the frame number"),
     "a date": ("hybrik", put("img_path", lambda a: ["a/20240131120000.png"] * 5), r"'img_path' row 0 is 'a/20240131120000.png'. Expected a name that ends"),
@@ -301,15 +303,17 @@ def test_a_file_that_is_not_recognised_lists_the_layouts(content, held, write):
 
 def test_files_of_other_kinds(tmp_path, write):
     path = tmp_path / "a.pkl"
-    torch.save({"a": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "")
     with pytest.raises(
-        NotRecognisedError, match=r"a.pkl: not recognised, a zip archive without arrays. Expected an npz"
+        NotRecognisedError, match=r"a.pkl: not recognised, it holds a zip archive without arrays. Expected an npz"
     ):
         read_estimator_file(path)
+    torch.save({"a": torch.zeros(2)}, path)
+    with pytest.raises(NotRecognisedError, match=r"a.pkl: not recognised, it holds a dict of 'a'. Expected an npz"):
+        read_estimator_file(path)
+    np.savez(path.with_suffix(".npz"), **{f"key_{number}": np.zeros(1) for number in range(9)})
+    with pytest.raises(NotRecognisedError, match=r"holds arrays of 'key_0', .*'key_7' and 1 more. Expected an npz"):
+        read_estimator_file(path.with_suffix(".npz"))
     with pytest.raises(UserError, match=r"is not a regular file. Expected an estimator's file"):
         read_estimator_file(tmp_path)
-    path.write_bytes(pickle.dumps({"pred_thetas": torch.zeros(2)}))
-    with pytest.raises(
-        UserError, match=r"refused, nothing in it was run: it names torch.* Expected an estimator's file"
-    ):
-        read_estimator_file(path)

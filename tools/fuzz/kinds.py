@@ -4,7 +4,6 @@ import io
 import pickle
 import sys
 import types
-import zlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import cache
@@ -17,18 +16,20 @@ import torch
 import yaml
 
 from kinemesh.body.assets import read_joint_regressor, read_mean_params, read_smpl
-from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import FACE_COUNT, H36M_JOINT_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS, VERTEX_COUNT
 from kinemesh.config import Config, config_from_values, load_config
 from kinemesh.data.reading import CAMERA_IMAGE_SIZES
 from kinemesh.data.sources import load_dataset
+from kinemesh.demo.splits import StandIn
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizer_state import restore_optimizer
 from tools.fuzz import folders, keypoints, motions
-from tools.fuzz.joblib_layout import write_joblib
+from tools.fuzz.estimators import OF_EVERYBODY, OF_ONE, sam3d
+from tools.fuzz.estimators_of_smplx import OF_SMPLX
+from tools.fuzz.people import People
 from tools.fuzz.videos import make_videos, read_video
 
 _FRAMES = 5
@@ -119,49 +120,24 @@ def _smpl_pickles() -> list[bytes]:
         return [pickle.dumps(content, protocol) for protocol in (2, 4)]
 
 
-def _predictions() -> dict[str, np.ndarray]:
-    split = _split()
-    return {
-        "video": np.array(split["source"]),
-        "frame": np.array([0, 1, 2, 0, 1]),
-        "poses": split["smpl_pose"],
-        "betas": split["smpl_shape"],
-        "fps": np.array(30.0),
-        "person": np.arange(_FRAMES),
-        "dataset": np.array(["pw3d"] * _FRAMES),
-    }
+@cache
+def _people() -> People:
+    """Two people in three frames, as small as files may be."""
+    rng = np.random.default_rng(0)
+    places_m = np.array([[[side, 0.0, 4.0]] * 3 for side in (-1.0, 1.0)], np.float32)
+    poses = rng.normal(0, 0.5, (2, 3, 72)).astype("f4")
+    poses[..., 0] += np.pi  # upright before a camera
+    return People("walk", poses, rng.normal(0, 1, (2, 10)).astype("f4"), places_m)
 
 
-def _rotations() -> np.ndarray:
-    return rotations_from_axis_angle(torch.from_numpy(_split()["smpl_pose"])).numpy()
+def _read_bodies(path: Path) -> None:
+    load_predictions(path, lambda: StandIn().assets)
 
 
-def _hybrik() -> list[bytes]:
-    content = {
-        "pred_thetas": _rotations().reshape(_FRAMES, 216),
-        "pred_betas": _split()["smpl_shape"],
-        "img_path": [f"out/raw_images/walk-{number:06d}.jpg" for number in range(1, 1 + _FRAMES)],
-    }
-    return [pickle.dumps(content, protocol) for protocol in (2, 4)]
-
-
-def _wham() -> list[bytes]:
-    split = _split()
-    person = {"pose": split["smpl_pose"], "betas": split["smpl_shape"], "frame_ids": np.arange(_FRAMES)}
-    content = {0: person, 3: person | {"trans": np.zeros((_FRAMES, 3))}}
-    return [write_joblib(content), write_joblib(content, None), zlib.compress(write_joblib(content), 1)]
-
-
-def _phalp() -> list[bytes]:
-    rotations, betas = _rotations(), _split()["smpl_shape"]
-    bodies = [
-        {"global_orient": rotations[i, :1], "body_pose": rotations[i, 1:], "betas": betas[i]} for i in range(_FRAMES)
-    ]
-    content = {
-        f"outputs/dance/img/{number:06d}.jpg": {"time": number, "tid": [1, 2], "smpl": bodies[number : number + 2]}
-        for number in range(2)
-    }
-    return [write_joblib(content), zlib.compress(write_joblib(content), 1), pickle.dumps(content, 4)]
+def _of_estimator(write: Callable[[People], dict[str, bytes]]) -> Kind:
+    """The first of the files that a system writes."""
+    name, content = next(iter(write(_people()).items()))
+    return Kind(Path(name).name, lambda: [content], _read_bodies)
 
 
 @cache
@@ -277,21 +253,14 @@ KINDS = {
         lambda: [_bytes_of(np.savez, pose=np.zeros(144, "f4"), shape=np.zeros(10, "f4"), cam=np.zeros(3))],
         read_mean_params,
     ),
-    "predictions": Kind(
-        "predictions.npz",
-        lambda: [_bytes_of(save, **_predictions()) for save in (np.savez, np.savez_compressed)],
-        load_predictions,
-    ),
-    "hybrik": Kind("res.pk", _hybrik, load_predictions),
-    "wham": Kind("wham_output.pkl", _wham, load_predictions),
     "keypoints": Kind("keypoints.json", keypoints.keypoint_files, keypoints.read),
     "keypoint_arrays": Kind("keypoints.npz", keypoints.keypoint_arrays, keypoints.read),
     "bvh": Kind("walk.bvh", motions.bvh_files, motions.read_bvh),
     "amass": Kind("walk_poses.npz", motions.amass_files, motions.read_amass),
-    "phalp": Kind("demo_dance.pkl", _phalp, load_predictions),
     "checkpoint": Kind("latest_epoch.bin", _checkpoints, _read_checkpoint),
     "released": Kind("best_epoch.bin", _released, _read_checkpoint),
     "pretrained": Kind("latest_epoch.bin", _pretrained, lambda path: load_pretrained(_small_model().backbone, path)),
     "video": Kind("video.mp4", make_videos, read_video),
+    **{write.__name__: _of_estimator(write) for write in (*OF_EVERYBODY, *OF_ONE, *OF_SMPLX, sam3d)},
     "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
 }

@@ -116,6 +116,13 @@ def _keys_of_frames(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Track (-1: none) and key of each frame of the split (F,), and the keys of the predictions to find it among."""
     chosen = _choose_tracks(split, source, predictions)
+    of_world = predictions.world_tracks & {*chosen.tolist()}
+    if of_world:
+        track = predictions.tracks[min(of_world)]
+        raise UserError(
+            f"{predictions.path}: bodies of video {track.video!r} are in a world's axes, without its camera. Expected the "
+            "camera's; turn them, or give them to infer_wild_mesh.py, which finds the camera."
+        )
     _check_rows(split, source, predictions, chosen)
     video = split.video_index
     frame = np.arange(split.frame_count) * split.sample_stride - split.video_file_rows[video]

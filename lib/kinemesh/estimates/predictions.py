@@ -1,4 +1,4 @@
-"""A per-frame estimator's bodies, from one file or a folder of files: what `--predictions` gives.
+"""Another system's bodies, from one file or a folder of files: what `--predictions` gives.
 
 Source: behaviour contract section 8.
 """
@@ -6,19 +6,25 @@ Source: behaviour contract section 8.
 import dataclasses
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.body.assets import BodyAssets
 from kinemesh.data.sources import RELEASED, Dataset
 from kinemesh.errors import UserError
-from kinemesh.estimates.readers import LAYOUTS, NotRecognisedError, Table, count_images_from_zero, read_estimator_file
+from kinemesh.estimates.from_points import MHR_POINTS, fit_to_points
+from kinemesh.estimates.linking import with_people_linked
+from kinemesh.estimates.readers import LAYOUTS, count_images_from_zero, read_estimator_file
+from kinemesh.estimates.table import NotRecognisedError, Table
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".npz", ".pkl", ".pk")
+SUFFIXES = (".npz", ".npy", ".pkl", ".pk", ".pt", ".pth")
+# ROMP's file of a whole video, which repeats those of its frames beside it.
+_WHOLE = "video_results.npz"
 # Above any frame number, so that track and frame make one number that sorts by both.
 TRACK_STEP = 1 << 40
 # 29.97 is written for 30, 59.94 for 60.
@@ -50,6 +56,8 @@ class Predictions:
     file_row: np.ndarray  # (F,) int64 the row there, for errors
     repeat: np.ndarray  # (F,) int64, 0 but where a file has a frame more than once and numbers its rows
     mirrored: tuple[np.ndarray, np.ndarray] | None = None  # (F, 72), (F, 10) the flip test's other half, if all have it
+    world_tracks: frozenset[int] = frozenset()  # those of a world without a camera, as before a level one
+    notes: tuple[str, ...] = ()  # what of the files could not be taken as it is
 
     def place(self, index: int) -> str:
         """File, row, video, frame and person of a row, for errors."""
@@ -63,10 +71,11 @@ class Predictions:
         return [number for number, track in enumerate(self.tracks) if track.dataset in ("", dataset)]
 
 
-def load_predictions(path: str | Path) -> Predictions:
+def load_predictions(path: str | Path, assets: Callable[[], BodyAssets] | None = None) -> Predictions:
     """Read a file of any layout of kinemesh.estimates.readers, or all such files in a folder and the folders in it.
 
-    Raises UserError, one line, for what cannot be read, is not recognised, or holds rows that cannot be right.
+    `assets` gives the body that is fitted to keypoints, where files hold no SMPL. Raises UserError, one line, for what
+    cannot be read, is not recognised, or holds rows that cannot be right.
     """
     path = Path(path)
     if path.is_dir():
@@ -75,11 +84,54 @@ def load_predictions(path: str | Path) -> Predictions:
         tables = [read_estimator_file(path)]
     else:
         raise UserError(f"--predictions {path} not found. Expected a file or a folder of files: {LAYOUTS}.")
-    predictions = _merge(path, count_images_from_zero(tables))
+    tables = with_people_linked(count_images_from_zero(tables))
+    notes = _notes(tables)
+    predictions = _merge(path, tables)
+    if any(table.points_m is not None for table in tables):
+        if assets is None:
+            raise UserError(
+                f"{path}: holds another model's keypoints, which need a body to fit. Expected SMPL's bodies."
+            )
+        predictions, said = _fitted(predictions, tables, assets())
+        notes = (*notes, said)
+    for note in notes:
+        logger.info("%s: %s", path, note)
     videos = len({track.video for track in predictions.tracks})
     people, rows = len(predictions.tracks), len(predictions.frame)
-    logger.info("%s: %d predictions, %d people in %d videos", path, rows, people, videos)
-    return predictions
+    systems = ", ".join(dict.fromkeys(table.system for table in tables))
+    logger.info("%s: %d bodies of %d people in %d videos, by %s", path, rows, people, videos, systems)
+    return dataclasses.replace(predictions, notes=notes)
+
+
+def _notes(tables: list[Table]) -> tuple[str, ...]:
+    """A line for each system whose files could not be taken as they are."""
+    counts: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
+    for table in tables:
+        said = table.notes
+        if table.world_up:
+            said = (*said, f"a world's axes ({table.world_up} up) and no camera: as before a level one")
+        counts[table.system, said] += 1
+    return tuple(
+        f"{system}" + (f", {count} files" if count > 1 else "") + f": {'; '.join(said)}"
+        for (system, said), count in counts.items()
+        if said
+    )
+
+
+def _fitted(predictions: Predictions, tables: list[Table], assets: BodyAssets) -> tuple[Predictions, str]:
+    """The predictions with bodies fitted where tables hold points, and what there is to say of that."""
+    is_of_points = np.array([table.points_m is not None for table in tables])
+    rows = np.flatnonzero(is_of_points[predictions.file])
+    places = np.stack((predictions.file[rows], predictions.file_row[rows]), axis=1)
+    points_m = np.stack([tables[file].points_m[row] for file, row in places.tolist()])
+    owner = np.unique(predictions.track[rows], return_inverse=True)[1]
+    poses, betas, left_m = fit_to_points(points_m, owner, assets)
+    is_bad = ~(np.isfinite(poses).all(axis=1) & np.isfinite(betas).all(axis=1))
+    if is_bad.any():
+        raise UserError(f"{predictions.place(rows[is_bad.argmax()])}: no body has such keypoints. Leave that file out.")
+    predictions.poses[rows], predictions.betas[rows] = poses, betas
+    said = f"SMPL's body fitted to {len(MHR_POINTS)} of MHR's keypoints, {1000 * left_m.mean():.0f} mm from them on the mean"
+    return predictions, f"SAM 3D Body: {said}; its pose, shape, hands and vertices not read"
 
 
 def at_rate(predictions: Predictions, fps: float, theirs: float | None = None) -> Predictions:
@@ -158,6 +210,8 @@ def _read_folder(folder: Path) -> list[Table]:
             tables.append(read_estimator_file(path))
         except NotRecognisedError as error:
             logger.warning("skipped: %s", error)
+    whole = {table.path.parent for table in tables if table.path.name == _WHOLE}
+    tables = [table for table in tables if table.path.parent not in whole or table.path.name == _WHOLE]
     if not tables:
         raise UserError(f"--predictions {folder}: no file in this folder is recognised. Expected {LAYOUTS}.")
     return tables
@@ -197,6 +251,7 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
         file_row=np.concatenate([np.arange(size) for size in sizes])[order],
         repeat=repeat[order],
         mirrored=mirrored,
+        world_tracks=frozenset(track[np.repeat([bool(table.world_up) for table in tables], sizes)].tolist()),
     )
     is_repeated = (np.diff(row_keys(predictions)) == 0) & (np.diff(predictions.repeat) == 0)
     if is_repeated.any():

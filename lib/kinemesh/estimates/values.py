@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from kinemesh.body.params import axis_angle_from_rotations
+from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
+from kinemesh.data.reading import LARGEST_ANGLE
 from kinemesh.errors import fail
 from kinemesh.files.arrays import array_of
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 LARGEST_FRAME = 1 << 31
+POSE_SHAPE = (SMPL_JOINT_COUNT * 3,)
+BETAS_SHAPE = (BETA_COUNT,)
+# Root and 21 joints, which SMPL, SMPL+H and SMPL-X have in common.
+SHARED_JOINT_COUNT = 22
+# Far above float32 and half-precision noise, far below what another convention or a scale gives.
+ROTATION_TOLERANCE = 0.02
+_CHUNK = 1 << 15  # rows converted at a time
 
 
 def row_number(row: int) -> str:
@@ -27,6 +39,8 @@ def take_entry(path: Path, where: str, content: Any, key: str) -> Any:
 
 def to_array(path: Path, where: str, value: Any) -> np.ndarray:
     """Whatever the file holds, as an array."""
+    if isinstance(value, torch.Tensor):
+        value = value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
     try:
         return array_of(value)
     except ValueError as error:
@@ -98,6 +112,59 @@ def to_numbers(
         fault = f"holds an angle of {np.abs(values[row]).max():.4g}"
         fail(path, f"{where} {place(row)} {fault}", "axis-angle in radians, not degrees")
     return values
+
+
+def to_poses(
+    path: Path,
+    where: str,
+    value: Any,
+    row_count: int,
+    joint_count: int = SMPL_JOINT_COUNT,
+    place: Callable[[int], str] = row_number,
+) -> np.ndarray:
+    """(F, 3 joint_count) float32 axis-angle, of axis-angle or of rotation matrices, flat or not; UserError for others."""
+    array = to_array(path, where, value)
+    sizes = {joint_count * 3: "axis-angle", joint_count * 9: "matrices"}
+    size = array.size // len(array) if array.ndim > 1 and len(array) else 0
+    if size not in sizes or array.dtype.kind not in "fiu":
+        expected = (
+            f"({row_count}, {joint_count * 3}) axis-angle or ({row_count}, {joint_count}, 3, 3) rotation matrices"
+        )
+        fail(path, f"{where} is an array of {array.dtype} of shape {array.shape}", expected)
+    array = array.reshape(len(array), size)
+    if sizes[size] == "axis-angle":
+        return to_numbers(path, where, array, (size,), row_count, LARGEST_ANGLE, place)
+    rotations = to_numbers(path, where, array, (size,), row_count, place=place)
+    return _axis_angle(path, where, rotations.reshape(-1, joint_count, 3, 3), place)
+
+
+def without_hands(poses: np.ndarray) -> np.ndarray:
+    """SMPL's pose (F, 72) of one that begins with the joints it shares with SMPL+H and SMPL-X; hands as at rest."""
+    out = np.zeros((len(poses), *POSE_SHAPE), dtype=np.float32)
+    out[:, : SHARED_JOINT_COUNT * 3] = poses[:, : SHARED_JOINT_COUNT * 3]
+    return out
+
+
+def turned(poses: np.ndarray, turns: torch.Tensor) -> np.ndarray:
+    """Poses (F, n) of bodies turned as a whole by (F, 3, 3), or all of them by one (3, 3)."""
+    root = turns @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]))
+    return np.concatenate((matrix_to_axis_angle(root).numpy(), poses[:, 3:]), axis=1)
+
+
+def _axis_angle(path: Path, where: str, rotations: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
+    """(F, 3 J) float32 from J rotation matrices a row; UserError if they are none."""
+    poses = []
+    for start, matrices in enumerate(torch.from_numpy(rotations).split(_CHUNK)):
+        excess = (matrices @ matrices.mT - torch.eye(3)).abs().amax((1, 2, 3))
+        is_bad = (excess > ROTATION_TOLERANCE) | (torch.linalg.det(matrices) < 0).any(1)
+        if is_bad.any():
+            row = int(is_bad.int().argmax())
+            fault = f"is not a rotation (R R^T is {excess[row]:.3g} from the identity)"
+            if excess[row] <= ROTATION_TOLERANCE:
+                fault = "is a reflection"
+            fail(path, f"{where} {place(row + start * _CHUNK)} {fault}", f"{rotations.shape[1]} rotation matrices")
+        poses.append(axis_angle_from_rotations(matrices))
+    return torch.cat(poses).numpy()
 
 
 def _check_row_count(path: Path, where: str, row_count: int, expected: int | None) -> None:

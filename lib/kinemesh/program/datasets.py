@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from kinemesh.body.assets import BodyAssets
+from kinemesh.body.assets import BodyAssets, load_body_assets
 from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
 from kinemesh.data.loader import ClipLoader, place_split
@@ -85,7 +85,8 @@ class DatasetOpener:
         """Raises `UserError` if the predictions cannot be read."""
         self._config, self._device, self._assets = config, device, assets
         self._with_estimate, self._clip_rules = with_estimate, clip_rules
-        self._predictions = load_predictions(predictions_path) if predictions_path else None
+        body = partial(load_body_assets, config.data_root) if assets is None else (lambda: assets)
+        self._predictions = load_predictions(predictions_path, body) if predictions_path else None
         self._is_thorough = is_thorough
         self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
         self._held_out_share = config.held_out_share if with_estimate else config.val_split

@@ -8,6 +8,7 @@ import torch
 from kinemesh.body.params import axis_angle_from_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SIDES, SMPL_JOINT_COUNT
 from kinemesh.errors import UserError
+from kinemesh.geometry.camera import UP_TURNS
 from kinemesh.prepare.bvh.chain import Chain, rest_places
 from kinemesh.prepare.bvh.names import match_joints
 from kinemesh.prepare.bvh.skeleton import (
@@ -25,7 +26,6 @@ from kinemesh.prepare.bvh.transfer import constants_of_motion, constants_of_rest
 from kinemesh.prepare.motions.sequences import (
     MEAN,
     UP_SAID,
-    UP_TURNS,
     Bodies,
     Choices,
     NotAMotion,

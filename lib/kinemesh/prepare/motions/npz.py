@@ -16,12 +16,12 @@ import numpy as np
 from kinemesh.body.params import turned
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import UserError, fail
-from kinemesh.files.arrays import array_names, read_npz
+from kinemesh.estimates.systems.amass import LAYOUTS, PARTS, RATES, gender_of, read_arrays, with_parts_joined
+from kinemesh.estimates.values import SHARED_JOINT_COUNT
+from kinemesh.geometry.camera import UP_TURNS
 from kinemesh.prepare.motions.sequences import (
-    GENDERS,
     POSE_COUNT,
     UP_SAID,
-    UP_TURNS,
     Bodies,
     Choices,
     NotAMotion,
@@ -32,10 +32,6 @@ from kinemesh.prepare.motions.sequences import (
 )
 
 _WHAT = "SMPL parameters"
-_RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
-_BODY_COUNT = 66  # root and 21 joints, which SMPL, SMPL+H and SMPL-X have in common
-_LAYOUTS = {156: "SMPL+H", 165: "SMPL-X"}
-_PARTS = ("root_orient", "pose_body")
 # Published split -> its sets by the folder's name, with what the other release calls it behind it.
 AMASS_SPLITS = {
     "val": "HumanEva MPI_HDM05=HDM05 SFU MPI_mosh=MoSh",
@@ -61,18 +57,18 @@ def read_smpl_npz(path: Path, name: str, bodies: Bodies, choices: Choices) -> It
     Keys: `poses` (F, 72) or (F, 24, 3), `trans` (F, 3), a rate; `betas` (10 or more) or one row a frame, `gender`. What
     `infer_wild_mesh.py` writes has `camera` too, and camera axes. Raises UserError, NotAMotion.
     """
-    given = _arrays(path, ("poses", "trans", "betas", "gender", "camera", "frame_ids"))
+    given = read_arrays(path, ("poses", "trans", "betas", "gender", "camera", "frame_ids"), _WHAT)
     poses = given.get("poses")
     if poses is None:
         raise NotAMotion("no 'poses' in it")
     if "trans" not in given or given["rate"] is None:
-        lacking = f"a rate ({', '.join(_RATES)})" if "trans" in given else "'trans'"
+        lacking = f"a rate ({', '.join(RATES)})" if "trans" in given else "'trans'"
         fail(path, f"has poses without {lacking}", f"{_WHAT} with poses (F, 72), trans (F, 3) and a rate")
     if poses.ndim == 3 and poses.shape[1:] == (POSE_COUNT // 3, 3):
         poses = poses.reshape(len(poses), POSE_COUNT)
-    if poses.ndim == 2 and poses.shape[1] in _LAYOUTS:
+    if poses.ndim == 2 and poses.shape[1] in LAYOUTS:
         raise UserError(
-            f"'poses' has {poses.shape[1]} numbers a frame, which is {_LAYOUTS[poses.shape[1]]}: prepare amass."
+            f"'poses' has {poses.shape[1]} numbers a frame, which is {LAYOUTS[poses.shape[1]]}: prepare amass."
         )
     betas, notes = given.get("betas"), []
     if betas is None:
@@ -82,7 +78,7 @@ def read_smpl_npz(path: Path, name: str, bodies: Bodies, choices: Choices) -> It
     elif betas.ndim == 2 and len(betas) == len(poses) and betas.dtype.kind == "f":
         betas, notes = np.median(betas, axis=0), ["betas of every frame: their median"]
     poses, trans_m, betas = checked(poses, given["trans"], betas, given["rate"])
-    gender = _gender(given.get("gender"))
+    gender = gender_of(given.get("gender"))
     neutral, pelvis, said = neutral_shape(bodies, gender, betas, choices.betas)
     up = choices.up
     if up == "auto":
@@ -108,21 +104,17 @@ def read_amass(path: Path, name: str, bodies: Bodies, choices: Choices) -> Itera
     """The motion of one file of AMASS. Raises UserError; NotAMotion for what its folders hold beside motions."""
     if _NO_MOTION.search(path.stem.lower()):
         raise NotAMotion("a shape or a calibration, no motion")
-    given = _arrays(path, ("poses", "trans", "betas", "gender", *_PARTS))
+    given = read_arrays(path, ("poses", "trans", "betas", "gender", *PARTS), _WHAT)
     if not {"trans", "betas"} <= given.keys() or given["rate"] is None:
         raise NotAMotion("no trans, betas or rate in it")
-    poses, parts = given.get("poses"), [given[part] for part in _PARTS if part in given]
-    if poses is None and [part.shape[1:] for part in parts] == [(3,), (63,)] and len(parts[0]) == len(parts[1]):
-        poses, layout = np.concatenate(parts, axis=1), "SMPL-X"
-    elif poses is not None and poses.ndim == 2 and poses.shape[1] in _LAYOUTS:
-        layout = _LAYOUTS[poses.shape[1]]
-    else:
-        shape = None if poses is None else poses.shape
+    poses, layout = with_parts_joined(given) or (None, "")
+    if layout not in LAYOUTS.values():
+        shape = given["poses"].shape if "poses" in given else None
         raise UserError(f"'poses' {shape}: expected (F, 156) as AMASS's SMPL+H has, or (F, 165) as its SMPL-X.")
     body = np.zeros((len(poses), POSE_COUNT), dtype=poses.dtype if poses.dtype.kind == "f" else np.float64)
-    body[:, :_BODY_COUNT] = poses[:, :_BODY_COUNT]
+    body[:, : 3 * SHARED_JOINT_COUNT] = poses[:, : 3 * SHARED_JOINT_COUNT]
     poses, trans_m, betas = checked(body, given["trans"], given["betas"].reshape(-1), given["rate"])
-    gender, notes = _gender(given.get("gender")), ["hands dropped"]
+    gender, notes = gender_of(given.get("gender")), ["hands dropped"]
     if layout == "SMPL-X":
         # Of another shape space; its pelvis is elsewhere at rest, by the same way in every frame.
         neutral, pelvis, said = neutral_shape(bodies, "neutral", np.zeros(BETA_COUNT), "mean")
@@ -160,26 +152,3 @@ def amass_sets_missing(folders: Iterable[str]) -> list[str]:
     """Of the sets of AMASS's published splits those of which no folder is, by the first release's names."""
     found = {_SET_OF.get(_plain(folder)) for folder in folders}
     return [f"{name} ({split})" for name, (split, _) in _SETS.items() if name not in found]
-
-
-def _arrays(path: Path, wanted: tuple[str, ...]) -> dict:
-    """Those of the arrays that are there, and `rate`, a float, or None where no key says it."""
-    rate = next((key for key in _RATES if key in array_names(path, what=_WHAT)), None)
-    given = read_npz(path, (), (*wanted, rate) if rate else wanted, what=_WHAT)
-    if rate is None:
-        return {**given, "rate": None}
-    array = given.pop(rate)
-    if array.size != 1 or array.dtype.kind not in "fiu":
-        fail(path, f"'{rate}' is {array.dtype} of shape {array.shape}", "one number")
-    return {**given, "rate": float(array.reshape(-1)[0])}
-
-
-def _gender(array: np.ndarray | None) -> str:
-    if array is None:
-        return "neutral"
-    text = array.reshape(-1)[0] if array.size and array.dtype.kind in "US" else ""
-    text = (text.decode("latin-1") if isinstance(text, bytes) else str(text)).lower()
-    found = next((gender for gender in GENDERS if gender in text), None)
-    if found is None:
-        raise UserError(f"'gender' is {text[:40]!r}, expected one of {', '.join(GENDERS)}.")
-    return found

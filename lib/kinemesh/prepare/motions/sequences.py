@@ -12,17 +12,13 @@ from kinemesh.body.chain import global_rotations
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
 from kinemesh.errors import UserError
-from kinemesh.geometry.camera import CAMERA_TO_Y_UP, Z_UP_TO_Y_UP
+from kinemesh.geometry.camera import axis_upward
 
 POSE_COUNT = 3 * SMPL_JOINT_COUNT
-GENDERS = ("female", "male", "neutral")  # in this order: one name holds the other
 # What `--betas` may say of a shape that is not the neutral SMPL body's.
 REFIT, IGNORE, MEAN = "refit", "ignore", "mean"
-# Turns that bring a world with another axis up, or a camera's axes, to y up.
-UP_TURNS = {"y": np.eye(3), "z": Z_UP_TO_Y_UP, "camera": CAMERA_TO_Y_UP}
 UP_SAID = {"y": "y up", "z": "z up, turned", "camera": "camera axes, turned: up is the camera's, not the ground's"}
 _FARTHEST_M = 1e4
-_CLEARLY_UP = 0.6
 _LARGEST_BETA = 20.0
 
 
@@ -150,10 +146,8 @@ def upward_axis(poses: np.ndarray, rest_joints_m: np.ndarray) -> str:
 
 def axis_of(direction: np.ndarray) -> str:
     """The key of UP_TURNS that a direction (3,) is along. Raises UserError if it is along none."""
-    direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
-    lifted = {name: float((turn @ direction)[1]) for name, turn in UP_TURNS.items()}
-    name = max(lifted, key=lifted.get)
-    if lifted[name] < _CLEARLY_UP:
+    name = axis_upward(direction)
+    if name is None:
         raise UserError("its person does not stand along an axis, so that up is not known. Say --up y or --up z.")
     return name
 

@@ -11,8 +11,8 @@ from kinemesh.body.params import params_from_axis_angle, rotations_from_axis_ang
 from kinemesh.body.skeleton import MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.files.writing import replacement
+from kinemesh.geometry.camera import UP_TURNS
 from kinemesh.motion.recorded import RecordedMotion, RecordedMotions
-from kinemesh.prepare.motions.sequences import UP_TURNS
 from kinemesh.render.picture import FAINT_TEXT_COLOR, PAGE_COLOR, TEXT_COLOR, spread_frames
 from kinemesh.render.rasterizer import WeakPerspective
 from kinemesh.render.scene import render_mesh

@@ -3,14 +3,14 @@
     python -m tools.evaluate_predictions --config configs/mesh/MB_ft_pw3d.yaml --predictions ours.npz wham_output.pkl \\
         --protocol motionbert --protocol wham
 
-Files are those of --predictions: an .npz with video, frame, poses, betas; HybrIK's res.pk; WHAM's wham_output.pkl; the
-.pkl of 4D-Humans / PHALP; or a folder of such files. Several files are scored on the frames that all of them predict,
-and compared video by video.
+Files are those of --predictions, this project's and those of docs/estimators.md, or folders of them. Several files are
+scored on the frames that all of them predict, and compared video by video.
 """
 
 import argparse
 import logging
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from kinemesh.body.assets import load_body_assets
@@ -59,9 +59,11 @@ def run(argv: Sequence[str] | None = None) -> None:
     config = load_config(arguments.config, arguments.overrides)
     device = choose_device(arguments.device)
     labels = _labels(arguments.predictions)
-    files = {label: load_predictions(path) for label, path in zip(labels, arguments.predictions, strict=True)}
+    load_assets = cache(partial(load_body_assets, config.data_root))
+    paths = zip(labels, arguments.predictions, strict=True)
+    files = {label: load_predictions(path, load_assets) for label, path in paths}
     datasets = load_compared(config, files)
-    assets = load_body_assets(config.data_root)
+    assets = load_assets()
     body = PosedBody(assets).to(device)
     fitting = Fitting.of(assets, device) if arguments.fit == "keypoints" else None
     content: dict = {

@@ -134,7 +134,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="instead: 35 mm equivalent focal length, as EXIF has it",
     )
-    add("--predictions", metavar="FILE", help="another estimator's bodies, for a refiner or --evaluate none")
+    add("--predictions", metavar="FILE", help="another system's bodies, docs/estimators.md")
     add(
         "--predictions_fps",
         type=values.positive,

@@ -100,7 +100,8 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         _log_choices(predictor, settings)
     predictions = None
     if arguments.predictions:
-        predictions = at_rate(load_predictions(arguments.predictions), source.fps, arguments.predictions_fps)
+        predictions = load_predictions(arguments.predictions, lambda: predictor.assets)
+        predictions = at_rate(predictions, source.fps, arguments.predictions_fps)
     reference = _load_reference(Path(arguments.ref_3d_motion_path)) if arguments.ref_3d_motion_path else None
     read_s = time.perf_counter() - began - detected_s
     given = {
@@ -133,6 +134,8 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     seconds["total"] = time.perf_counter() - began
     summary = owner | {"detector": detector} | _summary(arguments, settings, inference, source, timeline)
     summary["written"] = summary_of_outputs(footage, choices)
+    if predictions is not None:
+        summary["predictions_notes"] = list(predictions.notes)
     summary["seconds"] = {stage: round(taken, 3) for stage, taken in seconds.items()}
     write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])

@@ -1,0 +1,113 @@
+"""SMPL bodies fitted to 3D keypoints of another body, MHR's: damped least squares, frame by frame, one shape a person.
+
+Unknowns a frame: the turning of each joint that the points show, from rest, and the translation, which nobody asks for. What
+points do not show stays as at rest: hands, and how a bone is twisted where no joint below it bends.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinemesh.body.assets import BodyAssets
+from kinemesh.body.params import axis_angle_from_rotations
+from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.prior import Hinges, relative_spreads
+from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+
+# MHR's keypoints, `sam_3d_body/metadata/mhr70.py` in facebookresearch/sam-3d-body, by what SMPL's landmarks are called.
+MHR_POINTS = {
+    "nose_tip": 0, "left_eye": 1, "right_eye": 2, "left_ear": 3, "right_ear": 4, "left_shoulder": 5, "right_shoulder": 6,
+    "left_elbow": 7, "right_elbow": 8, "left_hip": 9, "right_hip": 10, "left_knee": 11, "right_knee": 12,
+    "left_ankle": 13, "right_ankle": 14, "left_big_toe": 15, "left_small_toe": 16, "left_heel": 17,
+    "right_big_toe": 18, "right_small_toe": 19, "right_heel": 20, "right_wrist": 41, "left_wrist": 62,
+}  # fmt: skip
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+_ITERATIONS = 15
+_FIRST_OF_SHAPE = 3
+# How well the two bodies' points are the same ones, how far joints turn from rest, and how far shapes are from the mean.
+_POINT_SPREAD_M = 0.02
+_TURN_SPREAD = math.radians(60.0)
+_SHAPE_SPREAD = 1.5
+_LARGEST_TURN = 0.6
+_DAMPING = 1e-3
+_FRAMES_AT_ONCE = 1024
+
+
+def fit_to_points(points_m: np.ndarray, owner: np.ndarray, assets: BodyAssets) -> tuple[np.ndarray, ...]:
+    """Poses (F, 72), betas (F, 10), and the mean distance (F,) m that is left.
+
+    Args:
+        points_m: (F, 70, 3) in camera axes, wherever the origin is.
+        owner: (F,) whose each row is, from 0; a person has one shape.
+    """
+    names = tuple(MHR_POINTS)
+    body = BodyPoints(assets, names)
+    wanted = torch.from_numpy(points_m[:, list(MHR_POINTS.values())]).float()
+    people, owner = int(owner.max()) + 1, torch.from_numpy(owner)
+    rotations = torch.eye(3).expand(len(wanted), SMPL_JOINT_COUNT, 3, 3).clone()
+    betas = torch.zeros(people, BETA_COUNT)
+    rotations[:, 0] = _facing(body, wanted, [names.index(name) for name in _TRUNK])
+    solver = _Solver(body)
+    for iteration in range(_ITERATIONS):
+        sums = torch.zeros(people, BETA_COUNT, BETA_COUNT + 1)
+        for rows in torch.arange(len(wanted)).split(_FRAMES_AT_ONCE):
+            shape = solver.step(rotations, rows, betas[owner[rows]], wanted[rows])
+            sums.index_add_(0, owner[rows], shape)
+        if _FIRST_OF_SHAPE <= iteration < _ITERATIONS - 1:
+            counts = torch.bincount(owner, minlength=people)[:, None].float()
+            precision = counts * (_POINT_SPREAD_M / _SHAPE_SPREAD) ** 2
+            matrix = sums[..., :-1] + torch.diag_embed(precision.expand(-1, BETA_COUNT))
+            betas = betas + torch.linalg.solve(matrix, sums[..., -1] - precision * betas)
+    left = torch.cat(
+        [
+            _centred(wanted[rows] - body.places(rotations[rows], betas[owner[rows]])).norm(dim=2).mean(dim=1)
+            for rows in torch.arange(len(wanted)).split(_FRAMES_AT_ONCE)
+        ]
+    )
+    return axis_angle_from_rotations(rotations).numpy(), betas[owner].numpy(), left.numpy()
+
+
+def _facing(body: BodyPoints, wanted: Tensor, trunk: list[int]) -> Tensor:
+    """(F, 3, 3) by which the trunk at rest is turned."""
+    identity = torch.eye(3).expand(1, SMPL_JOINT_COUNT, 3, 3)
+    rest = _centred(body.places(identity, torch.zeros(1, BETA_COUNT))[:, trunk])
+    return nearest_rotation(_centred(wanted[:, trunk]).mT @ rest)
+
+
+def _centred(points: Tensor) -> Tensor:
+    return points - points.mean(dim=1, keepdim=True)
+
+
+class _Solver:
+    """Gauss and Newton's step of frames; the translation is what leaves the points' means together."""
+
+    def __init__(self, body: BodyPoints):
+        self.body, self.joints, self.hinges = body, list(body.joints), Hinges(body.joints)
+        spreads = relative_spreads(body.joints) * _TURN_SPREAD
+        self.precision = (_POINT_SPREAD_M / spreads) ** 2
+        self.precision[:3] = 0  # whichever way somebody faces
+
+    def step(self, rotations: Tensor, rows: Tensor, betas: Tensor, wanted: Tensor) -> Tensor:
+        """Turn the joints of `rows`, in place; what those frames say of their shapes, (N, 10, 11)."""
+        points = self.body(rotations[rows], betas)
+        residual = _centred(wanted - points.places).flatten(1)
+        # Turning by omega moves a point by omega x s, and omega is phi in the parent's axes.
+        arms = points.arms.permute(0, 3, 1, 2)  # (N, K, A, 3)
+        axes = points.frames.mT[:, None]  # (N, 1, A, 3, 3): rows are the axes
+        moves = torch.linalg.cross(axes.expand(-1, arms.shape[1], -1, -1, -1), arms[..., None, :])  # (N, K, A, 3, 3)
+        jacobian = _centred(moves.flatten(2, 3)).permute(0, 1, 3, 2).flatten(1, 2)  # (N, 3 K, 3 A)
+        now = rotations[rows[:, None], self.joints]
+        away = matrix_to_axis_angle(now).flatten(1)
+        matrix = jacobian.mT @ jacobian
+        matrix.diagonal(dim1=1, dim2=2).add_(self.precision + _DAMPING * _POINT_SPREAD_M)
+        right = (jacobian.mT @ residual[..., None])[..., 0] - self.precision * away
+        turns = torch.linalg.solve(matrix, right).unflatten(1, (-1, 3))
+        turns = turns * (_LARGEST_TURN / turns.norm(dim=2, keepdim=True).clamp(min=_LARGEST_TURN))
+        turned = axis_angle_to_matrix(turns) @ now
+        rotations[rows[:, None], self.joints] = self.hinges.unbend(turned, torch.eye(3).expand_as(now))
+        by_shape = _centred(points.by_shape.permute(0, 3, 2, 1)).flatten(1, 2)  # (N, 3 K, 10)
+        return torch.cat((by_shape.mT @ by_shape, by_shape.mT @ residual[..., None]), dim=2)

@@ -1,0 +1,85 @@
+"""Systems with a file for one person: GVHMR, GEM, and the former's package of that name, and TRAM.
+
+Sources of the layouts: GVHMR `tools/demo/demo.py` (frames are the video's, whatever its rate), GEM-SMPL
+`scripts/demo/demo_smpl.py` in NVlabs/GENMO, `save_npz` of the package gvhmr, TRAM `scripts/estimate_humans.py` and
+`lib/models/hmr_vimo.py`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.errors import fail
+from kinemesh.estimates.systems.amass import SMPLX_NOTES
+from kinemesh.estimates.table import Table, table_of, video_of
+from kinemesh.estimates.values import (
+    BETAS_SHAPE,
+    SHARED_JOINT_COUNT,
+    take_entry,
+    to_array,
+    to_frames,
+    to_numbers,
+    to_poses,
+    turned,
+    without_hands,
+)
+from kinemesh.files.arrays import read_npz
+from kinemesh.geometry.camera import UP_TURNS
+
+# Keys of the bodies before the camera, and in a world with y up.
+GVHMR_KEYS = ("smpl_params_incam", "smpl_params_global")
+GEM_KEYS = ("body_params_incam", "body_params_global")
+_OWN_NAMES = ("hmr4d_results", "smpl_params")
+
+
+def read_gvhmr(path: Path, content: dict, system: str, keys: tuple[str, str]) -> Table:
+    """`body_pose` (F, 63) and `global_orient` (F, 3) of SMPL-X, by preference before the camera. Raises UserError."""
+    key = keys[0] if keys[0] in content else keys[1]
+    entries = [take_entry(path, f"'{key}' ", content[key], name) for name in ("global_orient", "body_pose")]
+    video = video_of(path, _OWN_NAMES).removesuffix("_mix")
+    return _smplx_person(path, system, video, f"'{key}' ", entries, is_world=key == keys[1])
+
+
+def read_gvhmr_npz(path: Path, names: list[str]) -> Table:
+    """What `save_npz` of the package gvhmr writes: the same by `camera_` and `world_`, and `fps`. Raises UserError."""
+    side = "camera_" if "camera_body_pose" in names else "world_"
+    keys = (f"{side}global_orient", f"{side}body_pose")
+    given = read_npz(path, keys, ("fps",), what="the npz of gvhmr")
+    fps = given.get("fps")
+    if fps is not None and (fps.size != 1 or fps.dtype.kind not in "fiu"):
+        fail(path, f"'fps' is an array of {fps.dtype} of shape {fps.shape}", "one number")
+    rate = None if fps is None else float(fps.reshape(-1)[0])
+    video = video_of(path, _OWN_NAMES)
+    entries = [given[key] for key in keys]
+    return _smplx_person(path, "gvhmr", video, side, entries, is_world=side == "world_", fps=rate)
+
+
+def _smplx_person(
+    path: Path, system: str, video: str, where: str, entries: list[Any], *, is_world: bool, **more
+) -> Table:
+    root = to_array(path, f"{where}'global_orient'", entries[0])
+    count = len(root) if root.ndim else 0
+    poses = (
+        to_poses(path, f"{where}'global_orient'", root, count, 1),
+        to_poses(path, f"{where}'body_pose'", entries[1], count, SHARED_JOINT_COUNT - 1),
+    )
+    poses = without_hands(np.concatenate(poses, axis=1))
+    if is_world:
+        poses = turned(poses, torch.from_numpy(UP_TURNS["camera"].T).float())
+        more["world_up"] = "y"
+    bodies = poses, np.zeros((count, BETA_COUNT), np.float32)
+    return table_of(path, system, (video, ""), np.arange(count), bodies, notes=SMPLX_NOTES, **more)
+
+
+def read_tram(path: Path, content: dict) -> Table:
+    """`results/<video>/hps/hps_track_<number>.npy`, before the camera: `camera.npy` is not needed. Raises UserError."""
+    frame = to_frames(path, "'frame'", take_entry(path, "", content, "frame"))
+    poses = to_poses(path, "'pred_rotmat'", content["pred_rotmat"], len(frame))
+    betas = to_numbers(path, "'pred_shape'", take_entry(path, "", content, "pred_shape"), BETAS_SHAPE, len(frame))
+    is_own = path.stem.startswith("hps_track_")
+    video = video_of(path, (path.stem,), ("hps",)) if is_own else path.stem
+    person = path.stem.removeprefix("hps_track_") if is_own else ""
+    return table_of(path, "TRAM", (video, person), frame, (poses, betas))
