@@ -4,6 +4,7 @@ import weakref
 
 import numpy as np
 import pytest
+import roma
 import torch
 
 from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
@@ -291,6 +292,27 @@ def test_bodies_of_another_clock_are_told_and_read_by_their_own_rate(
         rate = np.array(float(theirs))
         said = write_predictions(tmp_path / "p.npz", demo_video, (0, 1), frames, numbers=numbers, fps=rate)
         np.testing.assert_array_equal(at_rate(said, fps).frame, at_rate(predictions, fps, theirs).frame)
+
+
+def test_bodies_of_a_world_without_a_camera_are_turned_to_their_keypoints(assets, demo_video, tmp_path, caplog):
+    """z up, and seen from any side by a camera that is not level."""
+    caplog.set_level("INFO")
+    turn = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+    about, tilt = (
+        roma.rotvec_to_rotmat(torch.tensor(vector)).double().numpy() for vector in ([0, 0, 2.0], [0.2, 0, 0.0])
+    )
+    for number, poses in enumerate(demo_video.poses[:, :40]):
+        root = torch.from_numpy(about @ turn @ tilt) @ roma.rotvec_to_rotmat(torch.from_numpy(poses[:, :3]).double())
+        poses = np.concatenate((roma.rotmat_to_rotvec(root).numpy(), poses[:, 3:]), axis=1)
+        more = {"frame_ids": np.arange(40), "mocap_framerate": 30.0}
+        np.savez(tmp_path / f"{number}.npz", poses=poses, betas=demo_video.betas[number], **more)
+    found = MeshPredictor.without_network(assets, "cpu").infer(
+        detections_of_array(demo_video.keypoints_px[:, :40]), image_size=SIZE, fps=30, predictions=load_predictions(tmp_path),
+        settings=Settings(focal_px=demo_video.camera.focal_px, fit="none"),
+    )  # fmt: skip
+    for person, track in enumerate(found.tracks):
+        assert angles_between(track.poses, demo_video.poses[person, :40].astype(np.float32)) < np.radians(3)
+    assert "a world without a camera: turned by" in caplog.text
 
 
 def test_of_two_bodies_that_fall_on_one_frame_the_nearer_is_taken(demo_video, tmp_path):

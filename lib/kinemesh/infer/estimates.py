@@ -1,5 +1,6 @@
 """Another estimator's bodies for the people of a video: whose they are, and one for every frame."""
 
+import dataclasses
 import logging
 from collections.abc import Callable
 
@@ -10,7 +11,8 @@ from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import LONGEST_BORROW_S
 from kinemesh.estimates.predictions import Predictions
-from kinemesh.geometry.rotation import rotation_angle
+from kinemesh.estimates.values import turned
+from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from kinemesh.infer.people import Person, Segment
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ _OTHER_NAME = 0.01
 _OTHER_RATES = (1 / 4, 1 / 3, 1 / 2, 24 / 30, 25 / 30, 24 / 25, 25 / 24, 30 / 25, 30 / 24, 2, 3, 4)
 _OTHER_STARTS = (-1, 1)
 _SAME_FRAME = 0.25
+# Turns that are tried for bodies of a world without a camera: about the vertical, and then about each axis.
+_YAWS = 24
+_TURNED_BY_DEGREES = (15.0, 10.0, 5.0, 5.0, 2.5, 1.0, 0.5)
 # A clock is doubted if another leaves this part of a misfit that is worth a word, in parts of a person's size.
 _EXPLAINED, _LEAST_MISFIT = 0.5, 0.02
 
@@ -35,16 +40,63 @@ Misfit = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 def predicted_people(
     predictions: Predictions, video_names: tuple[str, ...], people: list[Person], misfit: Misfit, fps: float
-) -> tuple[list[Person], list[int]]:
+) -> tuple[list[Person], list[int], Predictions]:
     """Those who are predicted, in the frames near a prediction, and each one's track.
 
-    Raises UserError as `choose_video`, `match_people` and `predicted_frames` do.
+    With them the predictions, before the camera. Raises UserError as `choose_video`, `match_people` and
+    `predicted_frames` do.
     """
-    matched = match_people(predictions, choose_video(predictions, video_names), people, misfit)
+    tracks = choose_video(predictions, video_names)
+    predictions = turned_to_camera(predictions, tracks, people, misfit)
+    matched = match_people(predictions, tracks, people, misfit)
     warn_of_other_clock(predictions, matched, people, misfit, fps)
-    return [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()], [
-        *matched.values()
-    ]
+    kept = [predicted_frames(predictions, track, people[place], fps) for place, track in matched.items()]
+    return kept, [*matched.values()], predictions
+
+
+def turned_to_camera(predictions: Predictions, tracks: list[int], people: list[Person], misfit: Misfit) -> Predictions:
+    """Bodies of a world without a camera turned the way in which they fit the keypoints best, all alike.
+
+    First about the vertical, then about every axis by less and less.
+    """
+    own = [track for track in tracks if track in predictions.world_tracks]
+    if not own:
+        return predictions
+
+    def cost(turn: torch.Tensor) -> float:
+        def turned_misfit(poses: np.ndarray, betas: np.ndarray, keypoints_px: np.ndarray) -> float:
+            return misfit(turned(poses, turn), betas, keypoints_px)
+
+        found = []
+        for track in own:
+            rows = _rows_of(predictions, track)
+            costs = [_misfit(predictions, rows, person, turned_misfit) for person in people]
+            found += [min((each for each in costs if each is not None), default=_NEVER)]
+        return float(np.mean(found))
+
+    angles = torch.arange(_YAWS) * (2 * torch.pi / _YAWS)
+    best = min((_turn_about(1, float(angle)) for angle in angles), key=cost)
+    least = cost(best)
+    for degrees in _TURNED_BY_DEGREES:
+        for axis in (0, 1, 2):
+            for sign in (-1.0, 1.0):
+                tried = _turn_about(axis, sign * float(np.radians(degrees))) @ best
+                if (left := cost(tried)) < least:
+                    best, least = tried, left
+    logger.info(
+        "%s: a world without a camera: turned by %.0f degrees, as keypoints show, for a camera that stands still; bodies "
+        "then are %.1f %% of the person's size from them",
+        predictions.path, rotation_angle(best).rad2deg(), 100 * least,
+    )  # fmt: skip
+    poses = predictions.poses.copy()
+    rows = np.concatenate([_rows_of(predictions, track) for track in own])
+    poses[rows] = turned(poses[rows], best)
+    return dataclasses.replace(predictions, poses=poses)
+
+
+def _turn_about(axis: int, radians: float) -> torch.Tensor:
+    """(3, 3) about a camera axis."""
+    return axis_angle_to_matrix(torch.eye(3)[axis] * radians)
 
 
 def choose_video(predictions: Predictions, names: tuple[str, ...]) -> list[int]:

@@ -179,7 +179,7 @@ class MeshPredictor:
                 )
             if predictions is not None:
                 how_badly = partial(misfit, self.kinematics, camera)
-                people, predicted = predicted_people(predictions, video_names, people, how_badly, fps)
+                people, predicted, predictions = predicted_people(predictions, video_names, people, how_badly, fps)
             gap = round(_DEFAULT_GAP_S * fps) if settings.longest_gap is None else settings.longest_gap
             segments = fill_gaps(people, gap)
             lengths = [len(segment.keypoints_px) for segment in segments]
