@@ -259,7 +259,9 @@ KINDS = {
     "amass": Kind("walk_poses.npz", motions.amass_files, motions.read_amass),
     "checkpoint": Kind("latest_epoch.bin", _checkpoints, _read_checkpoint),
     "released": Kind("best_epoch.bin", _released, _read_checkpoint),
-    "pretrained": Kind("latest_epoch.bin", _pretrained, lambda path: load_pretrained(_small_model().backbone, path)),
+    "pretrained": Kind(
+        "latest_epoch.bin", _pretrained, lambda path: load_pretrained(_small_model(), "regressor", path)
+    ),
     "video": Kind("video.mp4", make_videos, read_video),
     **{write.__name__: _of_estimator(write) for write in (*OF_EVERYBODY, *OF_ONE, *OF_SMPLX, sam3d)},
     "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
