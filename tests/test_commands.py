@@ -23,7 +23,9 @@ RUN_BY = {
 }
 NEEDS_MORE = {
     "--config configs/mesh/MB_": "SMPL and datasets of data/README.md; the same flags run on the default's small files",
-    "--vid_path walk.mp4": "SMPL and a checkpoint; test_infer_wild_mesh.py runs the flags with the stand-in",
+    "--vid_path walk.mp4": "a detector's files; tests/program/wild/test_detect_keypoints.py runs it with a detector of its own, "
+    "test_infer_wild_mesh.py with keypoints",
+    "--install_detector blazepose": "a download; tests/detect/test_installing.py runs it without",
     "--json_path openpose_folder": "SMPL and a checkpoint; test_infer_wild_mesh.py runs the flags with the stand-in",
     "python -m tools.reproduce": "licensed data; test_reproduce.py",
     "python -m benchmarks.": "minutes; results in benchmarks/results/",
@@ -61,12 +63,33 @@ def test_flags_and_configs_of_a_printed_command_exist(command):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
 
 
-def test_the_first_lines_of_python_run_as_printed(demo_video_file, tmp_path, monkeypatch, capsys):
+def test_the_first_lines_of_python_run_as_printed(demo_video_file, walk_file, tmp_path, monkeypatch, capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert "(120, 72) [" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.npz", "0.glb", "viewer.html"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.npz", "0.glb", "viewer.html", "walk"}
+    assert {path.name for path in (tmp_path / "out/walk").iterdir()} == {"0.npz", "0.glb", "1.npz", "1.glb"}
+
+
+@pytest.fixture
+def walk_file(tmp_path, monkeypatch) -> Path:
+    """A video, and a detector that knows who is in it."""
+    from kinemesh.demo.video import make_video
+    from kinemesh.detect.detector import Detector
+    from kinemesh.detect.search import Frame
+    from kinemesh.program.wild import predictor
+    from kinemesh.render.video import video_writer
+
+    def people(pictures, _fps):
+        return (Frame([0, 1], list(points)) for points, _ in zip(keypoints.swapaxes(0, 1), pictures, strict=True))
+
+    keypoints = make_video(12).keypoints_px
+    monkeypatch.setattr(predictor, "open_detector", lambda *_: Detector("eyes", "h36m17", "1", {}, "exact", people))
+    with video_writer(tmp_path / "walk.mp4", (1280, 720), 30.0) as write:
+        for _ in range(12):
+            write(np.zeros((720, 1280, 3), dtype=np.uint8))
+    return tmp_path / "walk.mp4"
 
 
 @pytest.fixture

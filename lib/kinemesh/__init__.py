@@ -1,8 +1,9 @@
 """SMPL body meshes from 2D keypoint video: train, evaluate, refine, infer.
 
+tracks = kinemesh.predict("walk.mp4")
+kinemesh.save(tracks, "out/", formats=("npz", "glb"))
 predictor = kinemesh.load("best_epoch.bin")
 tracks = predictor.predict("alphapose-results.json", image_size=(1920, 1080), fps=30)
-kinemesh.save(tracks, "out/", formats=("npz", "glb"))
 
 What is imported here is imported when it is first asked for, so that a command's --help does not wait for PyTorch.
 """
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from kinemesh.model.opening import build_model
 
 __version__ = "0.2.0"
-__all__ = ["Config", "build_model", "evaluate", "load", "load_config", "load_dataset", "save", "train"]
+__all__ = ["Config", "build_model", "evaluate", "load", "load_config", "load_dataset", "predict", "save", "train"]
 
 _HOMES = {
     "Config": "kinemesh.config",
@@ -49,6 +50,30 @@ def load(
     from kinemesh.demo.splits import StandIn
 
     return MeshPredictor.load(CHECKPOINT_PATH, config, device, StandIn().assets)
+
+
+def predict(
+    video: Path | str,
+    predictor: "MeshPredictor | None" = None,
+    *,
+    detector: str = "blazepose",
+    device: str = "auto",
+    **settings,
+) -> "Tracks":
+    """Tracks of everybody in a video, or a folder of its frames as images, whom a detector finds.
+
+    Args:
+        predictor: what `load` gives; None: the released checkpoint and SMPL where they are there, else "builtin".
+        detector: "blazepose", whose files `infer_wild_mesh.py --install_detector blazepose` fetches, or "rtmpose:DIR".
+        device: of both, where no predictor is given.
+        settings: fields of `kinemesh.infer.Settings`.
+
+    Raises `kinemesh.errors.UserError` for whatever is missing or cannot be used, and if nobody is found.
+    """
+    from kinemesh.infer import Settings
+    from kinemesh.program.wild.predictor import predict_video
+
+    return predict_video(video, predictor, detector, device, Settings(**settings))
 
 
 def save(

@@ -13,6 +13,7 @@ JOINT_ORDERS = (
     "aic14", "crowdpose14", "mediapipe33",
 )  # fmt: skip
 KEYPOINT_AXES = ("people,frames", "frames,people")
+DEFAULT_CONFIG = "configs/mesh/MB_ft_pw3d.yaml"
 DEFAULT_CHECKPOINT = "checkpoint/mesh/FT_MB_release_MB_ft_pw3d/best_epoch.bin"
 BUILTIN = "builtin"  # as a checkpoint
 DEFAULT_DETECTOR = "blazepose"
@@ -26,7 +27,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--config",
-        default="configs/mesh/MB_ft_pw3d.yaml",
+        default=DEFAULT_CONFIG,
         metavar="FILE",
         help="YAML file of the model (default: %(default)s)",
     )

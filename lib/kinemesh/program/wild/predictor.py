@@ -8,11 +8,14 @@ from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.config import Config, load_config
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
+from kinemesh.detect.detector import open_detector
 from kinemesh.errors import UserError
 from kinemesh.files.yaml import parse_yaml
-from kinemesh.infer import MeshPredictor
+from kinemesh.infer import MeshPredictor, Settings
+from kinemesh.infer.predictor import Tracks
 from kinemesh.machine.device import keep_freed_memory
-from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT
+from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT, DEFAULT_CONFIG
+from kinemesh.program.wild.video import detections_of_part, open_source
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,20 @@ def default_checkpoint() -> str:
         "neither %s nor %s: what is shipped is taken, --evaluate %s", DEFAULT_CHECKPOINT, root / SMPL_FILE, BUILTIN
     )
     return BUILTIN
+
+
+def predict_video(
+    video: Path | str, predictor: MeshPredictor | None, detector: str, device: str, settings: Settings
+) -> Tracks:
+    """What `kinemesh.predict` does."""
+    nothing_said = {"image_size": None, "fps": None, "keypoint_fps": None}
+    source = open_source(argparse.Namespace(vid_path=str(video), **nothing_said))
+    if predictor is None:
+        named = {"evaluate": default_checkpoint(), "config": DEFAULT_CONFIG, "overrides": [], "device": device}
+        predictor = load_predictor(argparse.Namespace(demo=False, **named))
+    detections = detections_of_part(open_detector(detector, device), source, 0, len(source.time_s))
+    found = predictor.infer(detections, image_size=source.image_size, fps=source.fps, settings=settings)
+    return Tracks(found.tracks, found.camera, source.fps, predictor.assets, predictor.device)
 
 
 def _data_root(arguments: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.demo.video import CAMERA
-from kinemesh.detect.detector import detect_people, open_detector
+from kinemesh.detect.detector import Detector, detect_people, open_detector
 from kinemesh.errors import UserError
 from kinemesh.files.writing import json_text, write_atomically
 from kinemesh.geometry.camera import DIAGONAL_35MM
@@ -181,10 +181,15 @@ def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) 
     if rows_made_of(path) == made_of:
         logger.info("%s holds the keypoints of this video already", path)
         return detector.facts
-    pictures = progress(read_frames(source.path, range(first, stop)), stop - first, "detector, frames", every=100)
-    detections = detect_people(detector, pictures, source.fps, first)
+    detections = detections_of_part(detector, source, first, stop)
     write_atomically(path, lambda file: write_rows(file, detections, made_of))
     return detector.facts
+
+
+def detections_of_part(detector: Detector, source: Source, first: int, stop: int) -> Detections:
+    """Everybody in the frames from `first` to before `stop`."""
+    pictures = progress(read_frames(source.path, range(first, stop)), stop - first, "detector, frames", every=100)
+    return detect_people(detector, pictures, source.fps, first)
 
 
 def _identity(path: Path) -> str:
