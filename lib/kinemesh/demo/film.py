@@ -8,7 +8,7 @@ from PIL import Image
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.params import rotations_from_axis_angle
-from kinemesh.body.skeleton import MM_PER_M, SMPL_JOINT_NAMES
+from kinemesh.body.skeleton import MM_PER_M, SMPL_JOINT_NAMES, VERTEX_LANDMARKS
 from kinemesh.body.smpl import PosedBody
 from kinemesh.demo.video import DemoVideo
 from kinemesh.render.rasterizer import Perspective
@@ -50,7 +50,20 @@ def _clothes(rng: np.random.Generator, assets: BodyAssets) -> np.ndarray:
         parts = (("shirt", _SHIRT), ("trousers", _TROUSERS), ("shoes", _SHOES))
         kind = next((kind for kind, names in parts if any(part in name for part in names)), None)
         worn[joint] = skin if kind is None else wears[kind]
-    return worn[assets.skinning_weights.argmax(axis=1)].clip(0, 1)
+    colors = worn[assets.skinning_weights.argmax(axis=1)]
+    # Without hair, front and back of a head are alike.
+    colors[_hair(assets)] = rng.uniform(0.05, 0.4) * np.array((1.0, 0.8, 0.6))
+    for name in ("left_eye", "right_eye"):
+        colors[VERTEX_LANDMARKS[name]] = 0.05
+    return colors.clip(0, 1)
+
+
+def _hair(assets: BodyAssets) -> np.ndarray:
+    """(V,) bool: top and back of the head, of a body that looks along z."""
+    is_head = assets.skinning_weights.argmax(axis=1) == SMPL_JOINT_NAMES.index("head")
+    low, high = (bound(assets.v_template[is_head], axis=0) for bound in (np.min, np.max))
+    part = (assets.v_template - low) / (high - low)
+    return is_head & ((part[:, 2] < 0.45) | (part[:, 1] > 0.85)) & (part[:, 1] > 0.25)
 
 
 def _place(rng: np.random.Generator, image_size: tuple[int, int]) -> np.ndarray:

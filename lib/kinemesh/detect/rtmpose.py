@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from kinemesh.detect.blazepose import box_overlap
 from kinemesh.detect.regions import Region, cut_out, to_picture
-from kinemesh.detect.search import Eyes, Seen
+from kinemesh.detect.search import Eyes, Seen, box_overlap
 from kinemesh.errors import UserError
 
 RUNTIME = "onnxruntime"

@@ -1,7 +1,7 @@
 """Everybody in a video: looked for now and then, followed from frame to frame in between."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,10 @@ from kinemesh.detect.regions import Region
 _SEARCHED_EVERY_S = 0.5
 # Two regions are one person's whose middles are so near, in parts of the larger, and which are as large but for a factor.
 _SAME_PLACE, _SAME_SIZE = 0.12, 2.0
-# So are two people whose joints are so near, in parts of the region.
-_SAME_JOINTS = 0.05
+# So are two people whose joints are so near, in parts of the region, or whose boxes overlap so much.
+_SAME_JOINTS, _SAME_BOX = 0.06, 0.6
+# Of the two the larger and surer is kept; who was there before counts so much more, since a second guess is often the worse.
+_KNOWN = 1.3
 # Somebody so much smaller than another, and with so much inside the other's box, is that one's face or arms. Joints do
 # not reach to the top of the head: the box is so much larger than theirs.
 _PART_SIZE, _PART_INSIDE, _PART_BORDER = 0.5, 0.8, 0.15
@@ -67,7 +69,7 @@ def follow_people(pictures: Iterable[np.ndarray], fps: float, eyes: Eyes) -> Ite
                     people[count] = person
                     count += 1
         was_lost = is_lost
-        seen = _distinct(people)
+        seen = _distinct(people, known=seen)
         yield Frame(list(seen), [person.joints_px for person in seen.values()])
 
 
@@ -89,10 +91,15 @@ def _is_same_region(one: Region, other: Region) -> bool:
     return math.dist(one.centre_px, other.centre_px) < _SAME_PLACE * large and large < _SAME_SIZE * small
 
 
-def _distinct(people: dict[int, Seen]) -> dict[int, Seen]:
+def _distinct(people: dict[int, Seen], known: Container[int]) -> dict[int, Seen]:
     """Without those who lie on somebody larger and surer, or are a part of somebody; the others in their order."""
+
+    def weight(track: int) -> float:
+        person = people[track]
+        return float(person.joints_px[:, 2].mean()) * person.following.side_px * (_KNOWN if track in known else 1)
+
     kept: list[int] = []
-    for track in sorted(people, key=lambda one: -people[one].joints_px[:, 2].mean() * people[one].following.side_px):
+    for track in sorted(people, key=weight, reverse=True):
         others = [people[other] for other in kept]
         if not any(_are_same(people[track], other) or _is_part(people[track], other) for other in others):
             kept.append(track)
@@ -100,14 +107,25 @@ def _distinct(people: dict[int, Seen]) -> dict[int, Seen]:
 
 
 def _are_same(one: Seen, other: Seen) -> bool:
-    distance = np.linalg.norm(one.joints_px[:, :2] - other.joints_px[:, :2], axis=1)
-    return float(np.median(distance)) < _SAME_JOINTS * min(one.following.side_px, other.following.side_px)
+    distance = float(np.median(np.linalg.norm(one.joints_px[:, :2] - other.joints_px[:, :2], axis=1)))
+    is_near = distance < _SAME_JOINTS * min(one.following.side_px, other.following.side_px)
+    return is_near or bool(box_overlap(_box(one), _box(other)[None])[0] > _SAME_BOX)
 
 
 def _is_part(one: Seen, other: Seen) -> bool:
-    (low, high), (other_low, other_high) = (
-        (person.joints_px[:, :2].min(axis=0), person.joints_px[:, :2].max(axis=0)) for person in (one, other)
-    )
+    (low, high), (other_low, other_high) = (np.split(_box(person), 2) for person in (one, other))
     size, border = (other_high - other_low).max(), _PART_BORDER * (other_high - other_low).max()
     shared = (np.minimum(high, other_high + border) - np.maximum(low, other_low - border)).clip(0).prod()
     return bool((high - low).max() < _PART_SIZE * size and shared > _PART_INSIDE * (high - low).prod())
+
+
+def _box(person: Seen) -> np.ndarray:
+    """(4,) low x, y, high x, y."""
+    return np.concatenate((person.joints_px[:, :2].min(axis=0), person.joints_px[:, :2].max(axis=0)))
+
+
+def box_overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) intersection over union of a box (4,) with others (N, 4)."""
+    shared = (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(0).prod(axis=1)
+    area, areas = (box[2:] - box[:2]).clip(0).prod(), (others[:, 2:] - others[:, :2]).clip(0).prod(axis=1)
+    return shared / np.maximum(area + areas - shared, 1e-12)
