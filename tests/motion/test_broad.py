@@ -64,9 +64,9 @@ def test_whole_people_turn_about_each_of_their_axes(everything):
 
 def test_wrists_chest_and_head_move_apart_from_what_carries_them():
     usual, free = (made(["stand_talk"] * 30, vocabulary, 15).angles for vocabulary in (EVERYDAY, BROAD))
-    for name, carrier in (("left_wrist_flexion", "left_elbow_flexion"), ("head_twist", "trunk_twist")):
+    for name, carrier in (("left_wrist_flexion", "left_elbow_flexion"), ("head_side", "trunk_side")):
         own, carried = (free[..., ANGLE_INDEX[each]] for each in (name, carrier))
-        assert own.std() > 1.15 * usual[..., ANGLE_INDEX[name]].std(), name
+        assert own.std() > 1.1 * usual[..., ANGLE_INDEX[name]].std(), name
         assert abs(np.corrcoef(own.ravel(), carried.ravel())[0, 1]) < 0.5, name
 
 
