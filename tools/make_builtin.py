@@ -44,6 +44,10 @@ _WEIGHTS = {
     "hands_talk": 2, "arms_fast": 2, "fight": 2, "kick_fast": 2, "leap_about": 2, "lounge": 2, "contort": 3, "float": 2, "scale": 2,
     "crawl_wide": 2, "sit_low_down": 2, "work_low": 2, "flip": 1.5, "lie": 0.5, "lie_front": 0.5, "push_up": 0.5, "crawl": 0.5,
 }  # fmt: skip
+_UPRIGHT = (
+    "walk", "walk_carry", "walk_turn", "walk_back", "run", "stairs", "sneak", "march", "sidestep", "stand_talk", "idle", "wave",
+    "phone", "reach", "pick_up", "sit", "sit_down", "hands_talk",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -54,13 +58,14 @@ def main() -> None:
     add("--run", default="checkpoint/mesh/MB_builtin", metavar="DIR", help="the run's folder (default: %(default)s)")
     add("--data_root", default="data/builtin", metavar="DIR", help="where motion is made (default: %(default)s)")
     add("--seed", type=int, default=0, help="of motion, cameras and errors; another one for another sitting")
+    add("--upright", type=float, metavar="SHARE", help="of the motions that are of people on their feet or on chairs")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="a config key; repeatable")
     add("--store", action="store_true", help="train nothing, store the run that is there")
     arguments = parser.parse_args()
     run = Path(arguments.run)
     if not arguments.store:
         data_root = Path(arguments.data_root)
-        make_motions(data_root, arguments.seed)
+        make_motions(data_root, arguments.seed, arguments.upright)
         overrides = [f"data_root={data_root}", *arguments.overrides]
         flags = ["--config", CONFIG, "--checkpoint", str(run), "--seed", str(arguments.seed)]
         if arguments.start:
@@ -76,7 +81,7 @@ def main() -> None:
     store(run / (LATEST if arguments.store else BEST), Path(arguments.out))
 
 
-def make_motions(data_root: Path, seed: int) -> None:
+def make_motions(data_root: Path, seed: int, upright_share: float | None = None) -> None:
     """The stand-in body's files and a motion folder, unless it is there: held-out kinds are its test split."""
     write_body_files(data_root)
     if (data_root / "motion").is_dir():
@@ -84,8 +89,15 @@ def make_motions(data_root: Path, seed: int) -> None:
     body = StandIn()
     usual = [kind for kind in BROAD.kinds if kind not in HELD_OUT]
     weights = np.array([_WEIGHTS.get(kind, 1.0) for kind in usual])
-    rng = np.random.default_rng([seed, 0])
-    kinds = list(rng.choice(usual, TRAIN_COUNT, p=weights / weights.sum()))
+    weights /= weights.sum()
+    if upright_share is not None:
+        is_upright = np.isin(usual, _UPRIGHT)
+        weights *= np.where(is_upright, upright_share, 1 - upright_share) / np.where(
+            is_upright, weights[is_upright].sum(), weights[~is_upright].sum()
+        )
+    # Other shares, other people.
+    seeds = [seed] if upright_share is None else [seed, round(1000 * upright_share)]
+    kinds = list(np.random.default_rng([*seeds, 0]).choice(usual, TRAIN_COUNT, p=weights))
     kinds += [HELD_OUT[number % len(HELD_OUT)] for number in range(TEST_COUNT)]
     columns = {name: Column(np.dtype(kind), row) for name, (kind, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()}
     columns |= dict.fromkeys(TEXTS, TEXT)
@@ -97,7 +109,7 @@ def make_motions(data_root: Path, seed: int) -> None:
     with writing_folder(data_root / "motion", KIND, columns, provenance=provenance) as writer:
         for first in progress(range(0, len(kinds), _AT_ONCE), len(kinds) // _AT_ONCE, "motions", every=50):
             some = kinds[first : first + _AT_ONCE]
-            _append(writer, np.random.default_rng([seed, 1, first]), body, some, first)
+            _append(writer, np.random.default_rng([*seeds, 1, first]), body, some, first)
 
 
 def _append(writer: FolderWriter, rng: np.random.Generator, body: StandIn, kinds: list[str], first: int) -> None:
