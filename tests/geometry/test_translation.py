@@ -85,8 +85,9 @@ def test_the_banded_system_is_the_dense_one():
     joints, trans, keypoints = moving_body(7)
     equations = translation._equations(joints, keypoints, CAMERA, np.random.default_rng(0).uniform(0, 1, (7, 17)))
     found = translation._solve_together(equations, trans, FPS)
-    difference = np.kron(np.diff(np.eye(7), n=2, axis=0), np.eye(3))
-    dense = (FPS**2 / translation._ACCELERATION) ** 2 * difference.T @ difference
+    costs = FPS**2 / np.array(translation._ACCELERATIONS)
+    difference = np.kron(np.diff(np.eye(7), n=2, axis=0), np.diag(costs))
+    dense = difference.T @ difference
     for frame in range(7):
         own = slice(3 * frame, 3 * frame + 3)
         dense[own, own] += equations.matrix[frame]

@@ -41,10 +41,11 @@ def long_keypoints(demo_video) -> np.ndarray:
 
 def test_together_is_as_one_by_one(tiny_predictor, demo_video):
     predictor = tiny_predictor()
-    together = predictor.predict(demo_video.keypoints_px, image_size=SIZE, fps=30)
+    # Fitted bodies stand on one floor, which is found by all of them.
+    together = predictor.predict(demo_video.keypoints_px, image_size=SIZE, fps=30, fit="none")
     assert [track.name for track in together] == ["0", "1"]
     for number, track in enumerate(together):
-        (alone,) = predictor.predict(demo_video.keypoints_px[number], image_size=SIZE, fps=30)
+        (alone,) = predictor.predict(demo_video.keypoints_px[number], image_size=SIZE, fps=30, fit="none")
         assert angles_between(track.poses, alone.poses) < 1e-3
         np.testing.assert_allclose(track.betas, alone.betas, atol=1e-5)
         np.testing.assert_allclose(track.trans_m, alone.trans_m, atol=1e-3)
@@ -276,7 +277,7 @@ def test_bodies_of_another_clock_are_told_and_read_by_their_own_rate(
 
     def misplaced(predictions) -> float:
         options = {"fps": fps, "settings": settings, "predictions": predictions}
-        with caplog.at_level("WARNING", "lib"):
+        with caplog.at_level("WARNING", "kinemesh"):
             tracks = refiner.infer(given, image_size=SIZE, **options).tracks
         true = [demo_video.poses[int(track.name)][track.frame_ids * step] for track in tracks]
         return max(np.abs(track.poses - poses).mean() for track, poses in zip(tracks, true, strict=True))

@@ -28,7 +28,7 @@ class MovingPoints(NamedTuple):
 
     places: Tensor  # (N, K, 3)
     arms: Tensor  # (N, A, 3, K): s_k of each point
-    by_shape: Tensor  # (N, 10, 3, K) movement a unit of beta
+    by_shape: Tensor | None  # (N, 10, 3, K) movement a unit of beta; None: the shape is known
     frames: Tensor  # (N, A, 3, 3) axes of each joint's parent; of the root the camera's
 
 
@@ -55,10 +55,16 @@ class BodyPoints(nn.Module):
     """Rotations and betas -> `MovingPoints`. `dtype` is float32, or float64 for checks."""
 
     def __init__(
-        self, assets: BodyAssets, names: tuple[str, ...] = H36M_JOINT_NAMES, dtype: torch.dtype = torch.float32
+        self,
+        assets: BodyAssets,
+        names: tuple[str, ...] = H36M_JOINT_NAMES,
+        dtype: torch.dtype = torch.float32,
+        joints: tuple[int, ...] | None = None,
     ):
+        """`joints`: the SMPL joints that may turn of a body whose shape is known; None: all that these names show."""
         super().__init__()
-        self.names, self.joints = names, turned_joints(names)
+        self.is_shape_known = joints is not None
+        self.names, self.joints = names, turned_joints(names) if joints is None else joints
         folded, root = fold_body(assets, landmark_regressor(assets, names))
         self.levels = tree_levels(assets.parents, needed=np.abs(folded).max(axis=(0, 2, 3)) > 0)
         order = [joint for joints, _ in self.levels for joint in joints]
@@ -89,11 +95,13 @@ class BodyPoints(nn.Module):
         """Rotations (N, J, 3, 3) and betas (N, 10)."""
         rest, bones, parts = self._parts(rotations, betas)
         arms = (parts.flatten(2).transpose(1, 2) @ self.is_below).transpose(1, 2).unflatten(2, parts.shape[2:])
+        frames = torch.cat((bones, self.identity.expand(len(bones), 1, 3, 3)), dim=1)[:, self.parent_places]
+        if self.is_shape_known:
+            return MovingPoints((parts.sum(dim=1) + rest[:, -1]).mT, arms, None, frames)
         by_shape = self.matrix[1 : 1 + BETA_COUNT].view(BETA_COUNT, *rest.shape[1:])
         # All bones at once: (N, 3, 3 * bones) @ (3 * bones, 10 * K).
         lying = bones.transpose(1, 2).flatten(2) @ by_shape[:, :-1].permute(1, 2, 0, 3).flatten(2).flatten(0, 1)
         by_shape = lying.unflatten(2, (BETA_COUNT, -1)).transpose(1, 2) + by_shape[:, -1]
-        frames = torch.cat((bones, self.identity.expand(len(bones), 1, 3, 3)), dim=1)[:, self.parent_places]
         return MovingPoints((parts.sum(dim=1) + rest[:, -1]).mT, arms, by_shape, frames)
 
     def places(self, rotations: Tensor, betas: Tensor) -> Tensor:

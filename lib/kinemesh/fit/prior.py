@@ -41,7 +41,8 @@ class Hinges:
     """Knees and elbows among the turned joints: they do not bend backwards."""
 
     def __init__(self, joints: tuple[int, ...]):
-        chosen = [(joints.index(SMPL_JOINT_NAMES.index(name)), axis, sign) for name, axis, sign in _HINGES]
+        numbers = [(SMPL_JOINT_NAMES.index(name), axis, sign) for name, axis, sign in _HINGES]
+        chosen = [(joints.index(number), axis, sign) for number, axis, sign in numbers if number in joints]
         self.places, self.axes, signs = (list(column) for column in zip(*chosen, strict=True))
         self.signs = torch.tensor(signs)
 

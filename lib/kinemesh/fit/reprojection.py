@@ -24,7 +24,7 @@ class Camera(NamedTuple):
 
 
 class NormalEquations(NamedTuple):
-    """Of N frames, n = 3 A + 3 unknowns each: turning of A joints, then the translation; and P of the shape."""
+    """Of N frames, n = 3 A + 3 unknowns each: turning of A joints, then the translation; and P of the shape, or 0."""
 
     matrix: Tensor  # (N, n, n)
     right: Tensor  # (N, n)
@@ -39,7 +39,7 @@ def project(points_m: Tensor, camera: Camera) -> Tensor:
 
 
 def jacobian(points: MovingPoints, trans_m: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
-    """Movement in the picture: (N, 2 K, 3 A + 3) a unit of turning and translation, (N, 2 K, 10) a unit of shape.
+    """Movement in the picture: (N, 2 K, 3 A + 3) a unit of turning and translation, (N, 2 K, 10 or 0) a unit of shape.
 
     Rows: all points' u, then all points' v.
     """
@@ -56,9 +56,12 @@ def jacobian(points: MovingPoints, trans_m: Tensor, camera: Camera) -> tuple[Ten
     moved = torch.stack(
         (torch.cat((scale, nothing), 1), torch.cat((nothing, scale), 1), torch.cat((u_depth, v_depth), 1)), dim=1
     )
+    by_frame = torch.cat((turned.flatten(1, 2), moved), dim=1).mT
+    if points.by_shape is None:
+        return by_frame, by_frame[..., :0]
     shape_x, shape_y, shape_z = points.by_shape.unbind(2)  # (N, 10, K)
     shaped = torch.cat((shape_x * wide + shape_z * deep_u, shape_y * wide + shape_z * deep_v), dim=2)
-    return torch.cat((turned.flatten(1, 2), moved), dim=1).mT, shaped.mT
+    return by_frame, shaped.mT
 
 
 def normal_equations(
@@ -66,7 +69,7 @@ def normal_equations(
 ) -> NormalEquations:
     """Of residuals (N, K, 2) with weights (N, K); the shape moves along the columns of `shape_basis` (10, P)."""
     by_frame, by_shape = jacobian(points, trans_m, camera)
-    by_shape = by_shape @ shape_basis
+    by_shape = by_shape if points.by_shape is None else by_shape @ shape_basis
     both = torch.cat((by_frame, by_shape, residuals.mT.flatten(1)[..., None]), dim=2)
     count = by_frame.shape[2]
     product = (both[..., :-1] * weights.repeat(1, 2)[..., None]).mT @ both

@@ -17,13 +17,14 @@ from kinemesh.fit.chain import solve_chain
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.prior import Hinges, Strength, relative_spreads
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
+from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import Stretches, group_stretches
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 _ITERATIONS = 4
 # After so many the start's error can be told from the keypoints' (`Strength`).
 _ITERATIONS_BEFORE_STRENGTH = 2
-_STATURE_M = 1.6
+STATURE_M = 1.6
 # A keypoint's usual error, in parts of the person's stature in the picture; and how many of these are far off.
 NOISE = 0.02
 _FAR_OFF = 5.0
@@ -73,21 +74,21 @@ class Fitted(NamedTuple):
 def stature_px(start: Motion, owner: Tensor, camera: Camera) -> Tensor:
     """(P,) how tall each person is in the picture, in the middle of the way."""
     depth = torch.stack([start.trans_m[owner == person, 2].median() for person in range(len(start.betas))])
-    return _STATURE_M * camera.focal_px / depth.clamp(min=LEAST_DEPTH_M)
+    return STATURE_M * camera.focal_px / depth.clamp(min=LEAST_DEPTH_M)
 
 
 def fit_motion(body: BodyPoints, start: Motion, evidence: Evidence, camera: Camera, fps: float) -> Fitted:
     """Fit bodies to their keypoints. `start` is the estimator's; its dtype and device are the work's."""
     people = len(start.betas)
     stature = stature_px(start, evidence.owner, camera)
-    depth, unit_px = _STATURE_M * camera.focal_px / stature, NOISE * stature
+    depth, unit_px = STATURE_M * camera.focal_px / stature, NOISE * stature
     strength = Strength(unit_px)
     motion = start
     groups = list(group_stretches(evidence.segment_lengths, fps, start.betas.device))
     counts = torch.bincount(evidence.owner, minlength=people).to(start.betas)
     for iteration in range(_ITERATIONS):
         is_measured, is_last = iteration == _ITERATIONS_BEFORE_STRENGTH, iteration + 1 == _ITERATIONS
-        task = _Task(body, start, motion, evidence, camera, fps, depth, unit_px, strength, is_measured)
+        task = Task(body, start, motion, evidence, camera, fps, depth, unit_px, strength, is_measured)
         sums = None if is_last else start.betas.new_zeros(people, BETA_COUNT - 1, BETA_COUNT)
         rotations, trans_m, betas = motion.rotations.clone(), motion.trans_m.clone(), motion.betas
         for group in groups:
@@ -125,7 +126,7 @@ def _share_size(body: BodyPoints, start: Motion, motion: Motion, owner: Tensor) 
 
 
 @dataclass
-class _Task:
+class Task:
     """One iteration: what everybody's linearisation and solution need."""
 
     body: BodyPoints
@@ -137,7 +138,8 @@ class _Task:
     depth: Tensor  # (P,)
     unit_px: Tensor  # (P,) a keypoint's usual error
     strength: Strength
-    is_measured: bool  # whether the strength is to be measured in it
+    is_measured: bool = False  # whether the strength is to be measured in it
+    held: Held | None = None  # where the last of the body's points are held
 
     def __post_init__(self):
         self.joints = list(self.body.joints)
@@ -197,6 +199,10 @@ class _Task:
         residuals = residuals + away * (held / (weights + held).clamp(min=1e-9))[..., None]
         held_up = (weights + held) / unit.square()
         equations = normal_equations(points, place, self.camera, residuals, held_up, self.body.proportions)
+        if self.held is not None:
+            matrix, right = self.held.equations(points, place, rows)
+            equations.matrix.add_(matrix * is_inside[:, None, None])
+            equations.right.add_(right * is_inside[:, None])
         return equations, weights, error
 
     def _precision(self, owner: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from kinemesh.fit.evidence import Judged, Sorted, cut_pieces, judge, sort_sides,
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, project
 from kinemesh.fit.solve import Evidence, Motion, fit_motion, stature_px
+from kinemesh.fit.standing.settle import Settled, Stand, settle
 from kinemesh.geometry.neighbours import largest_around, mean_around
 from kinemesh.geometry.rotation import turn_part_way
 from kinemesh.structures import Track, VideoCamera
@@ -34,7 +35,6 @@ class FitFacts(NamedTuple):
     strength_degrees: float  # how far the estimator's joints were taken to err
 
 
-@torch.inference_mode()
 def fit_tracks(
     body: BodyPoints,
     tracks: list[Track],
@@ -52,6 +52,36 @@ def fit_tracks(
     Args:
         are_lifted: the bodies were made from these very keypoints, which therefore are nobody else's.
     """
+    return _fit(body, tracks, keypoints_px, camera, fps, are_lifted)[:2]
+
+
+def fit_standing_tracks(
+    body: BodyPoints,
+    tracks: list[Track],
+    keypoints_px: list[np.ndarray],
+    camera: VideoCamera,
+    fps: float,
+    *,
+    stand: Stand | None,
+    are_lifted: bool = False,
+) -> tuple[list[Track], list[FitFacts], Settled | None]:
+    """As `fit_tracks`, then in the world that is found around all of them: resting feet stay, nothing is below the floor.
+
+    `stand.body` is of the same keypoints as `body`; `stand` None: as `fit_tracks`.
+    """
+    return _fit(body, tracks, keypoints_px, camera, fps, are_lifted, stand)
+
+
+@torch.inference_mode()
+def _fit(
+    body: BodyPoints,
+    tracks: list[Track],
+    keypoints_px: list[np.ndarray],
+    camera: VideoCamera,
+    fps: float,
+    are_lifted: bool,
+    stand: Stand | None = None,
+) -> tuple[list[Track], list[FitFacts], Settled | None]:
     like = body.matrix
     owner = torch.repeat_interleave(torch.tensor([len(track.poses) for track in tracks]))
     owner = owner.to(like.device)
@@ -77,6 +107,11 @@ def fit_tracks(
     evidence = Evidence(seen.keypoints_px, judged.weights, *stand_ins, is_guessed, owner, lengths)
     fitted = fit_motion(body, start, evidence, pinhole, fps)
     motion, is_failed = _finite(fitted.motion, start, owner)
+    settled = None
+    if stand is not None:
+        settled = settle(stand, start, fitted._replace(motion=motion), evidence, pinhole, fps, tracks)
+        motion, is_broken = _finite(settled.motion, start, owner)
+        is_failed = is_failed | is_broken
     ended = _projected(body, motion, owner, pinhole)
     kept = _kept(ended, seen.keypoints_px, judged, stature[owner]) | is_failed
     if kept.any():
@@ -95,7 +130,7 @@ def fit_tracks(
                 trans_m=_array(motion.trans_m[own]),
             )
         )
-    return made, facts
+    return made, facts, settled
 
 
 def _placed_again(trans_m: Tensor, seen: Sorted, camera: Camera) -> Tensor:

@@ -19,8 +19,9 @@ from kinemesh.errors import UserError
 from kinemesh.geometry.camera import project
 from kinemesh.structures import VideoCamera
 
-# People speed up and slow down by about this much, m/s^2: between somebody who walks, 3, and who jumps, 10.
-_ACCELERATION = 6.0
+# People speed up and slow down by about this much, m/s^2: in the picture, where a camera in somebody's hand shakes too, and
+# in depth, which keypoints tell worst.
+_ACCELERATIONS = (20.0, 20.0, 4.0)
 _ROUNDS = 3
 _LEAST_DEPTH_M = 0.2
 # Keeps frames whose keypoints all lie in one place solvable; far below what one keypoint weighs.
@@ -199,7 +200,7 @@ def _solve_together(equations: _Equations, near: np.ndarray, fps: float) -> np.n
     for offset in range(3):
         for column in range(3 - offset):
             bands[offset, :, column] = matrix[:, column + offset, column]
-    cost = (fps**2 / _ACCELERATION) ** 2
+    cost = (fps**2 / np.array(_ACCELERATIONS)) ** 2
     for place, factors in ((0, (1.0, 4.0, 1.0)), (3, (-2.0, -2.0)), (6, (1.0,))):
         for shift, factor in enumerate(factors):
             bands[place, shift : max(shift, frames - 2 + shift)] += cost * factor

@@ -38,6 +38,15 @@ _EXPLAINED, _LEAST_MISFIT = 0.5, 0.02
 Misfit = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
+def require_predictions(kind: str, predictions: Predictions | None) -> None:
+    """Raises UserError if another estimator's bodies are missing, or nothing is to become of them."""
+    if kind == "none" and predictions is None:
+        raise UserError("--predictions is missing: without a network the bodies are another estimator's. Give them.")
+    if (predictions is not None) == (kind == "regressor"):
+        wanted = "a refiner, which needs --predictions" if predictions is None else "a regressor, no --predictions"
+        raise UserError(f"the checkpoint holds {wanted}. Expected both or neither; give the other, or leave it out.")
+
+
 def predicted_people(
     predictions: Predictions, video_names: tuple[str, ...], people: list[Person], misfit: Misfit, fps: float
 ) -> tuple[list[Person], list[int], Predictions]:

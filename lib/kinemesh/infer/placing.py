@@ -3,12 +3,14 @@
 import numpy as np
 import torch
 
+from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics, regress_joints_m
 from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
 from kinemesh.errors import UserError
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.tracks import fit_tracks
+from kinemesh.fit.standing.settle import Settled, Stand, look_around
+from kinemesh.fit.tracks import fit_standing_tracks
 from kinemesh.geometry.translation import (
     misfit_of_frames,
     reprojection_errors_px,
@@ -18,7 +20,8 @@ from kinemesh.geometry.translation import (
 from kinemesh.infer.doubts import person_size_px
 from kinemesh.infer.people import Segment
 from kinemesh.infer.windows import smooth_rotations
-from kinemesh.structures import Track, VideoCamera
+from kinemesh.structures import Track, VideoCamera, World
+from kinemesh.world.finding import place_in_world
 
 # Frames whose rotation matrices exist at once.
 _FRAMES_AT_ONCE = 4096
@@ -148,15 +151,16 @@ def fit_people(
     fps: float,
     *,
     are_lifted: bool,
-) -> list[Track]:
+    stand: Stand | None,
+) -> tuple[list[Track], Settled | None]:
     """The tracks of all people fitted to what is shown of them; `facts` by name then say what holds of these.
 
-    `are_lifted`: as for `fit_tracks`.
+    `are_lifted`, `stand`: as for `fit_standing_tracks`.
     """
     own = [[segment for segment in segments if segment.person == number] for number in range(len(tracks))]
     keypoints = [np.concatenate([segment.keypoints_px for segment in some]) for some in own]
     shown = [np.concatenate([segment.shown_px for segment in some]) for some in own]
-    fitted, results = fit_tracks(body, tracks, shown, camera, fps, are_lifted=are_lifted)
+    fitted, results, settled = fit_standing_tracks(body, tracks, shown, camera, fps, stand=stand, are_lifted=are_lifted)
     tracks_with_errors = []
     for track, points, some, result in zip(fitted, keypoints, own, results, strict=True):
         placed = regress_joints_m(kinematics, track.poses, track.betas) + track.trans_m[:, None]
@@ -167,7 +171,22 @@ def fit_people(
             "fit": result._asdict(),
         }
         tracks_with_errors.append(track._replace(reprojection_error_px=error_of_frame))
-    return tracks_with_errors
+    return tracks_with_errors, settled
+
+
+def stand_people(
+    stand: Stand, tracks: list[Track], assets: BodyAssets, fps: float, settled: Settled | None
+) -> tuple[list[Track], World]:
+    """The tracks with their place in the world, which is looked for if no fit has (`settled`)."""
+    if settled is None:
+        settled = look_around(stand, tracks, fps)
+    shaped = [assets.v_template + assets.shapedirs @ track.betas for track in tracks]
+    pelvis_m = [assets.J_regressor[0] @ vertices for vertices in shaped]
+    placed = [
+        place_in_world(track, settled.found.world, pelvis, settled.contacts[track.name])
+        for track, pelvis in zip(tracks, pelvis_m, strict=True)
+    ]
+    return placed, settled.found.world
 
 
 def misfit(

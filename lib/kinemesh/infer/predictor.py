@@ -22,12 +22,19 @@ from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import Predictions
 from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.standing.settle import Stand, StandingBody
 from kinemesh.geometry.translation import checked_size, video_camera
 from kinemesh.infer import released
 from kinemesh.infer.doubts import warn_of_swaps, without_wild
-from kinemesh.infer.estimates import are_unrefined, estimate_arrays, one_shape_each, predicted_people
-from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
-from kinemesh.infer.placing import fit_people, misfit, place_person
+from kinemesh.infer.estimates import (
+    are_unrefined,
+    estimate_arrays,
+    one_shape_each,
+    predicted_people,
+    require_predictions,
+)
+from kinemesh.infer.people import fill_gaps, find_people, network_inputs
+from kinemesh.infer.placing import fit_people, misfit, place_person, stand_people
 from kinemesh.infer.settings import Settings, check_rate
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
@@ -36,6 +43,8 @@ from kinemesh.machine.device import choose_device
 from kinemesh.machine.progress import StageClock, progress
 from kinemesh.model.opening import open_checkpoint
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, RefineInputs, Track, VideoCamera, World
+from kinemesh.world.cameras import CameraPath
+from kinemesh.world.finding import Setting
 
 _DEFAULT_GAP_S = 0.5
 # Frames that go through the network at once.
@@ -82,13 +91,14 @@ class MeshPredictor:
         self.device = device
         self.kind = kind  # "regressor", "refiner", or "none": bodies are predictions as they are
         self.kinematics = JointKinematics(assets).to(device)
-        self._points: dict[tuple[str, ...], BodyPoints] = {}
+        self._fitted: dict[tuple[str, ...], tuple[BodyPoints, StandingBody]] = {}
 
-    def points(self, names: tuple[str, ...]) -> BodyPoints:
-        """What bodies are fitted by where these joints are shown; made when first one is."""
-        if names not in self._points:
-            self._points[names] = BodyPoints(self.assets, names).to(self.device)
-        return self._points[names]
+    def fitted_by(self, names: tuple[str, ...]) -> tuple[BodyPoints, StandingBody]:
+        """What bodies are fitted by where these joints are shown, and what lets them stand; made when first wanted."""
+        if names not in self._fitted:
+            made = BodyPoints(self.assets, names), StandingBody(self.assets, names)
+            self._fitted[names] = tuple(body.to(self.device) for body in made)
+        return self._fitted[names]
 
     @classmethod
     def load(
@@ -141,6 +151,7 @@ class MeshPredictor:
         predictions: Predictions | None = None,
         video_names: tuple[str, ...] = (),
         reference: np.ndarray | None = None,
+        path: CameraPath | None = None,
     ) -> Inference:
         """Everything: people, bodies, places, and what there is to say of them.
 
@@ -149,21 +160,14 @@ class MeshPredictor:
             predictions: the bodies that a refiner refines, or that stand without a network, of the video called one of
                 `video_names`.
             reference: (F, 17, 3) 3D motion of one person, whose root's path is taken (`solve_from_reference`).
+            path: how the camera moves; None: it stands.
         """
         settings = settings or Settings()
         is_released = settings.windows == "released"
         if is_released:
             given = {"smooth_s": settings.smooth_s or None, "longest_gap": settings.longest_gap}
             released.refuse_others(self.kind, **given, predictions=predictions, reference=reference)
-        if self.model is None and predictions is None:
-            raise UserError(
-                "--predictions is missing: without a network the bodies are another estimator's. Give them."
-            )
-        if (predictions is not None) == (self.kind == "regressor"):
-            wanted = "a refiner, which needs --predictions" if predictions is None else "a regressor, no --predictions"
-            raise UserError(
-                f"the checkpoint holds {wanted}. Expected both or neither; give the other, or leave it out."
-            )
+        require_predictions(self.kind, predictions)
         check_rate(fps)
         camera = video_camera(image_size, settings.focal_px)
         clock = StageClock()
@@ -171,7 +175,8 @@ class MeshPredictor:
             people = find_people(detections, fps, focus, settings.is_relinked)
             warn_of_swaps(people)
         if is_released:
-            return self._infer_released(people, camera, fps, settings, clock)
+            tracks, facts, clip_len = released.infer_people(self, people, camera, fps, settings, clock)
+            return Inference(tracks, camera, facts, clock.seconds, clip_len)
         with clock("people"):
             if reference is not None and len(people) > 1:
                 raise UserError(
@@ -221,14 +226,21 @@ class MeshPredictor:
                 if self.kind == "refiner":
                     same = (are_unrefined(poses_of[place], given_of[place]) for place in own)
                     facts[person.name]["frames_unrefined"] = sum(int(part.sum()) for part in same)
+        points, standing = self.fitted_by(detections.shown_names)
+        # Separate pictures have a camera each.
+        stand = None if detections.are_images else Stand(standing, Setting(settings.up, path))
+        settled = world = None
         # A reference's path is to be kept, a fit would leave it.
         if settings.fit != "none" and reference is None:
             with clock("fit"):
-                points, given = self.points(detections.shown_names), (tracks, facts, segments, camera, fps)
-                tracks = fit_people(points, self.kinematics, *given, are_lifted=self.kind == "regressor")
+                given = self.kinematics, tracks, facts, segments, camera, fps
+                tracks, settled = fit_people(points, *given, are_lifted=self.kind == "regressor", stand=stand)
         if focus is None:
             tracks = without_wild(tracks, facts)
-        return Inference(tracks, camera, facts, clock.seconds, clip_len)
+        if stand is not None:
+            with clock("world"):
+                tracks, world = stand_people(stand, tracks, self.assets, fps, settled)
+        return Inference(tracks, camera, facts, clock.seconds, clip_len, world)
 
     @torch.inference_mode()
     def predict_arrays(
@@ -277,19 +289,3 @@ class MeshPredictor:
         ):
             poses[first : first + len(rotations)] = axis_angle_from_rotations(rotations).cpu().numpy()
         return poses, (shapes[:, :BETA_COUNT] / shapes[:, BETA_COUNT:]).float().numpy()
-
-    def _infer_released(
-        self, people: list[Person], camera: VideoCamera, fps: float, settings: Settings, clock: StageClock
-    ) -> Inference:
-        longest = max(len(person.frames) for person in people)
-        clip_len = fit_clip_len(settings.clip_len, released.CLIP_LEN, self.config.maxlen, longest)
-        with clock("network"):
-            given = camera.image_size, settings.is_pixel, self.config.crop_input
-            inputs = [released.network_inputs(person, *given) for person in people]
-            options = {"is_flip_tested": settings.is_flip_tested, "device": self.device}
-            bodies = released.predict_side_by_side(self.model, inputs, clip_len=clip_len, **options)
-        with clock("placing"):
-            pairs = zip(people, bodies, strict=True)
-            placed = [released.place_bodies(person, own, self.kinematics, camera, fps) for person, own in pairs]
-        tracks = [track for track, _ in placed]
-        return Inference(tracks, camera, {track.name: facts for track, facts in placed}, clock.seconds, clip_len)

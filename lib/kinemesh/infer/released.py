@@ -6,6 +6,7 @@ its mirror image's mirrored back. That mean is no posed body, so both bodies are
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import crop_scale, scale_by_shorter_side, scale_by_width
 from kinemesh.infer.people import Person, fill_gaps
 from kinemesh.infer.placing import place_joints
-from kinemesh.infer.windows import Window, batch_windows
-from kinemesh.machine.progress import progress
+from kinemesh.infer.settings import Settings
+from kinemesh.infer.windows import Window, batch_windows, fit_clip_len
+from kinemesh.machine.progress import StageClock, progress
 from kinemesh.structures import BodyParams, MeshInputs, MeshTrack, VideoCamera
 
 CLIP_LEN = 243
@@ -35,6 +37,23 @@ def refuse_others(kind: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
             raise UserError(f"{name} does not go with windows 'released'. Leave out one of them.")
+
+
+def infer_people(
+    predictor: Any, people: list[Person], camera: VideoCamera, fps: float, settings: Settings, clock: StageClock
+) -> tuple[list[MeshTrack], dict[str, dict], int]:
+    """Tracks, what `summary.json` says of each by its name, and the frames of a window, by a `MeshPredictor`."""
+    config, longest = predictor.config, max(len(person.frames) for person in people)
+    clip_len = fit_clip_len(settings.clip_len, CLIP_LEN, config.maxlen, longest)
+    with clock("network"):
+        given = camera.image_size, settings.is_pixel, config.crop_input
+        inputs = [network_inputs(person, *given) for person in people]
+        options = {"is_flip_tested": settings.is_flip_tested, "device": predictor.device}
+        bodies = predict_side_by_side(predictor.model, inputs, clip_len=clip_len, **options)
+    with clock("placing"):
+        pairs = zip(people, bodies, strict=True)
+        placed = [place_bodies(person, own, predictor.kinematics, camera, fps) for person, own in pairs]
+    return [track for track, _ in placed], {track.name: facts for track, facts in placed}, clip_len
 
 
 def network_inputs(person: Person, image_size: tuple[int, int], is_pixel: bool, crops_input: bool) -> np.ndarray:

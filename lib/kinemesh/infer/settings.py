@@ -6,6 +6,7 @@ from numbers import Real
 
 from kinemesh.errors import UserError, require_one_of
 from kinemesh.fit import FITS
+from kinemesh.world import UPS
 
 WINDOWS = ("overlap", "released")
 _LARGEST_FPS = 1000
@@ -23,12 +24,19 @@ class Settings:
     windows: str = "overlap"  # or "released": as the released script does, see `kinemesh.infer.released`
     focal_px: float | None = None  # None: the image's diagonal
     is_relinked: bool = False  # people by overlap, whatever tracks the keypoints name
+    up: str | tuple[float, float] = "auto"  # from the bodies, "camera", or the camera's pitch and roll in degrees
     fit: str | None = None  # "keypoints" (kinemesh.fit), the default, or "none", that of windows "released"
 
     def __post_init__(self):
         """Raise UserError for a value that cannot be meant."""
         if self.fit is None:
             object.__setattr__(self, "fit", "none" if self.windows == "released" else "keypoints")
+        if isinstance(self.up, str):
+            require_one_of("up", self.up, UPS)
+        elif not (
+            len(self.up) == 2 and all(abs(angle) <= most for angle, most in zip(self.up, (90, 180), strict=True))
+        ):
+            raise UserError(f"up {self.up!r}: expected pitch from -90 to 90 and roll from -180 to 180 degrees.")
         require_one_of("windows", self.windows, WINDOWS)
         require_one_of("fit", self.fit, FITS)
         for name, least in (("smooth_s", 0), ("longest_gap", 0), ("focal_px", 1e-3)):

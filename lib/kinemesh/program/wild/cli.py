@@ -17,11 +17,13 @@ _NOT_IN_DEMO = {
     for name in (
         "config", "evaluate", "json_path", "vid_path", "ref_3d_motion_path", "predictions", "predictions_fps", "keypoint_format",
         "image_size", "fps", "keypoint_fps", "start", "end", "keypoint_axes", "first_frame", "least_score", "detector",
+        "camera",
     )
 } | {"overrides": "--set"}  # fmt: skip
 # What the released script has not, or does otherwise.
 _NOT_IN_RELEASED = {
-    name: f"--{name}" for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path", "axes", "bvh_names")
+    name: f"--{name}"
+    for name in ("smooth", "max_gap", "predictions", "ref_3d_motion_path", "axes", "bvh_names", "up", "camera")
 }
 _NO_NETWORK = "none"
 # What only a network has a use for.

@@ -1,6 +1,7 @@
 """The flags of `infer_wild_mesh.py`, one by one."""
 
 import argparse
+from collections.abc import Callable
 
 from kinemesh.export.formats import AXES, BVH_NAMES, DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.fit import FITS
@@ -135,6 +136,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="instead: 35 mm equivalent focal length, as EXIF has it",
     )
+    _add_world_flags(add)
     add("--predictions", metavar="FILE", help="another system's bodies, docs/estimators.md")
     add(
         "--predictions_fps",
@@ -180,3 +182,15 @@ def _add_detector_flags(add) -> None:
         choices=INSTALLED_DETECTORS,
         help="fetch a detector's files by pip (36 MB), put them into checkpoint/detector, and stop",
     )
+
+
+def _add_world_flags(add: Callable) -> None:
+    add(
+        "--up",
+        type=values.up,
+        default="auto",
+        metavar="auto|camera|PITCH,ROLL",
+        help="how the camera stands: as people's feet and bodies tell, level, or looking down by PITCH and turned clockwise "
+        "by ROLL degrees (default: %(default)s)",
+    )
+    add("--camera", metavar="FILE.npz", help="how the camera moves: R (N, 3, 3), t (N, 3) from world to camera")

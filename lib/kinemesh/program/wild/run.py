@@ -37,6 +37,7 @@ from kinemesh.program.wild.predictor import default_checkpoint, load_predictor
 from kinemesh.program.wild.video import (
     KEYPOINTS_FILE,
     Source,
+    camera_path_of,
     check_frames,
     chosen_part,
     detect_keypoints,
@@ -44,6 +45,7 @@ from kinemesh.program.wild.video import (
     open_source,
 )
 from kinemesh.structures import Timeline
+from kinemesh.world.finding import describe_world
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         windows=arguments.windows,
         focal_px=focal_px_of(arguments, source),
         is_relinked=arguments.relink,
+        up=arguments.up,
         fit=arguments.fit,
     )
     detector, detected_s = None, 0.0
@@ -108,6 +111,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         "predictions": predictions,
         "video_names": tuple(Path(path).stem for path in (arguments.vid_path, arguments.json_path) if path),
         "reference": reference,
+        "path": camera_path_of(arguments, source, detections),
     }
     inference = predictor.infer(
         detections, image_size=source.image_size, fps=source.fps, settings=settings, focus=arguments.focus, **given
@@ -240,6 +244,7 @@ def _summary(
         "fps": source.fps,
         **covered,
         "people": inference.people,
+        "world": None if inference.world is None else describe_world(inference.world),
     }
 
 

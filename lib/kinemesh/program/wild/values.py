@@ -4,6 +4,7 @@ import argparse
 import re
 
 from kinemesh.export.formats import FORMATS, MESH_FORMATS
+from kinemesh.world import UPS
 
 LARGEST_SIDE = 1 << 16
 
@@ -46,6 +47,20 @@ def angle(text: str) -> float:
     if not 1 <= value < 179:
         raise argparse.ArgumentTypeError(f"{text!r}: expected degrees, from 1 to below 179")
     return value
+
+
+def up(text: str) -> str | tuple[float, float]:
+    if text in UPS:
+        return text
+    try:
+        pitch, roll = map(float, text.split(","))
+    except ValueError:
+        pitch = roll = float("nan")
+    if not (abs(pitch) <= 90 and abs(roll) <= 180):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected {', '.join(UPS)}, or PITCH,ROLL in degrees, pitch from -90 to 90, roll from -180 to 180"
+        )
+    return pitch, roll
 
 
 def size(text: str) -> tuple[int, int]:

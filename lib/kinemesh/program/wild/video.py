@@ -21,6 +21,7 @@ from kinemesh.program.origin import fingerprint
 from kinemesh.render.image_folder import image_paths
 from kinemesh.render.video import read_frames, video_info
 from kinemesh.structures import Timeline
+from kinemesh.world.cameras import CameraPath, read_camera_path
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,29 @@ def focal_px_of(arguments: argparse.Namespace, source: Source) -> float | None:
     if arguments.focal_35mm is not None:
         return arguments.focal_35mm / DIAGONAL_35MM * math.hypot(*source.image_size)
     return CAMERA.focal_px if arguments.demo and arguments.focal is None else arguments.focal
+
+
+def camera_path_of(arguments: argparse.Namespace, source: Source, detections: Detections) -> CameraPath | None:
+    """The camera's path by the frames that keypoints count; None: it stands. Raises UserError if it is another video's."""
+    if not arguments.camera:
+        return None
+    if detections.are_images:
+        raise UserError("--camera: the keypoints are of separate pictures, which have a camera each. Leave it out.")
+    path = read_camera_path(arguments.camera)
+    given, last = len(path.rotations), int(detections.frame.max())
+    if source.pictures is not None:
+        # Beyond the last picture nothing was filmed.
+        shown = source.pictures[: max(len(source.pictures), last + 1)]
+        if given > shown.max():
+            return path._replace(rotations=path.rotations[shown], trans=path.trans[shown])
+        wanted = f"at least {shown.max() + 1}"
+    elif given == len(source.time_s) or (not len(source.time_s) and given > last):
+        return path
+    else:
+        wanted = str(len(source.time_s)) if len(source.time_s) else f"at least {last + 1}"
+    raise UserError(
+        f"--camera {arguments.camera}: of {given} frames. Expected {wanted}, as the video has; is it another's?"
+    )
 
 
 def _sampled(source: Source, fps: float) -> Source:

@@ -1,0 +1,140 @@
+"""A fit that knows the floor: resting feet stay, and who sits, lies, climbs or jumps is not glued to it."""
+
+import numpy as np
+import pytest
+import torch
+
+from kinemesh.body.skeleton import H36M_JOINT_NAMES
+from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.standing.cost import Held
+from kinemesh.fit.standing.settle import Stand, StandingBody, look_around
+from kinemesh.fit.tracks import fit_standing_tracks, fit_tracks
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.structures import VideoCamera
+from kinemesh.world.figures import FEET, POINT_NAMES
+from kinemesh.world.finding import Setting, place_in_world
+from kinemesh.world.metrics import foot_sliding_mm
+
+CAMERA = VideoCamera(1400.0, (960.0, 540.0), (1920, 1080))
+FPS = 30.0
+
+
+@pytest.fixture(scope="module")
+def standing(stand_in) -> StandingBody:
+    return StandingBody(stand_in.assets, H36M_JOINT_NAMES)
+
+
+@pytest.fixture(scope="module")
+def body(stand_in) -> BodyPoints:
+    return BodyPoints(stand_in.assets)
+
+
+def points_in_world(standing, track, scene) -> np.ndarray:
+    """(F, P, 3) of a track in the scene's world."""
+    rotations = axis_angle_to_matrix(torch.from_numpy(track.poses).unflatten(1, (-1, 3)))
+    places = standing.resting.places(rotations, torch.from_numpy(track.betas).expand(len(rotations), -1)).numpy()
+    eye = scene.points_m[0] - scene.figures[0].points_m @ scene.turn
+    return (places + track.trans_m[:, None]) @ scene.turn + eye[:1, :1]
+
+
+def noisy(scene, rng):
+    """Bodies that tremble and drift, and keypoints with an error of some pixels."""
+    made, keypoints = [], []
+    for track, seen in zip(scene.tracks, scene.keypoints_px, strict=True):
+        tremble = np.radians(4) * rng.standard_normal(track.poses.shape).astype(np.float32)
+        drift = np.cumsum(rng.standard_normal((len(seen), 3)), axis=0) * (0.002, 0.002, 0.02)
+        made.append(track._replace(poses=track.poses + tremble, trans_m=track.trans_m + drift.astype(np.float32)))
+        keypoints.append(seen + np.float32(3) * rng.standard_normal(seen.shape).astype(np.float32) * (1, 1, 0))
+    return made, [points.astype(np.float32) for points in keypoints]
+
+
+def test_resting_feet_stay_and_keypoints_still_fit(scene, standing, body):
+    tracks, keypoints = noisy(scene, np.random.default_rng(0))
+    before, facts_before = fit_tracks(body, tracks, keypoints, CAMERA, FPS)
+    after, facts, settled = fit_standing_tracks(body, tracks, keypoints, CAMERA, FPS, stand=Stand(standing))
+    assert settled.found.is_sure
+    true = torch.from_numpy(scene.points_m[0][:, FEET])
+    slides = [
+        foot_sliding_mm(torch.from_numpy(points_in_world(standing, track[0], scene)[:, FEET]), true).mean()
+        for track in (before, after)
+    ]
+    assert slides[1] < 0.6 * slides[0]
+    for one, other in zip(facts_before, facts, strict=True):
+        assert other.reprojection_error_after_px < 1.3 * one.reprojection_error_after_px
+
+
+@pytest.mark.parametrize(
+    ("kind", "rise"),
+    [("sit", 0.0), ("lie", 0.0), ("jump", 0.0), ("walk", 0.17 * np.floor(np.arange(90) / 15))],
+    ids=["sits", "lies", "jumps", "climbs"],
+)
+def test_nobody_is_glued_to_the_floor(kind, rise, make_scene, standing, body):
+    """Of true bodies and keypoints hardly anything may change, whatever is thought of the floor."""
+    scene = make_scene((kind,), seed=1, rise=rise)
+    stand = Stand(standing, Setting(up=(20.0, -2.0)))
+    (track,), _, settled = fit_standing_tracks(body, scene.tracks, scene.keypoints_px, CAMERA, FPS, stand=stand)
+    np.testing.assert_allclose(settled.found.ground.up, scene.up, atol=1e-6)
+    changed = points_in_world(standing, track, scene) - scene.points_m[0]
+    assert np.abs(changed[..., 1]).mean() < 0.02
+    assert np.abs(changed[..., 1]).max() < 0.15
+
+
+def test_the_equations_are_the_derivatives_of_what_they_pull(scene, standing):
+    """Of the cost's gradient at where a body is, by finite differences."""
+    track, double = scene.tracks[0], torch.float64
+    points = standing.fitted.double()
+    try:
+        rotations = axis_angle_to_matrix(torch.from_numpy(track.poses[:1]).to(double).unflatten(1, (-1, 3)))
+        betas, trans = (torch.from_numpy(part)[None].to(double) for part in (track.betas, track.trans_m[0]))
+        count, rng = len(POINT_NAMES), np.random.default_rng(0)
+        start = points.places(rotations, betas)[:, -count:] + trans[:, None]
+        up = torch.tensor([[0.1, -0.9, -0.3]], dtype=double)
+        weights = [torch.from_numpy(rng.uniform(0, 9, (1, count))) for _ in range(3)]
+        goal = start + torch.from_numpy(0.1 * rng.standard_normal((1, count, 3)))
+        heights = (start * up[:, None]).sum(-1) + torch.from_numpy(0.1 * rng.standard_normal((1, count)))
+        held = Held(goal, weights[0], heights, weights[1], weights[2], up)
+
+        def cost(turns: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+            turned = rotations.clone()
+            joints = list(points.joints)
+            turned[:, joints] = axis_angle_to_matrix(turns) @ turned[:, joints]
+            places = points.places(turned, betas)[:, -count:] + trans[:, None] + moved
+            off = heights - (places * up[:, None]).sum(-1)
+            upward = (weights[1] + weights[2] * (off > 0)) * off**2
+            return 0.5 * ((weights[0] * (places - goal).square().sum(-1)).sum() + upward.sum())
+
+        matrix, right = held.equations(points(rotations, betas), trans, torch.zeros(1, dtype=torch.int64))
+        unknown = matrix.shape[1]
+        found = []
+        for number in range(unknown):
+            values = torch.zeros(2, unknown, dtype=double)
+            values[0, number], values[1, number] = 1e-5, -1e-5
+            costs = [cost(row[:-3].view(1, -1, 3), row[-3:]) for row in values]
+            found.append(-(costs[0] - costs[1]) / 2e-5)
+        # The pose blend shapes' own derivative is left out.
+        np.testing.assert_allclose(right[0].numpy(), torch.stack(found).numpy(), atol=0.03 * float(right.abs().max()))
+        assert torch.linalg.eigvalsh(matrix[0]).min() > -1e-9
+    finally:
+        standing.fitted.float()
+
+
+def test_a_body_in_the_world_is_the_one_before_the_camera(scene, standing, stand_in):
+    settled = look_around(Stand(standing), scene.tracks, FPS)
+    world, track = settled.found.world, scene.tracks[0]
+    assert world.ground_m == 0.0 and world.up == "auto"
+    pelvis = stand_in.shaped_rest_joints_m(track.betas[None].astype(float))[0, 0]
+    placed = place_in_world(track, world, pelvis, settled.contacts["0"])
+    assert placed.world.contacts.shape == (90, 6)
+    poses = np.concatenate((placed.world.global_orient, track.poses[:, 3:]), axis=1)
+    moved = track._replace(poses=poses, trans_m=placed.world.trans_m)
+    found, before = (
+        standing.resting.places(
+            axis_angle_to_matrix(torch.from_numpy(each.poses).unflatten(1, (-1, 3))),
+            torch.from_numpy(each.betas).expand(90, -1),
+        ).numpy()
+        + each.trans_m[:, None]
+        for each in (moved, track)
+    )
+    np.testing.assert_allclose(found, before @ world.rotation[0].T + world.position_m[0], atol=1e-4)
+    feet = found[:, FEET, 1] - scene.clearances_m[list(FEET)]
+    assert abs(np.median(feet.min(axis=1))) < 0.05
