@@ -1,4 +1,4 @@
-"""Files that run code when they are read carelessly, given to every reader: each is one line, and nothing runs.
+"""Files of strangers, given to every reader: code in them does not run, and each that is no data is one line.
 
 Every payload makes a folder. That it is live is shown by reading it as one should not.
 """
@@ -6,6 +6,7 @@ Every payload makes a folder. That it is live is shown by reading it as one shou
 import contextlib
 import copyreg
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -23,6 +24,8 @@ from kinemesh.data.sources import load_dataset
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.files.checkpoints import load_checkpoint
+from kinemesh.keypoints import Reading, read_keypoints
+from kinemesh.render.video import video_info
 
 MADE = "hacked"  # in the folder that is current
 RUN = f"__import__('os').mkdir('{MADE}')"
@@ -254,3 +257,118 @@ def test_a_payload_inside_a_real_checkpoint(current):
             with pytest.raises(UserError, match=r"x.bin: refused, nothing in it was run: it names (posix|nt)\.mkdir"):
                 load_checkpoint("x.bin")
     assert os.listdir() == ["x.bin"]
+
+
+# Things that are no files, under a file's name.
+NO_FILES = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nothing": lambda path: path.symlink_to(path.parent / "nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path),
+}
+KEYPOINTS = json.dumps({"people": [{"pose_keypoints_2d": [100.0, 200.0, 0.9] * 25}]})
+# A name, and what reads the folder it stands in, or the file.
+FOLDER_READERS = {
+    "OpenPose's": ("walk_000000000002_keypoints.json", lambda path: read_keypoints(path.parent)),
+    "one keypoint file": ("walk_000000000000_keypoints.json", read_keypoints),
+    "labels": ("walk_2.txt", lambda path: read_keypoints(path.parent)),
+    "images": ("2.png", lambda path: video_info(path.parent)),
+    "a video": ("walk.mp4", video_info),
+    "predictions": ("a.npz", lambda path: load_predictions(path.parent)),
+    "a dataset": ("a.pkl", lambda path: load_dataset("pw3d", path)),
+    "a checkpoint": ("a.bin", load_checkpoint),
+    "a config": ("a.yaml", load_config),
+}
+
+
+@pytest.mark.parametrize("what", NO_FILES)
+@pytest.mark.parametrize("reader", FOLDER_READERS)
+def test_what_is_no_file_is_neither_waited_for_nor_left_out(reader, what, tmp_path):
+    name, read = FOLDER_READERS[reader]
+    if reader == "OpenPose's":
+        for number in range(2):
+            (tmp_path / f"walk_{number:012d}_keypoints.json").write_text(KEYPOINTS)
+    NO_FILES[what](tmp_path / name)
+    with pytest.raises(UserError, match=str(tmp_path)) as caught:
+        read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+HALF, NO_CHARACTER = "a\ud800", np.frombuffer(b"\0\0\x11\0", "<U1")[0:1]
+
+
+def write_dataset(folder: Path, make_content, **columns) -> Path:
+    content = make_content("pw3d", train=(8, 4), test=(6, 6))
+    for split in content.values():
+        count = len(split["source"])
+        split |= {
+            key: value * count if isinstance(value, list) else np.repeat(value, count) for key, value in columns.items()
+        }
+    return put(folder / "mesh_det.pkl", pickle.dumps(content, 4))
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ([HALF], "'source' holds halves of characters"),
+        (np.array([HALF]), "'source' holds halves of characters"),
+        (NO_CHARACTER, "it holds numbers that are no characters"),
+        (np.array([b"\xff"]), "'source' holds bytes that are no text"),
+        ([b"walk"], "'source' row 0 is of type bytes"),
+        ([10**5000], "'source' row 0 is of type int"),
+    ],
+)
+def test_names_that_are_no_text_are_one_line(source, fault, make_content, tmp_path):
+    with pytest.raises(UserError, match=fault):
+        load_dataset("pw3d", write_dataset(tmp_path, make_content, source=source))
+
+
+@pytest.mark.parametrize("action", [[10**5000], [HALF], ["q" * 5000], [[1]]])
+def test_actions_that_are_no_names_are_left_out(action, make_content, tmp_path):
+    dataset = load_dataset("pw3d", write_dataset(tmp_path, make_content, action=action))
+    assert dataset.train.video_actions is None
+
+
+def detections(image: object = "1.jpg", track: object = 1) -> bytes:
+    points = [float(number) for number in range(51)]
+    return json.dumps([{"image_id": image, "keypoints": points, "idx": track, "score": 0.9}]).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        detections(image=HALF), detections(image="1" * 50_000), detections(image="_" * 4000 + "-1.jpg"),
+        detections(image="a" + ".a" * 2000 + "-"), detections(track=HALF), detections(track="n" * 5000),
+        detections(track=10**4000),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_names_beyond_reason_in_keypoints_are_one_line(content, tmp_path):
+    with pytest.raises(UserError, match="an image is called|the track of row 0 is"):
+        read_keypoints(put(tmp_path / "a.json", content))
+
+
+@pytest.mark.parametrize("name", [HALF, 10**5000, "_" * 50_000 + "!"], ids=["half", "digits", "long"])
+@pytest.mark.parametrize("layout", ["wham", "phalp", "phalp's track"])
+def test_names_beyond_reason_in_predictions_are_one_line(layout, name, tmp_path):
+    smpl = {"global_orient": np.eye(3)[None], "body_pose": np.tile(np.eye(3), (23, 1, 1)), "betas": np.zeros(10)}
+    content = {
+        "wham": {name: {"pose": np.zeros((1, 72)), "betas": np.zeros((1, 10)), "frame_ids": np.arange(1)}},
+        "phalp": {name: {"time": 0, "tid": [1], "smpl": [smpl]}},
+        "phalp's track": {"1.jpg": {"time": 0, "tid": [name], "smpl": [smpl]}},
+    }[layout]
+    with pytest.raises(UserError, match="a.pkl: (a person|a frame|.*'tid') is"):
+        load_predictions(put(tmp_path / "a.pkl", pickle.dumps(content, 4)))
+
+
+@pytest.mark.parametrize("shape", [(0, 17, 3), (5, 0, 3), (0, 5, 17, 3)])
+def test_arrays_of_nobody_are_one_line(shape, tmp_path):
+    np.savez(tmp_path / "a.npz", keypoints=np.zeros(shape))
+    with pytest.raises(UserError, match="'keypoints' is an empty array"):
+        read_keypoints(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("reading", [{"least_score": float("nan")}, {"first_frame": 7}, {"image_size": (0, 480)}])
+def test_a_reading_that_cannot_be_meant_is_one_line(reading, tmp_path):
+    with pytest.raises(UserError, match=f"{next(iter(reading))}.* [Ee]xpected"):
+        read_keypoints(put(tmp_path / "a.json", detections()), Reading(**reading))

@@ -36,6 +36,8 @@ LAMBDA_OF_TERM = {
 
 # A dataset's name is part of other names: of figures, of files, of keys of the metrics file, of which `meta` is one.
 _NAME = re.compile(r"(?!meta$)[A-Za-z][A-Za-z0-9_]{0,39}")
+# Frames a second of a video that somebody took.
+LOWEST_FPS, HIGHEST_FPS = 0.01, 1000.0
 RELEASED_NAMES = ("h36m", "coco", "pw3d")
 
 
@@ -68,6 +70,10 @@ class DatasetEntry:
             value = getattr(self, key)
             if value is not None and value < least:
                 raise UserError(f"{where}{key} is {value:g}, expected at least {least}.")
+        if self.fps and not LOWEST_FPS <= self.fps <= HIGHEST_FPS:
+            raise UserError(
+                f"{where}fps is {self.fps:g}, expected {LOWEST_FPS:g} to {HIGHEST_FPS:g}, or 0 for single images."
+            )
         if self.weight is not None and self.weight <= 0:
             raise UserError(
                 f"{where}weight is {self.weight:g}, expected more than 0; train_epochs: 0 leaves it untrained."
@@ -185,9 +191,19 @@ class Config:
         _at_least(self, 0, "epochs", "warmup_h36m", "warmup_coco", "warmup_steps", "limit_clips", "clip_grad_norm")
         _at_least(self, 0, "checkpoint_minutes", "nonfinite_limit")
         _at_least(self, 0, "lr_backbone", "lr_head", "lr_matrix", "weight_decay", *LAMBDA_OF_TERM.values())
-        for name in ("lr_decay", "mlp_ratio", "fps_h36m", "fps_pw3d"):
+        _at_most(self, 1 << 16, "maxlen", "dim_feat", "dim_rep", "num_heads", "hidden_dim", "mlp_ratio")
+        _at_most(self, 100, "depth")
+        _at_most(self, 1000, "lr_backbone", "lr_head", "lr_matrix", "weight_decay")
+        _at_most(self, 1e9, *LAMBDA_OF_TERM.values())
+        _at_most(self, 1, "lr_decay")
+        for name in ("lr_decay", "mlp_ratio"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}, expected more than 0.")
+        for name in ("fps_h36m", "fps_pw3d"):
+            if not LOWEST_FPS <= getattr(self, name) <= HIGHEST_FPS:
+                raise UserError(f"{name} is {getattr(self, name):g}, expected {LOWEST_FPS:g} to {HIGHEST_FPS:g}.")
+        if self.dim_feat * self.mlp_ratio < 1:
+            raise UserError(f"mlp_ratio is {self.mlp_ratio}, expected at least 1 / dim_feat, {1 / self.dim_feat:.3g}.")
         for name in ("dropout", "ema", "val_split"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1.")
@@ -265,6 +281,12 @@ def config_from_values(values: dict, sources: dict[str, str], where: str) -> Con
         return Config(**checked)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _at_most(config: Config, maximum: float, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) > maximum:
+            raise UserError(f"{name} is {getattr(config, name)}, expected at most {maximum:g}.")
 
 
 def _at_least(config: Config, minimum: int, *names: str) -> None:

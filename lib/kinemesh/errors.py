@@ -1,8 +1,17 @@
 """The one exception for faults that the user, not the program, has to fix."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+# What a terminal obeys instead of showing it, what turns a line around, and halves of characters, which no encoding has.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with what does more than to be seen, or cannot be written, as an escape such as \\x1b."""
+    return _UNSHOWN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 class UserError(Exception):
@@ -13,7 +22,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(printable(" ".join(str(message).split())))
 
 
 def require_one_of(name: str, value: object, choices: Sequence[object]) -> None:

@@ -96,3 +96,12 @@ def test_json_is_strict():
 
     assert json.loads(text, parse_constant=refuse) == {"a": None, "b": [1.5, None, {"c": None}], "d": [2.0, None, 3]}
     assert json_text({"a": 0.1}, indent=2) == '{\n  "a": 0.1\n}'
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_is_not_replaced(make, tmp_path):
+    make(tmp_path / "metrics.json")
+    before = os.lstat(tmp_path / "metrics.json").st_mode
+    with pytest.raises(UserError, match="metrics.json: cannot be written, it is a (folder|device or pipe)"):
+        write_text_atomically(tmp_path / "metrics.json", "x")
+    assert os.lstat(tmp_path / "metrics.json").st_mode == before and len(os.listdir(tmp_path)) == 1

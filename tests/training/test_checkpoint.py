@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.files.checkpoints import load_checkpoint, nonfinite_tensor, save_checkpoint
+from kinemesh.files.checkpoints import load_checkpoint, nonfinite_number, save_checkpoint
 from kinemesh.model.mesh import build_refiner
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.checkpoint import remove_stale_temporaries
@@ -259,6 +259,16 @@ class TestWrongKinds:
             restore_optimizer(build_optimizer(model, small_config()), state, "x.bin")
 
 
+@pytest.mark.parametrize("value", ["x", -1, float("nan"), 1 << 62, [1], torch.ones(3), {"seed": torch.ones(3)}])
+@pytest.mark.parametrize("key", ["skipped_steps", "origin", "selected_on", "progress"])
+def test_what_training_goes_on_from_is_of_its_kind(key, value, tmp_path):
+    if (key, type(value)) in (("selected_on", str), ("progress", dict)):
+        return
+    torch.save({key: value}, tmp_path / "x.bin")
+    with pytest.raises(UserError, match=f"x.bin: '{key}' is not .*Give another checkpoint"):
+        load_checkpoint(tmp_path / "x.bin")
+
+
 class TestNotFinite:
     @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
     @pytest.mark.parametrize("key", ["model", "model_pos", "model_in_training"])
@@ -270,9 +280,10 @@ class TestNotFinite:
     def test_large_numbers_and_other_types_are_finite(self):
         largest = torch.full((4,), torch.finfo(torch.float32).max)
         assert (
-            nonfinite_tensor({"a": largest, "b": {"c": (largest / 2).bfloat16(), "d": torch.ones(0)}, "e": [1]}) is None
+            nonfinite_number({"a": largest, "b": {"c": (largest / 2).bfloat16(), "d": torch.ones(0)}, "e": [1]}) is None
         )
-        assert nonfinite_tensor({"a": torch.ones(1, dtype=torch.int64), "b": {"c": largest.half()}}) == "b.c"
+        assert nonfinite_number({"a": [{"lr": 1e-3}, {"lr": (0.9, float("nan"))}], "b": 1}) == "a.1.lr.1"
+        assert nonfinite_number({"a": torch.ones(1, dtype=torch.int64), "b": {"c": largest.half()}}) == "b.c"
 
     @pytest.mark.parametrize("name", ["exp_avg", "exp_avg_sq"])
     def test_moments_are_named(self, name, small_model, small_config, stepped):

@@ -123,9 +123,24 @@ def test_a_damaged_place_is_an_error(run, tmp_path):
     with pytest.raises(Stopped):
         run("run", stop=StopAtLook(2), epochs=2)
     content = load_checkpoint(tmp_path / "run" / LATEST)
-    del content["progress"]["meter"]["sums"]
-    torch.save(content, tmp_path / "run" / LATEST)
-    with pytest.raises(UserError, match="latest_epoch.bin: its 'progress' is not what this program writes"):
+    good = content["progress"]
+    validated = {"mpjpe": 1.0, "figures": {}, "words": ""}
+    damaged = [
+        good | {"meter": {key: value for key, value in good["meter"].items() if key != "sums"}},
+        good | {"meter": good["meter"] | {"clips": -1}},
+        good | {"batches": -1},
+        good | {"batches": 1 << 40},
+        good | {"seconds": -1.0},
+        good | {"evaluations": {"pw3d": validated | {"mpjpe": "1"}}},
+        good | {"evaluations": {"pw3d": validated | {"words": 1}}},
+        good | {"evaluations": []},
+    ]
+    for progress in damaged:
+        torch.save(content | {"progress": progress}, tmp_path / "run" / LATEST)
+        with pytest.raises(UserError, match="latest_epoch.bin: its 'progress' is not what this program writes"):
+            run("run", epochs=2)
+    torch.save(content | {"progress": good | {"seconds": float("inf")}}, tmp_path / "run" / LATEST)
+    with pytest.raises(UserError, match="latest_epoch.bin: 'progress.seconds' holds nan or infinity"):
         run("run", epochs=2)
 
 

@@ -24,8 +24,10 @@ from kinemesh.demo.splits import StandIn
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.model.mesh import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
+from kinemesh.program.origin import say_what_changed
+from kinemesh.training.checkpoint import require_same_selection, restore
 from kinemesh.training.optimizer import build_optimizer
-from kinemesh.training.optimizer_state import restore_optimizer
+from kinemesh.training.state import TrainState
 from tools.fuzz import folders, keypoints, motions
 from tools.fuzz.estimators import OF_EVERYBODY, OF_ONE, sam3d
 from tools.fuzz.estimators_of_smplx import OF_SMPLX
@@ -165,6 +167,8 @@ def _checkpoint() -> dict:
     return {
         "epoch": 3, "step": 40, "lr": [1e-4, 1e-4], "optimizer": optimizer.state_dict(), "model": model.state_dict(),
         "best_jpe": 61.5, "kind": "regressor", "config": config.to_dict(), "model_in_training": model.state_dict(),
+        "skipped_steps": 1, "selected_on": "pw3d test split",
+        "origin": {"seed": 0, "command": "python train_mesh.py", "protocols": ["motionbert"], "files": {"a.pkl": "1:2"}},
     }  # fmt: skip
 
 
@@ -190,12 +194,11 @@ def _read_checkpoint(path: Path) -> None:
     checkpoint = open_checkpoint(path, config, "regressor")
     checkpoint.fill(model)
     content = checkpoint.content
-    if "model_in_training" in content:
-        model.load_state_dict(content["model_in_training"])
-    if "optimizer" in content:
-        optimizer = build_optimizer(model, config)
-        restore_optimizer(optimizer, content["optimizer"], path)
-        _one_step(optimizer)
+    state = TrainState(model, build_optimizer(model, config), None)
+    restore(state, content, path)
+    say_what_changed(content.get("origin"), {"seed": 0, "versions": {}, "files": {"a.pkl": "1:2"}}, path)
+    require_same_selection(content, "pw3d test split", path)
+    _one_step(state.optimizer)
 
 
 def _pretrained() -> list[bytes]:

@@ -12,6 +12,7 @@ _OPCODES = b"(.0123FIJKLMNPQRSTUVXabcdeghijlopqrstu}])\x80\x81\x85\x86\x87\x88\x
 _TEXTS = (
     b"99999999999", b"-1", b"1e400", b"nan", b"[", b"{", b"!!python/name:os.system", b"!include ", b"*a", b"&a ",
     b"!!int ", b"!!timestamp ", b"!!binary ", b"? ", b"cos\nsystem\n", b"cbuiltins\neval\n", b"torch.Size", b"|O", b"<U0", b"V9",
+    b"\\ud800", b"\xed\xa0\x80", b"\xff", b"\x1b[31m", b"\\u001b[2J", b"9" * 5000, b"_" * 5000, b"../", b"/dev/zero",
 )  # fmt: skip
 # A longer run of one byte is data, which takes most of a file and is the least worth changing.
 _RUN = 48

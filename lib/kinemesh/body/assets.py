@@ -44,6 +44,7 @@ _SMPL_SHAPES = {
     "kintree_table": (2, SMPL_JOINT_COUNT),
     "f": (FACE_COUNT, 3),
 }
+_OTHER_MODELS = {("v_template", (10475, 3)): "SMPL-X", ("posedirs", (VERTEX_COUNT, 3, 51 * 9)): "SMPL-H"}
 _TALLEST_M = 10.0
 _ROW_SUM_TOLERANCE = 1e-3
 # SMPL's are 3 deep; each level may double the work.
@@ -106,6 +107,9 @@ def read_smpl(path: Path) -> dict:
     _require_file(path)
     names = (*_SMPL_SHAPES, "shapedirs")
     raw = read_npz(path, names, what="an SMPL body model") if path.suffix == ".npz" else _read_smpl_pickle(path, names)
+    for (name, shape), model in _OTHER_MODELS.items():
+        if raw[name].shape == shape:
+            raise UserError(f"{path}: is a file of {model}, another body. Expected SMPL's, of {VERTEX_COUNT} vertices.")
     arrays = {name: _checked(raw[name], shape, path, f"'{name}'") for name, shape in _SMPL_SHAPES.items()}
     shapedirs = _numbers(raw["shapedirs"], path, "'shapedirs'")
     if shapedirs.ndim != 3 or shapedirs.shape[:2] != (VERTEX_COUNT, 3) or shapedirs.shape[2] < BETA_COUNT:
@@ -169,7 +173,10 @@ class _SparseMatrix(_StoredObject):
         if len(shape) != 2 or max(shape) > VERTEX_COUNT:
             raise ValueError(f"a sparse matrix of shape {shape}")
         build = scipy.sparse.csc_matrix if self.kind.startswith("csc") else scipy.sparse.csr_matrix
-        matrix = build(tuple(array_of(state[name]) for name in ("data", "indices", "indptr")), shape=shape)
+        parts = [array_of(state[name]) for name in ("data", "indices", "indptr")]
+        if [part.dtype.kind in kinds for part, kinds in zip(parts, ("fiu", "iu", "iu"), strict=True)] != [True] * 3:
+            raise ValueError("a sparse matrix of other things than numbers")
+        matrix = build(tuple(parts), shape=shape)
         matrix.check_format(full_check=True)
         return matrix.toarray()
 

@@ -19,7 +19,7 @@ from kinemesh.data.actions import read_actions
 from kinemesh.data.folders import CodedText
 from kinemesh.data.split import Reading, Source, Split, Videos
 from kinemesh.errors import UserError
-from kinemesh.files.arrays import LONGEST_TEXT, array_of
+from kinemesh.files.arrays import LONGEST_TEXT, array_of, is_characters
 
 logger = logging.getLogger(__name__)
 
@@ -242,24 +242,26 @@ class SplitReader:
         names = self.take(key)
         expected = "a list or an array of text, one a frame"
         if isinstance(names, np.ndarray) and names.ndim == 1 and names.dtype.kind in "SO":
-            names = names.tolist() if names.dtype.kind == "O" else np.char.decode(names, "utf-8")
-        if isinstance(names, CodedText):
-            self.check_row_count(key, len(names))
-            return names
+            try:
+                names = names.tolist() if names.dtype.kind == "O" else np.char.decode(names, "utf-8")
+            except UnicodeDecodeError:
+                self.fail(key, "holds bytes that are no text", expected)
         if isinstance(names, np.ndarray):
             if names.ndim != 1 or names.dtype.kind != "U":
                 self.fail(key, f"is an array of {names.dtype} of shape {names.shape}", expected)
-        elif not isinstance(names, list | tuple):
+        elif not isinstance(names, list | tuple | CodedText):
             self.fail(key, f"is a {type(names).__name__}", expected)
         self.check_row_count(key, len(names))
-        if isinstance(names, np.ndarray):
-            return names
-        if not all(issubclass(kind, str) for kind in set(map(type, names))):
-            row = next(row for row, name in enumerate(names) if not isinstance(name, str))
-            self.fail(key, f"is of type {type(names[row]).__name__}", expected, row)
-        if max(map(len, names)) > LONGEST_TEXT:
-            self.fail(key, f"holds more than {LONGEST_TEXT} characters", expected)
-        return names if isinstance(names, list) else list(names)
+        if isinstance(names, list | tuple):
+            if not all(issubclass(kind, str) for kind in set(map(type, names))):
+                row = next(row for row, name in enumerate(names) if not isinstance(name, str))
+                self.fail(key, f"is of type {type(names[row]).__name__}", expected, row)
+            if max(map(len, names)) > LONGEST_TEXT:
+                self.fail(key, f"holds more than {LONGEST_TEXT} characters", expected)
+            names = list(names)
+        if not is_characters(names.names if isinstance(names, CodedText) else names):
+            self.fail(key, "holds halves of characters", expected)
+        return names
 
     def take(self, key: str):
         if key in self.arrays:

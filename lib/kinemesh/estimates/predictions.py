@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.body.assets import BodyAssets
+from kinemesh.config import HIGHEST_FPS, LOWEST_FPS
 from kinemesh.data.sources import RELEASED, Dataset
 from kinemesh.errors import UserError
 from kinemesh.estimates.from_points import MHR_POINTS, fit_to_points
@@ -29,7 +30,6 @@ _WHOLE = "video_results.npz"
 TRACK_STEP = 1 << 40
 # 29.97 is written for 30, 59.94 for 60.
 FPS_TOLERANCE = 0.005
-_LOWEST_FPS, _HIGHEST_FPS = 0.01, 1000.0
 
 
 class PredictedTrack(NamedTuple):
@@ -143,11 +143,11 @@ def at_rate(predictions: Predictions, fps: float, theirs: float | None = None) -
     Raises UserError for a rate that cannot be true.
     """
     rates = np.where(np.isnan(predictions.fps), fps, predictions.fps) if theirs is None else np.full(1, theirs)
-    is_wrong = ~((rates >= _LOWEST_FPS) & (rates <= _HIGHEST_FPS))
+    is_wrong = ~((rates >= LOWEST_FPS) & (rates <= HIGHEST_FPS))
     if is_wrong.any():
         row = int(is_wrong.argmax())
         what = "predictions_fps" if theirs is not None else f"{predictions.place(row)}: 'fps'"
-        wanted = f"{_LOWEST_FPS:g} to {_HIGHEST_FPS:g} frames a second"
+        wanted = f"{LOWEST_FPS:g} to {HIGHEST_FPS:g} frames a second"
         raise UserError(f"{what} is {rates[row]:g}. Expected {wanted}.")
     if (np.abs(rates - fps) <= FPS_TOLERANCE * fps).all():
         return predictions
@@ -205,7 +205,10 @@ def _first_row(predictions: Predictions, track: int) -> int:
 
 def _read_folder(folder: Path) -> list[Table]:
     tables = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()):
+        if not path.is_file():
+            logger.warning("skipped: %s is no regular file, or a link that leads to none", path)
+            continue
         try:
             tables.append(read_estimator_file(path))
         except NotRecognisedError as error:

@@ -17,6 +17,7 @@ SYSTEM_NAMES = frozenset(
     {"predictions", "output", "result", "results", "hybrik", "wham", "vibe", "tcmr", "pymaf", "gvhmr", "gem", "tram"}
     | {"prompthmr", "cliff", "romp", "bev", "mmhuman3d", "nlf", "phalp", "4dhumans", "tokenhmr"}
 )
+LONGEST_FILE = 255  # what file systems allow; the pattern takes time with its square
 NUMBERED_NAME = re.compile(r"(.*?)[-_. ]*(\d{1,15})(\.[A-Za-z]\w*)?")
 
 
@@ -83,7 +84,7 @@ def video_and_number(name: str, otherwise: str) -> tuple[str, int] | None:
     folder above, or `otherwise`.
     """
     *folders, file = name.replace("\\", "/").split("/")
-    match = NUMBERED_NAME.fullmatch(file)
+    match = NUMBERED_NAME.fullmatch(file) if len(file) <= LONGEST_FILE else None
     if match is None or int(match[2]) > LARGEST_FRAME:
         return None
     is_plain = not folders or folders[-1].lower() in PLAIN_NAMES

@@ -1,6 +1,5 @@
 """Values from somebody's file as checked arrays, or one UserError that names file, key and first bad row."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from kinemesh.body.params import axis_angle_from_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.reading import LARGEST_ANGLE
 from kinemesh.errors import fail
-from kinemesh.files.arrays import array_of
+from kinemesh.files.arrays import LONGEST_TEXT, array_of, is_characters
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 LARGEST_FRAME = 1 << 31
@@ -35,6 +34,16 @@ def take_entry(path: Path, where: str, content: Any, key: str) -> Any:
     if not isinstance(content, dict) or key not in content:
         fail(path, f"{where}'{key}' is missing", f"a dict with '{key}', as its program writes")
     return content[key]
+
+
+def to_name(path: Path, where: str, value: Any) -> str:
+    """A person's or a file's name: text, or a number of at most 64 bits."""
+    if isinstance(value, int | np.integer) and abs(value) < 1 << 63:
+        return str(value)
+    if isinstance(value, str) and len(value) <= LONGEST_TEXT and is_characters([value]):
+        return str(value)
+    found = "a number of many digits" if isinstance(value, int) else f"{repr(value)[:60]}"
+    return fail(path, f"{where} is {found}", f"text of at most {LONGEST_TEXT} characters, or a number")
 
 
 def to_array(path: Path, where: str, value: Any) -> np.ndarray:
@@ -76,9 +85,8 @@ def to_text(path: Path, where: str, value: Any, row_count: int | None = None) ->
             array = np.char.decode(array, "utf-8")
         except UnicodeDecodeError:
             is_text = False
-    else:  # numbers that are no characters would crash whoever reads them
-        codes = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).view(np.uint32)
-        is_text = codes.max(initial=0) <= sys.maxunicode
+    else:
+        is_text = is_characters(array)
     if not is_text:
         fail(path, f"{where} holds what is not text", "text, one a row")
     return array

@@ -31,6 +31,7 @@ _AMASS_ENDING = "_amass.npz"
 # SMPL+H as AMASS has it: root and 21 joints as SMPL's, both hands' fingers, shape; soft tissue (DMPL), which few read.
 _BODY_NUMBERS, _HAND_NUMBERS, _AMASS_BETAS, _DMPL_COUNT = 66, 90, 16, 8
 _FRAMES_AT_ONCE = 2048
+_LONGEST_STEM = 200  # of the 255 characters of a file's name: endings and a temporary file's letters come to it
 _MESHES_AT_ONCE = 64
 
 
@@ -159,12 +160,12 @@ def _write_npy(path: Path, track: MeshTrack, body: PosedBody) -> None:
 
 def file_stems(tracks: Sequence[Track] | Sequence[MeshTrack]) -> list[str]:
     """A file name, without its ending, for each track: its name with whatever a file name may not hold as `_`."""
-    stems = [re.sub(r"[^\w.-]", "_", track.name, flags=re.ASCII).lstrip(".") or "_" for track in tracks]
+    stems = [re.sub(r"[^\w.-]", "_", track.name, flags=re.ASCII).lstrip(".")[:_LONGEST_STEM] or "_" for track in tracks]
     named: dict[str, str] = {}
     for track, stem in zip(tracks, stems, strict=True):
-        if stem in named:
-            raise _shared_name(named[stem], track.name, stem)
-        named[stem] = track.name
+        if stem.lower() in named:  # alike to some file systems
+            raise _shared_name(named[stem.lower()], track.name, stem)
+        named[stem.lower()] = track.name
     return stems
 
 

@@ -4,7 +4,9 @@ Lists out of a file become arrays here too, where a few bytes may stand for a li
 """
 
 import math
+import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +15,7 @@ from numpy.lib import format as npy_format
 
 from kinemesh.errors import UserError
 from kinemesh.files.joblib import unpacked_limit, unpickle
-from kinemesh.files.pickle_limits import Refused, Truncated
+from kinemesh.files.pickle_limits import Refused, Truncated, require_characters
 from kinemesh.files.pickles import faults_as_user_errors
 
 # What numpy writes. The other methods of a zip may ask for gigabytes before the first byte.
@@ -22,8 +24,8 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LONGEST_TEXT = 4096
 # Items that a list may have beyond those that the file holds, by holding one list many times.
 SHARED_ITEMS = 10_000_000
-# Of Unicode: numpy makes text of larger numbers too, and Python then fails.
-_LAST_CHARACTER = 0x10FFFF
+# Numbers that UTF-16 writes a character with in two halves; one of them alone can be written to no file.
+_HALVES = (0xD800, 0xDFFF)
 
 
 class NoArraysError(UserError):
@@ -124,9 +126,24 @@ def _read_array(file: BinaryIO, available_bytes: int, name: str) -> np.ndarray:
     data = file.read(size) if size <= available_bytes else b""
     if len(data) != size:
         raise Truncated(f"{name} claims {size} bytes for shape {str(shape)[:60]}, {available_bytes} are there")
-    if dtype.kind == "U" and count and np.frombuffer(data, dtype.byteorder + "u4").max() > _LAST_CHARACTER:
-        raise Refused(f"{name} holds numbers that are no characters")
-    return np.ndarray(shape, dtype, buffer=data, order="F" if is_fortran else "C")
+    array = np.ndarray(shape, dtype, buffer=data, order="F" if is_fortran else "C")
+    require_characters(array, name)
+    return array
+
+
+def is_characters(names: np.ndarray | Iterable[str]) -> bool:
+    """Whether texts, or an array of them, can be written to any file: every character is a whole one."""
+    if isinstance(names, np.ndarray):
+        codes = np.ascontiguousarray(names, names.dtype.newbyteorder("=")).view(np.uint32)
+        if codes.max(initial=0) > sys.maxunicode:
+            return False
+        return not ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).any()
+    try:
+        for name in names:
+            name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def array_of(value: Any) -> np.ndarray:

@@ -51,20 +51,23 @@ def load_checkpoint(path: Path | str) -> dict:
 
 
 def require_finite(content: dict, path: Path | str) -> None:
-    """Raise UserError, naming `path` and the tensor, if one of those in `content` is not finite."""
-    if name := nonfinite_tensor(content):
+    """Raise UserError, naming `path` and the tensor or number, if one of those in `content` is not finite."""
+    if name := nonfinite_number(content):
         raise UserError(f"{path}: '{name[:120]}' holds nan or infinity. Give another checkpoint, of before that.")
 
 
-def nonfinite_tensor(content: dict) -> str | None:
-    """Dotted name of the first tensor in nested dicts that holds nan or infinity.
+def nonfinite_number(content: dict) -> str | None:
+    """Dotted name of the first tensor or number in nested dicts and lists that is, or holds, nan or infinity.
 
     One pass over the numbers, and one wait for a device, however many tensors there are.
     """
     by_device: dict[torch.device, dict[str, Tensor]] = {}
-    for name, tensor in _tensors_in(content):
-        if tensor.is_floating_point() and tensor.numel():
-            by_device.setdefault(tensor.device, {})[name] = tensor
+    for name, value in _numbers_in(content):
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                return name
+        elif value.is_floating_point() and value.numel():
+            by_device.setdefault(value.device, {})[name] = value
     for tensors in by_device.values():
         # Smallest and largest number are nan where any is: a fifth of the time of `isfinite` on all.
         finite = torch.stack([end for tensor in tensors.values() for end in tensor.aminmax()]).isfinite().tolist()
@@ -73,11 +76,11 @@ def nonfinite_tensor(content: dict) -> str | None:
     return None
 
 
-def _tensors_in(content: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    for key, value in content.items():
-        if isinstance(value, dict):
-            yield from _tensors_in(value, f"{prefix}{key}.")
-        elif isinstance(value, Tensor):
+def _numbers_in(content: dict | list | tuple, prefix: str = "") -> Iterator[tuple[str, Tensor | float]]:
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if isinstance(value, dict | list | tuple):
+            yield from _numbers_in(value, f"{prefix}{key}.")
+        elif isinstance(value, Tensor | float):
             yield f"{prefix}{key}", value
 
 
@@ -115,6 +118,20 @@ def _is_entry(value: Any) -> bool:
     )
 
 
+def _is_origin(value: Any) -> bool:
+    """Whether it is what a checkpoint says of where it comes from: text and numbers, and names of files and packages."""
+    return isinstance(value, dict) and all(
+        isinstance(key, str)
+        and (
+            item is None
+            or isinstance(item, str | int)
+            or (isinstance(item, list) and all(isinstance(each, str) for each in item))
+            or (isinstance(item, dict) and all(isinstance(each, str) for pair in item.items() for each in pair))
+        )
+        for key, item in value.items()
+    )
+
+
 _WEIGHTS = ("model", "model_pos", "model_in_training")
 # What released checkpoints and ours hold under a key: a test, and its words.
 _KINDS = {
@@ -124,6 +141,10 @@ _KINDS = {
     "optimizer": (lambda value: isinstance(value, dict), "an optimizer's state"),
     "epoch": (_is_count, "a whole number"),
     "step": (_is_count, "a whole number"),
+    "skipped_steps": (_is_count, "a whole number"),
+    "selected_on": (lambda value: isinstance(value, str), "the name of a split"),
+    "origin": (_is_origin, "text and numbers that say where the checkpoint comes from"),
+    "progress": (lambda value: isinstance(value, dict), "a place inside an epoch"),
     "best_jpe": (_is_score, "a number"),
     "config": (
         lambda value: (

@@ -25,6 +25,7 @@ from kinemesh.files.pickle_limits import (
     Refused,
     Truncated,
     array_layout,
+    require_characters,
 )
 from kinemesh.files.pickles import FrugalUnpickler, checked, faults_as_user_errors
 
@@ -127,7 +128,9 @@ class _Unpickler(FrugalUnpickler):
         if start + size > len(self.data):
             raise Truncated(f"{size} bytes at {start}, its content has {len(self.data)}")
         self.stream.seek(start + size)
-        return np.ndarray(shape, dtype, buffer=self.data, offset=start, order=order)
+        array = np.ndarray(shape, dtype, buffer=self.data, offset=start, order=order)
+        require_characters(array)
+        return array
 
 
 def _description(state: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import math
 import mmap
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, BinaryIO
@@ -161,6 +162,17 @@ def array_layout(shape, dtype) -> tuple[np.dtype, int]:
     return dtype.dtype, math.prod(shape)
 
 
+def require_characters(array: np.ndarray, name: str = "it") -> None:
+    """Raise Refused for text with numbers that no character has: numpy makes it, and Python then fails.
+
+    The array is contiguous, by rows or columns.
+    """
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        codes = array.view(np.ndarray).ravel("K").view(f"{array.dtype.byteorder}u4")
+        if codes.max() > sys.maxunicode:
+            raise Refused(f"{name} holds numbers that are no characters")
+
+
 def _fill(array: LoadedArray, shape, dtype, is_fortran: bool, data) -> None:
     dtype, count = array_layout(shape, dtype)
     if dtype.hasobject:
@@ -172,6 +184,7 @@ def _fill(array: LoadedArray, shape, dtype, is_fortran: bool, data) -> None:
     if not fits:
         raise Refused(f"it claims an array of shape {str(shape)[:60]}, type {dtype}, without the data for it")
     np.ndarray.__setstate__(array, (1, shape, dtype, is_fortran, data))
+    require_characters(array)
 
 
 class _Makers:
@@ -205,6 +218,7 @@ class _Makers:
     def frombuffer(self, data, dtype, shape, order, axis_order=None):
         if type(data) is bytearray:
             array = np.frombuffer(data, dtype.dtype).view(LoadedArray)
+            require_characters(array)
             array = array.reshape(shape, order="F" if order == "F" else "C")
         else:  # np.frombuffer would give a read-only array, which torch does not take
             array = LoadedArray(0)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ def replacement(path: Path | str) -> Iterator[Path]:
     If the block raises, the temporary file is removed and `path` untouched; an OSError becomes a `UserError`.
     """
     path = Path(path)
+    require_writable(path, may_be_link=True)
     with faults_of_writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -57,6 +59,25 @@ def faults_of_writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be written ({reason}). Free space or choose another folder.") from error
+
+
+def require_writable(path: Path, *, may_be_link: bool = False) -> None:
+    """Raise `UserError` if something stands at `path` that is no regular file: a folder, a device, a pipe.
+
+    A link is none either: what is appended would end up in another file, wherever it leads. Where the link itself is
+    replaced, `may_be_link`.
+    """
+    try:
+        state = os.stat(path) if may_be_link else os.lstat(path)
+    except FileNotFoundError:  # nothing, or a link that leads nowhere
+        return
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}). Name another file.") from error
+    if not stat.S_ISREG(state.st_mode):
+        kind = "folder" if stat.S_ISDIR(state.st_mode) else "link" if stat.S_ISLNK(state.st_mode) else "device or pipe"
+        raise UserError(
+            f"{path}: cannot be written, it is a {kind}. Expected a file's name; remove it, or name another."
+        )
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:
@@ -95,4 +116,5 @@ def flush_to_disk(path: Path | str) -> None:
 
 def write_text_atomically(path: Path | str, text: str) -> None:
     """`write_atomically` for UTF-8 text."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+    # Names of files may be in any encoding: what is no text stands there as an escape.
+    write_atomically(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))

@@ -93,6 +93,8 @@ def detections_of_array(
     reading = reading or Reading()
     if keypoints.dtype.kind not in "fiu" or keypoints.ndim not in (3, 4) or keypoints.shape[-1] not in (2, 3):
         fail(path, f"'keypoints' is an array of {keypoints.dtype} of shape {keypoints.shape}", _SHAPES)
+    if 0 in keypoints.shape[:-1]:
+        fail(path, f"'keypoints' is an empty array of shape {keypoints.shape}", f"{_SHAPES}, of somebody")
     if keypoints.ndim == 4:
         keypoints = keypoints.swapaxes(0, 1) if _is_frames_first(path, keypoints.shape, reading.axes) else keypoints
     people = keypoints.astype(np.float32).reshape(-1, *keypoints.shape[-3:])

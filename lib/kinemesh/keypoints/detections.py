@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinemesh.errors import UserError, fail
+from kinemesh.files.arrays import is_characters
 from kinemesh.keypoints.formats import (
     BY_COUNT,
     FORMATS,
@@ -28,6 +29,8 @@ _LARGEST_PX = 1_000_000
 _LEAST_SIZE_PX = 2.0
 # A name that stands for two people of one frame in more frames than this is no track.
 _MOST_REPEATED = 0.1
+# A file is called by it.
+_LONGEST_TRACK, _LARGEST_TRACK = 200, 1 << 63
 # Enough people to tell a joint order by.
 _COMPARED_PEOPLE = 500
 
@@ -88,8 +91,10 @@ class Reading(NamedTuple):
 def build_detections(path: Path, rows: Rows, reading: Reading) -> Detections:
     """Check rows and bring them into one shape.
 
-    Raises UserError for what is no keypoint: other joint counts, coordinates that are not pixels, nobody at all.
+    Raises UserError for what is no keypoint: other joint counts, coordinates that are not pixels, nobody at all; and for
+    a `reading` of values that cannot be meant.
     """
+    _check_reading(reading)
     rows = _with_score(path, rows, reading.least_score)
     keypoints = _stacked(path, rows.keypoints)
     order = _joint_order(path, rows, keypoints, reading.joint_order)
@@ -110,6 +115,18 @@ def build_detections(path: Path, rows: Rows, reading: Reading) -> Detections:
     by_frame = np.argsort(images.frame, kind="stable")
     are_images = images.label is not None
     return Detections(images.frame[by_frame], person[by_frame], keypoints[by_frame], order, are_images)
+
+
+def _check_reading(reading: Reading) -> None:
+    least, size = reading.least_score, reading.image_size
+    if not least >= 0:  # nan, which would keep everybody
+        raise UserError(f"least_score is {least}. Expected a number from 0 on.")
+    if reading.first_frame not in (None, 0, 1):
+        raise UserError(
+            f"first_frame is {reading.first_frame}. Expected 0 or 1, the number of the video's first frame."
+        )
+    if size is not None and not (len(size) == 2 and min(size) > 0 and max(size) <= _LARGEST_PX):
+        raise UserError(f"image_size {size}: expected the picture's width and height in pixels.")
 
 
 def _with_score(path: Path, rows: Rows, least_score: float) -> Rows:
@@ -224,9 +241,13 @@ def _person_name(path: Path, row: int, person: Any) -> str:
         person = int(person)
     if person is None or person == [] or person != person or person in (-1, "-1"):
         return ""
-    if isinstance(person, int | str) and not isinstance(person, bool):
-        return str(person)[:200]
-    return fail(path, f"the track of row {row} is {str(person)[:40]!r}", "a number or a name")
+    if isinstance(person, int) and not isinstance(person, bool) and abs(person) < _LARGEST_TRACK:
+        return str(person)
+    if isinstance(person, str) and len(person) <= _LONGEST_TRACK and is_characters([person]):
+        return person
+    found = f"{person[:40]!r}" if isinstance(person, str) else f"a {type(person).__name__}"
+    expected = f"a number of at most 64 bits, or a name of at most {_LONGEST_TRACK} characters"
+    return fail(path, f"the track of row {row} is {found}", expected)
 
 
 def _without_repeated(frame: np.ndarray, person: np.ndarray) -> np.ndarray:

@@ -48,7 +48,12 @@ def only_file(folder: Path, prefix: str) -> Path | None:
 
 
 def _files(folder: Path, prefix: str) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    """The folder's files. Raises UserError for what is called like one of keypoints and is none: a frame would be missing."""
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    odd = [path for path in files if not path.is_file() and not path.is_dir()]
+    files = [path for path in files if path.is_file()]
+    if named := [path for path in odd if path.name.lower().endswith((*_JSON_ENDINGS, ".txt"))]:
+        fail(named[0], "is no regular file, or a link that leads to none", "a file of one image's people")
     return [files[place] for place in chosen_rows([path.name for path in files], prefix)] if prefix else files
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinemesh.errors import UserError, fail
+from kinemesh.files.arrays import is_characters
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ _FRAMES_A_GIVEN_ONE = 20
 _ENDINGS = re.compile(r"(\.[A-Za-z]\w{0,4})+$")
 _ROBOFLOW = re.compile(r"[._](jpe?g|png|bmp|webp|tiff?)\.rf\.\w+(\.\w+)*$", re.IGNORECASE)
 _LONGEST_NAME = 4096
+# What file systems allow a file's own name; the patterns above take time with its square.
+_LONGEST_FILE = 255
 
 
 class Images(NamedTuple):
@@ -140,7 +143,7 @@ def _read_names(path: Path, images: list[Any]) -> dict[Any, _Name]:
             names[image] = _Name("", int(image), False, True)
         elif isinstance(image, int):
             names[image] = _Name("", image, False, True)
-        elif isinstance(image, str) and image and len(image) <= _LONGEST_NAME:
+        elif isinstance(image, str) and _is_name(image):
             parts = re.split(r"(\d+)", _stem(image))
             by_pattern[tuple(parts[::2])][image] = parts[1::2]
         else:
@@ -175,7 +178,15 @@ def _numbers_of_pattern(pattern: tuple[str, ...], group: dict[Any, list[str]]) -
     return named
 
 
+def _is_name(image: str) -> bool:
+    return 0 < len(image) <= _LONGEST_NAME and len(_file(image)) <= _LONGEST_FILE and is_characters([image])
+
+
+def _file(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
 def _stem(name: str) -> str:
     """The name without folder, endings and what Roboflow adds."""
-    file = name.replace("\\", "/").rsplit("/", 1)[-1]
+    file = _file(name)[:_LONGEST_FILE]
     return _ENDINGS.sub("", _ROBOFLOW.sub("", file))

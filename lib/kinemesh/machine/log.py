@@ -10,18 +10,49 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from kinemesh.files.writing import faults_of_writing, json_text, write_text_atomically
+from kinemesh.errors import printable
+from kinemesh.files.writing import faults_of_writing, json_text, require_writable, write_text_atomically
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes through tqdm, so that a line does not cut a progress bar in two."""
+    """Writes through tqdm, so that a line does not cut a progress bar in two.
+
+    A console that is closed, full, or read by a program that has ended is no reason to stop: the log file goes on.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        encoding = sys.stdout.encoding or "utf-8"
+        text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)
+        with forgiving_console():
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
 
 
-class _ConsoleFormatter(logging.Formatter):
+@contextlib.contextmanager
+def forgiving_console() -> Iterator[None]:
+    """Where the block cannot write to standard output or error, what follows goes nowhere."""
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            # By number: what waits in Python's buffers is written when the program ends, and would fail once more.
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+                continue
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _PrintableFormatter(logging.Formatter):
+    """What files and video names hold is shown, never obeyed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+class _ConsoleFormatter(_PrintableFormatter):
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)
         return f"{record.levelname.lower()}: {message}" if record.levelno >= logging.WARNING else message
@@ -29,6 +60,9 @@ class _ConsoleFormatter(logging.Formatter):
 
 def set_up_console(is_quiet: bool = False) -> None:
     """Send the project's messages to standard output; if quiet, nothing but errors."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before the program began: else a file that is opened takes its number
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     root = logging.getLogger("kinemesh")
     root.setLevel(logging.ERROR if is_quiet else logging.INFO)
     root.propagate = False
@@ -62,8 +96,9 @@ class _LogFile(logging.FileHandler):
 def add_log_file(path: Path) -> None:
     """Also append the project's messages, with the time, to a file."""
     with faults_of_writing(path):
+        require_writable(path)
         handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
     logging.getLogger("kinemesh").addHandler(handler)
 
 
@@ -72,6 +107,7 @@ def append_record(path: Path, record: dict) -> None:
 
     Raises `UserError` if it cannot be written.
     """
+    require_writable(path)
     with faults_of_writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json_text(record) + "\n")
         file.flush()
@@ -80,10 +116,11 @@ def append_record(path: Path, record: dict) -> None:
 
 def drop_metrics_from(path: Path, epoch: int) -> None:
     """Remove the lines of epochs that are about to run again after a resume."""
+    require_writable(path)
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             is_kept = json.loads(line)["epoch"] <= epoch
         except (ValueError, KeyError, TypeError):  # a line that a kill cut short

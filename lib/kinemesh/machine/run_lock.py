@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kinemesh.errors import UserError
+from kinemesh.files.writing import require_writable
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
+        require_writable(folder / LOCK_FILE)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}). Give another --checkpoint folder.") from error
     try:
@@ -52,7 +54,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 def require_unlocked(folder: Path) -> None:
     """Raises `UserError` if a run holds the folder's lock; writes nothing."""
     try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:  # no run was ever there, or the folder cannot be written, which is another fault
         return
     try:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what they do to a run, and the exit status that says which it was."""
+"""Ctrl-C, SIGTERM and a terminal that is closed: what they do to a run, and the exit status that says which it was."""
 
 import contextlib
 import logging
@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-_HANDLED = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP: the terminal was closed; a program that `nohup` started ignores it, and goes on.
+_HANDLED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -70,7 +71,7 @@ def stop_at_once(signal_number: int, _frame: object) -> None:
 
 @contextlib.contextmanager
 def handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Meanwhile SIGINT and SIGTERM go to `handler`, unless the program was started with them ignored.
+    """Meanwhile SIGINT, SIGTERM and SIGHUP go to `handler`, unless the program was started with them ignored.
 
     Other threads than the main one have no signals: there this does nothing.
     """
@@ -97,7 +98,8 @@ def leave(status: int) -> int:
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
         logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
         os._exit(status)
     return status

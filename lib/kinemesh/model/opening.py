@@ -23,6 +23,8 @@ _MODEL_KEYS = (
     "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
     "crop_input",
 )  # fmt: skip
+# Twenty times the released model's; those of larger ones would fill the memory before anything says why.
+_MOST_PARAMETERS = 1 << 30
 # What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
 _BEFORE_CHOICE = {"crop_input": False}
 # The same of keys that are the checkpoint's whatever a config says.
@@ -39,6 +41,8 @@ class Checkpoint(NamedTuple):
 
     def build_model(self, assets: BodyAssets) -> nn.Module:
         """A model on the CPU with the checkpoint's weights. Raises `UserError` if they do not fit the config."""
+        with torch.device("meta"):  # what a file claims costs no memory, unless it holds that
+            self._require_fit(_built(self.kind, self.config, assets))
         model = build_model(self.kind, self.config, assets)
         self.fill(model)
         return model
@@ -48,11 +52,14 @@ class Checkpoint(NamedTuple):
 
         Raises `UserError` if they do not, or the checkpoint records other values of the keys that make the model.
         """
+        self._require_fit(model)
+        model.load_state_dict(mesh_weights(self.content["model"]))
+
+    def _require_fit(self, model: nn.Module) -> None:
         weights = mesh_weights(self.content["model"])
         written = {**_BEFORE_CHOICE, **self.content["config"]} if "config" in self.content else {}
         wanted = {key: getattr(self.config, key) for key in _MODEL_KEYS}
         _require_fit(model, weights, self.path, written, wanted)
-        model.load_state_dict(weights)
 
 
 def open_checkpoint(path: Path | str, config: Config | Path | str | None = None, kind: str | None = None) -> Checkpoint:
@@ -100,8 +107,19 @@ def _as_trained(config: Config, content: dict, path: Path) -> Config:
 
 
 def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
-    """A `regressor` or `refiner` with fresh weights. Raises `UserError` for another kind."""
+    """A `regressor` or `refiner` with fresh weights. Raises `UserError` for another kind, and for sizes beyond reason."""
     require_one_of("kind", kind, ("regressor", "refiner"))
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in _built(kind, config, assets).parameters())
+    if count > _MOST_PARAMETERS:
+        raise UserError(
+            f"the config asks for a model of {count:.2g} parameters, expected at most {_MOST_PARAMETERS:.2g}. Lower dim_feat, "
+            "dim_rep, hidden_dim, mlp_ratio, maxlen or depth."
+        )
+    return _built(kind, config, assets)
+
+
+def _built(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
     if kind == "refiner":
         return build_refiner(config, assets)
     mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))

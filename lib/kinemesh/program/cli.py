@@ -1,6 +1,8 @@
 """The flags of both training scripts, and what happens to errors; light to import, so that --help is instant."""
 
 import argparse
+import errno
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -9,8 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from kinemesh.config import load_config
-from kinemesh.errors import UserError
-from kinemesh.machine.log import set_up_console
+from kinemesh.errors import UserError, printable
+from kinemesh.machine.log import forgiving_console, set_up_console
 from kinemesh.machine.stopping import Stopped, handled_by, leave, stop_at_once
 from kinemesh.program.options import RunOptions
 
@@ -66,8 +68,20 @@ REFINER = Task(
 )
 
 
+# Of the operating system, about a path that it was given.
+_FAULTS_OF_NAMES = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
+
+
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaints are UserErrors."""
+    """A parser whose complaints are UserErrors; a value that is empty, as of a variable that is not set, is one."""
+
+    def parse_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else list(args)
+        for before, value in itertools.pairwise(("", *args)):
+            flag, is_joined, text = value.partition("=")
+            if value == "" or (flag.startswith("--") and is_joined and not text):
+                self.error(f"argument {flag or before}: is empty. Expected a value")
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}. See python {self.prog} --help.")
@@ -91,20 +105,35 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
 def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") -> int:
     """Run and turn what went wrong into an exit status.
 
-    2 for the user's errors, 130 for Ctrl-C, 143 for SIGTERM, 0 otherwise. `when_stopped` is said where a signal ended
-    it, instead of what training says.
+    2 for the user's errors, 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was closed, 0 otherwise.
+    `when_stopped` is said where a signal ended it, instead of what training says.
     """
     try:
         with handled_by(stop_at_once):
+            if sys.platform == "win32":
+                raise UserError(
+                    "Windows has no file locks and links as they are needed here. Run it in WSL, as on Linux."
+                )
             program()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
+        return 2
+    except OSError as error:
+        # A name that is too long, a folder that may not be entered: what looks for a file meets it anywhere.
+        if error.errno not in _FAULTS_OF_NAMES or error.filename is None:
+            raise
+        _say(f"error: {UserError(f'{error.filename}: {error.strerror}. Expected a file or folder that can be used.')}")
         return 2
     except Stopped as stopped:
         if os.environ.get("RANK", "0") == "0":  # of several processes one speaks for all
-            print(when_stopped or stopped, file=sys.stderr)
+            _say(printable(str(when_stopped or stopped)))
         return stopped.exit_status
     return 0
+
+
+def _say(line: str) -> None:
+    with forgiving_console():
+        print(line, file=sys.stderr, flush=True)
 
 
 def shipped_file(name: str) -> str:

@@ -21,6 +21,7 @@ from kinemesh.data.split import Source, Split, fill_split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import attach_predictions, usable_clips
 from kinemesh.estimates.predictions import check_videos, load_predictions
+from kinemesh.machine.processes import Processes
 from kinemesh.protocols import ClipRule
 from kinemesh.synthesis.clips import Synthesizer
 from kinemesh.synthesis.recipe import DEFAULT, SCORED, Recipe
@@ -61,6 +62,16 @@ def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
         selecting = min(tested, key=lambda each: each.source.selection_rank)
         used[used.index(selecting)] = selecting._replace(is_selecting=True)
     return used
+
+
+def require_clip_for_each(processes: Processes, dataset: TrainedDataset) -> None:
+    """Raise `UserError` if a process would have no clip of a whole batch, which joined gradients cannot do without."""
+    clips = processes.count if dataset.train is None else min(dataset.train.batch_size, dataset.train.clip_count)
+    if clips < processes.count:
+        raise UserError(
+            f"{dataset.name} train: {clips} clips in a batch for {processes.count} processes. Expected one for each: raise "
+            "batch_size, or start fewer."
+        )
 
 
 class DatasetOpener:

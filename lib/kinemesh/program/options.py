@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from kinemesh.errors import UserError, require_one_of
+from kinemesh.files.arrays import is_characters
 from kinemesh.fit import FITS
 from kinemesh.training.names import LATEST
 
@@ -37,6 +38,10 @@ class RunOptions:
             value = getattr(self, field.name)
             if isinstance(value, str) and Path in (field.type, *get_args(field.type)):
                 object.__setattr__(self, field.name, Path(value))
+        if not is_characters([str(self.folder)]):
+            raise UserError(
+                f"--checkpoint {self.folder}: its name is not UTF-8, which TensorBoard needs. Name another."
+            )
         require_one_of("kind", self.kind, ("regressor", "refiner"))
         if self.print_freq < 1:
             raise UserError(f"--print_freq {self.print_freq}: expected 1 or more.")

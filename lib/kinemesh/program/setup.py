@@ -27,11 +27,11 @@ from kinemesh.machine.device import choose_device
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.seeds import set_step_seed
 from kinemesh.model.opening import Checkpoint, build_model, load_pretrained, open_checkpoint
+from kinemesh.program.check import machine
 from kinemesh.program.check.findings import Finding, from_error
-from kinemesh.program.check.machine import device_findings, folder_finding, lock_findings, space_finding
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
 from kinemesh.program.check.values import body_findings, dataset_findings
-from kinemesh.program.datasets import DatasetOpener, UsedDataset, mixed, used_datasets
+from kinemesh.program.datasets import DatasetOpener, UsedDataset, mixed, require_clip_for_each, used_datasets
 from kinemesh.program.options import RunOptions
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
@@ -94,7 +94,7 @@ def _device(setup: Setup) -> Iterator[Finding]:
     if setup.device is None:
         setup.device = torch.device("cpu")  # for what is checked further on, where there is no such device
         setup.device = choose_device(setup.options.device)
-    yield from device_findings(setup.config, setup.device)
+    yield from machine.device_findings(setup.config, setup.device)
     if setup.options.is_check:
         yield Finding("ok", "config", str(setup.options.config), "every key known and in range")
 
@@ -118,12 +118,11 @@ def _files(setup: Setup) -> Iterator[Finding]:
 def _folders(setup: Setup) -> Iterator[Finding]:
     options = setup.options
     if options.is_training:
-        yield folder_finding(options.folder, "checkpoint folder", "Give another --checkpoint folder.")
+        yield machine.folder_finding(options.folder, "checkpoint folder", "Give another --checkpoint folder.")
         if options.is_check:  # a run holds the lock itself
-            yield from lock_findings(options.folder)
-    for flag in ("metrics_out", "predictions_out"):
-        if path := getattr(options, flag):
-            yield folder_finding(path.parent, f"--{flag}", "Name a file in another folder.")
+            yield from machine.lock_findings(options.folder)
+    files = {"--metrics_out": options.metrics_out, "--predictions_out": options.predictions_out}
+    yield from machine.output_findings(files, {"--report": options.report})
 
 
 def _checkpoint(setup: Setup) -> Iterator[Finding]:
@@ -165,7 +164,7 @@ def _model(setup: Setup) -> Iterator[Finding]:
     yield Finding("ok", "model", _model_place(setup), f"{total:,} parameters, {trained:,} trained; {origin}")
     if setup.state is not None:
         state = setup.state
-        yield space_finding(options.folder, model, config, state.epoch)
+        yield machine.space_finding(options.folder, model, config, state.epoch)
         epochs = f"{state.epoch + 1} to {config.epochs}, {state.step:,} steps done before"
         yield Finding("note", "epochs", str(options.config), epochs)
 
@@ -240,6 +239,7 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             continue
         try:
             dataset, trained = opener.open(used)
+            require_clip_for_each(setup.processes, trained)
         except UserError as error:
             yield from_error(error, f"{used.source.title} dataset", str(used.path))
             continue

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shutil
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.evaluation.results import Evaluations, metrics_content, write_metrics
 from kinemesh.evaluation.tables import refinement_warnings, results_table
-from kinemesh.files.writing import faults_of_writing
+from kinemesh.files.writing import faults_of_writing, write_atomically
 from kinemesh.machine.device import choose_device, keep_freed_memory, make_deterministic
 from kinemesh.machine.log import add_log_file, drop_metrics_from
 from kinemesh.machine.processes import join_model, joined
@@ -135,7 +134,8 @@ def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
     copied = folder / config_path.name
     with faults_of_writing(copied):
         if not (copied.exists() and copied.samefile(config_path)):
-            shutil.copyfile(config_path, copied)
+            content = config_path.read_bytes()
+            write_atomically(copied, lambda file: file.write(content))
     remove_stale_temporaries(folder)
     drop_metrics_from(folder / METRICS, epoch)
 

@@ -21,6 +21,8 @@ def image_paths(folder: Path | str) -> list[Path]:
     paths = [path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_ENDINGS and path.name[0] != "."]
     if not paths:
         raise UserError(f"{folder}: a folder without images. Expected frames as {', '.join(IMAGE_ENDINGS)}.")
+    if odd := [path for path in paths if not path.is_file()]:  # a pipe would be waited for
+        raise UserError(f"{odd[0]}: is no regular file, or a link that leads to none. Expected an image.")
     paths.sort(key=lambda path: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)])
     numbers = [int(found[-1]) for path in paths if (found := re.findall(r"\d+", path.stem))]
     if len(numbers) == len(paths) and (numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(paths)))):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from kinemesh.errors import UserError
-from kinemesh.files.checkpoints import nonfinite_tensor, save_checkpoint
+from kinemesh.files.checkpoints import nonfinite_number, require_finite, save_checkpoint
 from kinemesh.machine.stopping import Stopped
 from kinemesh.training.finite import FiniteCheck, training_advice
 from kinemesh.training.names import BEST, LATEST
@@ -104,16 +104,21 @@ def restore_progress(state: TrainState, content: dict, path: Path, datasets: lis
                 f"{path}: stopped inside epoch {state.epoch + 1}, with {'; '.join(differing)}. Finish that epoch with the "
                 f"same config, data and seed, or start from another checkpoint in a new --checkpoint folder."
             )
+        require_finite({"progress": stored}, path)
+        place = [each.name for each in datasets].index(stored["dataset"])
+        batches, seconds = int(stored["batches"]), float(stored["seconds"])
+        if not 0 <= batches <= datasets[place].batch_count or seconds < 0:
+            raise ValueError
         meter = TrainMeter(run.device)
         meter.load_state_dict(stored["meter"])
         state.progress = EpochProgress(
             meter,
-            dataset=[each.name for each in datasets].index(stored["dataset"]),
-            batches=int(stored["batches"]),
+            dataset=place,
+            batches=batches,
             validated={name: Validated.from_plain(found) for name, found in stored["evaluations"].items()},
-            began=time.monotonic() - float(stored["seconds"]),
+            began=time.monotonic() - seconds,
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise UserError(f"{path}: its 'progress' is not what this program writes. Resume from another file.") from error
 
 
@@ -162,7 +167,7 @@ class Saver:
         """What a checkpoint would hold now. Raises `UserError` if that is not finite."""
         state, run = self._state, self._run
         content = checkpoint_content(state, self._datasets, run)
-        if name := nonfinite_tensor(content):
+        if name := nonfinite_number(content):
             raise UserError(
                 f"after step {state.step}, in epoch {state.epoch + 1}, '{name}' holds nan or infinity. "
                 f"{training_advice(run.folder)}."
@@ -171,12 +176,12 @@ class Saver:
 
     def save_best(self) -> None:
         """`best_epoch.bin` as things are."""
-        self._save(BEST, checkpoint_content(self._state, self._datasets, self._run))
+        self._save(BEST, self.require_finite())
 
     def save_epoch(self, is_best: bool) -> None:
         """The files of a whole epoch; `latest_epoch.bin` last, so that a run killed here repeats the epoch."""
         state, run = self._state, self._run
-        content = checkpoint_content(state, self._datasets, run)
+        content = self.require_finite()
         if is_best:
             self._save(BEST, content)
         if state.epoch % run.config.checkpoint_frequency == 0:

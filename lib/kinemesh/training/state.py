@@ -77,6 +77,12 @@ class Validated:
     def from_plain(cls, content: dict) -> "Validated":
         """The inverse of `to_plain`; also of what checkpoints held before. Raises KeyError or TypeError if it is none."""
         if "sides" not in content:
+            figures = {**content["figures"], "mpjpe": content["mpjpe"]}
+            is_whole = isinstance(content["words"], str) and isinstance(content.get("table", ""), str)
+            is_whole &= isinstance(content.get("refinement", {}), dict)
+            is_whole &= all(isinstance(warning, str) for warning in content.get("warnings", []))
+            if not is_whole or not all(isinstance(value, float | int) for value in figures.values()):
+                raise TypeError
             return cls(**content)
         metrics, losses = content["sides"]["model"]["metrics"], content["losses"]
         return cls.of(metrics, losses)
@@ -153,6 +159,8 @@ class TrainMeter:
         self._sums.copy_(state["sums"])
         self._mpve.copy_(state["mpve"])
         self._clips, self._mpve_clips = int(state["clips"]), int(state["mpve_clips"])
+        if min(self._clips, self._mpve_clips) < 0:
+            raise TypeError
 
 
 @dataclass

@@ -20,6 +20,7 @@ from kinemesh.estimates.values import (
     take_entry,
     to_array,
     to_frames,
+    to_name,
     to_numbers,
     to_poses,
     without_hands,
@@ -36,7 +37,8 @@ def read_phalp(path: Path, content: dict) -> Table:
     places: list[tuple[int, str]] = []  # number of the frame in the file, person
     bodies: list[dict] = []
     for number, (name, people) in enumerate(content.items()):
-        where = f"frame {str(name)[-60:]!r} "
+        name = to_name(path, "a frame", name[0] if isinstance(name, tuple) and len(name) == 2 else name)
+        where = f"frame {name[-60:]!r} "
         tracks, smpl = take_entry(path, where, people, "tid"), take_entry(path, where, people, "smpl")
         if not (isinstance(tracks, list) and isinstance(smpl, list) and len(tracks) == len(smpl)):
             fail(path, f"{where}'smpl' is not a list as long as 'tid'", "one body a person")
@@ -47,7 +49,7 @@ def read_phalp(path: Path, content: dict) -> Table:
             fail(path, f"{where}'tid' is not a list of numbers", "one number a person")
         for track, body, frames_unseen in zip(tracks, smpl, unseen, strict=True):
             if not (isinstance(frames_unseen, int | np.integer) and frames_unseen > 0):
-                places.append((number, str(track)))
+                places.append((number, to_name(path, f"{where}'tid'", track)))
                 bodies.append(body)
     if not bodies:
         fail(path, "no frame has a body", "at least one")
@@ -101,7 +103,7 @@ def read_romp(path: Path, results: Any) -> Table:
         frames, numbers, names = [_romp_frame(path, "", results)], np.array([number]), None
     else:
         video = video_of(path, ("video_results",))
-        names = [str(name) for name in results]
+        names = [to_name(path, "an image", name) for name in results]
         numbers = videos_and_numbers(path, "image", names)[1]
         frames = [_romp_frame(path, f"image {name[-60:]!r} ", results[name]) for name in results]
     # Images that it has taken out of a video itself have names of eight digits, from 0 on.

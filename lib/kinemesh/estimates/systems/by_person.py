@@ -21,6 +21,7 @@ from kinemesh.estimates.values import (
     take_entry,
     to_array,
     to_frames,
+    to_name,
     to_numbers,
     to_poses,
     turned,
@@ -91,8 +92,9 @@ def through_camera(path: Path, poses: np.ndarray, frame: np.ndarray, content: di
 def _joined(path: Path, system: str, people: dict, read: Any, notes: tuple[str, ...] = ()) -> Table:
     names, columns = [], []
     for person, arrays in people.items():
-        columns.append(read(f"person {str(person)[:40]!r} ", arrays))
-        names += [str(person)] * len(columns[-1][0])
+        person = to_name(path, "a person", person)
+        columns.append(read(f"person {person[:40]!r} ", arrays))
+        names += [person] * len(columns[-1][0])
     if not columns:
         fail(path, "has no people", "at least one")
     frame, poses, betas = (np.concatenate(column) for column in zip(*columns, strict=True))

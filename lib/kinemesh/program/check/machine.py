@@ -12,8 +12,9 @@ from torch import nn
 
 from kinemesh.config import Config
 from kinemesh.errors import UserError
+from kinemesh.files.writing import require_writable
 from kinemesh.machine.run_lock import require_unlocked
-from kinemesh.program.check.findings import Finding
+from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.training.names import BEST, LATEST
 
 _BYTES_OF_NUMBER = 4
@@ -54,6 +55,22 @@ def folder_finding(folder: Path, what: str, advice: str) -> Finding:
     except OSError as error:
         return Finding("wrong", what, str(folder), f"cannot be written ({error.strerror}). {advice}")
     return Finding("ok", what, str(folder), "can be written" if existing == folder else "will be made")
+
+
+def output_findings(files: dict[str, Path | None], folders: dict[str, Path | None]) -> Iterator[Finding]:
+    """Whether what each flag names can be made."""
+    for flag, path in files.items():
+        if path is None:
+            continue
+        try:
+            require_writable(path, may_be_link=True)
+        except UserError as error:
+            yield from_error(error, flag, str(path))
+        else:
+            yield folder_finding(path.parent, flag, "Name a file in another folder.")
+    for flag, path in folders.items():
+        if path is not None:
+            yield folder_finding(path, flag, "Name another folder.")
 
 
 def lock_findings(folder: Path) -> Iterator[Finding]:

@@ -159,8 +159,9 @@ def inputs_of(arguments: argparse.Namespace) -> dict[str, str | None]:
 
 def _results_held(folder: Path) -> tuple[dict | None, list[str]]:
     """The inputs of the results in a folder, None where nothing says, and the results' names."""
+    path = folder / SUMMARY_FILE
     try:
-        summary = json.loads((folder / SUMMARY_FILE).read_bytes())
+        summary = json.loads(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return None, []
     if not isinstance(summary, dict) or not isinstance(summary.get("inputs"), dict):

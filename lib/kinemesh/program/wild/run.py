@@ -208,7 +208,7 @@ def _load_reference(path: Path) -> np.ndarray:
     if not path.is_file():
         raise UserError(f"--ref_3d_motion_path {path} not found. Expected an npy file of shape (F, 17, 3).")
     reference = read_npy(path, what="an npy file of shape (F, 17, 3)")
-    if reference.dtype.kind not in "fiu" or reference.shape[1:] != (17, 3):
+    if reference.dtype.kind not in "fiu" or reference.shape[1:] != (17, 3) or len(reference) == 0:
         found = f"{reference.dtype} {reference.shape}"
         raise UserError(f"{path}: holds {found}. Expected numbers of shape (F, 17, 3): one person's 3D motion.")
     if not np.isfinite(reference).all():
