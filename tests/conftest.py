@@ -1,5 +1,6 @@
 """Fixtures that several packages' tests use."""
 
+import logging
 import pickle
 import shutil
 from collections.abc import Callable
@@ -26,6 +27,18 @@ from tools.fuzz.joblib_layout import write_joblib
 ROOT = Path(__file__).parent.parent
 
 torch.set_num_threads(1)  # tests are small, and many threads on few cores only wait for one another
+
+
+@pytest.fixture(autouse=True)
+def log_as_found():
+    """What a script that ran in this process did to the log stays in the test that ran it."""
+    logger = logging.getLogger("kinemesh")
+    logger.propagate = True  # else nothing is captured
+    level, handlers = logger.level, logger.handlers[:]
+    yield
+    logger.setLevel(level)
+    for handler in set(logger.handlers) - set(handlers):
+        logger.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

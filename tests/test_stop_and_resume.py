@@ -1,7 +1,6 @@
 """The script as it is stopped: by Ctrl-C, by a cluster, by a power cut, by a second one in the same folder."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -80,8 +79,7 @@ def test_killed_at_random_times_a_run_ends_as_the_unbroken_one(config_file, tmp_
     assert result.stdout.startswith("3 kills survived")
 
 
-def test_other_data_or_versions_are_said_on_resuming(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("kinemesh"), "propagate", True)
+def test_other_data_or_versions_are_said_on_resuming(caplog):
     now = {"seed": 1, "versions": {"torch": "2.0", "numpy": "2.0"}, "files": {"a.pkl": "12:ab", "new.pkl": "1:c"}}
     before = {"seed": 0, "versions": {"torch": "1.0", "numpy": "2.0"}, "files": {"a.pkl": "12:ff"}}
     say_what_changed(before, now, Path("x.bin"))

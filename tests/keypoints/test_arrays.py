@@ -6,7 +6,7 @@ import pytest
 from kinemesh.errors import UserError
 from kinemesh.keypoints import Reading, read_keypoints
 from kinemesh.keypoints.arrays import AXES, detections_of_array
-from kinemesh.program.wild.flags import AXES as AXES_OF_THE_FLAG
+from kinemesh.program.wild.flags import KEYPOINT_AXES as AXES_OF_THE_FLAG
 
 
 @pytest.mark.parametrize("shape", [(5, 17, 2), (5, 17, 3), (2, 5, 17, 2), (2, 5, 17, 3)])

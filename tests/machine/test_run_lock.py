@@ -67,7 +67,6 @@ def test_a_file_system_without_locks_is_no_reason_not_to_run(tmp_path, monkeypat
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
     monkeypatch.setattr(fcntl, "flock", refuse)
     with locked_folder(tmp_path):
         pass

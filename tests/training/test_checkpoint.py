@@ -133,8 +133,7 @@ class TestPretrainedBackbone:
         torch.save({"epoch": 3, "model_pos": state}, tmp_path / "latest_epoch.bin")
         return tmp_path / "latest_epoch.bin"
 
-    def test_loads_and_reports(self, small_model, tmp_path, caplog, monkeypatch):
-        monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
+    def test_loads_and_reports(self, small_model, tmp_path, caplog):
         caplog.set_level("INFO")
         source, model = small_model(), small_model()
         with torch.no_grad():
@@ -155,8 +154,7 @@ class TestPretrainedBackbone:
             ("refiner", True, "its head is left out, which is a regressor's"),
         ],
     )
-    def test_a_mesh_model_gives_its_head_too(self, small_model, tmp_path, caplog, monkeypatch, kind, with_head, said):
-        monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
+    def test_a_mesh_model_gives_its_head_too(self, small_model, tmp_path, caplog, kind, with_head, said):
         caplog.set_level("INFO")
         source, model = small_model(), small_model()
         with torch.no_grad():

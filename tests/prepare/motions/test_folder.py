@@ -42,8 +42,7 @@ def prepare(raw, bodies, tmp_path):
     return _prepare
 
 
-def test_a_folder_holds_the_motions_and_says_what_it_left_out(prepare, truth, body, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("kinemesh"), "propagate", True)
+def test_a_folder_holds_the_motions_and_says_what_it_left_out(prepare, truth, body, tmp_path, caplog):
     with caplog.at_level(logging.INFO, "kinemesh"):
         summary = prepare(licence="as AMASS has it")
     missing = next(line for line in caplog.messages if "not there, of what is published" in line)

@@ -147,8 +147,7 @@ class TestRefused:
         path = latest("regressor", config_file(opt="sgd"))
         self.refuse(config_file(), path, r"optimizer state does not fit \(no betas in it, so another", "ours")
 
-    def test_averaged_weights_are_said_to_be_taken(self, config_file, latest, caplog, monkeypatch):
-        monkeypatch.setattr(__import__("logging").getLogger("kinemesh"), "propagate", True)
+    def test_averaged_weights_are_said_to_be_taken(self, config_file, latest, caplog):
         config = config_file()
         path = latest("regressor", config)
         content = torch.load(path, weights_only=True)
