@@ -25,7 +25,7 @@ def console():
     root.handlers[:], root.level, root.propagate = before
 
 
-@pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\x00", "\u202e", "\udcff"])
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\x00", "\u202e"], ids=ascii)
 def test_names_are_shown_and_not_obeyed(text, console, capsys, tmp_path):
     add_log_file(tmp_path / "log.txt")
     logger.info("person %s:\n\tfound, 1 µm", f"a{text}b")
@@ -33,6 +33,14 @@ def test_names_are_shown_and_not_obeyed(text, console, capsys, tmp_path):
     assert capsys.readouterr().out == shown
     assert (tmp_path / "log.txt").read_text(encoding="utf-8").endswith(shown)
     assert text not in str(UserError(f"no person a{text}b"))
+
+
+def test_halves_of_characters_reach_a_file_as_their_numbers(tmp_path):
+    """Apart from a run's log, which the test runner would send between processes as it is."""
+    add_log_file(tmp_path / "log.txt")
+    handler = logging.getLogger("kinemesh").handlers[-1]
+    handler.emit(logging.makeLogRecord({"msg": "person a\udcffb", "levelname": "INFO"}))
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8").endswith("person a\\udcffb\n")
 
 
 def broken_pipe() -> int:
