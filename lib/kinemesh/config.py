@@ -193,7 +193,7 @@ class Config:
         _at_least(self, 0, "lr_backbone", "lr_head", "lr_matrix", "weight_decay", *LAMBDA_OF_TERM.values())
         _at_most(self, 1 << 16, "maxlen", "dim_feat", "dim_rep", "num_heads", "hidden_dim", "mlp_ratio")
         _at_most(self, 100, "depth")
-        _at_most(self, 1000, "lr_backbone", "lr_head", "lr_matrix", "weight_decay")
+        _at_most(self, 1e12, "lr_backbone", "lr_head", "lr_matrix", "weight_decay")
         _at_most(self, 1e9, *LAMBDA_OF_TERM.values())
         _at_most(self, 1, "lr_decay")
         for name in ("lr_decay", "mlp_ratio"):

@@ -252,7 +252,7 @@ class SplitReader:
         elif not isinstance(names, list | tuple | CodedText):
             self.fail(key, f"is a {type(names).__name__}", expected)
         self.check_row_count(key, len(names))
-        if isinstance(names, list | tuple):
+        if isinstance(names, list | tuple) and not isinstance(names, CodedText):
             if not all(issubclass(kind, str) for kind in set(map(type, names))):
                 row = next(row for row, name in enumerate(names) if not isinstance(name, str))
                 self.fail(key, f"is of type {type(names[row]).__name__}", expected, row)
