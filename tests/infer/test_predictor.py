@@ -289,7 +289,7 @@ def test_bodies_of_another_clock_are_told_and_read_by_their_own_rate(
     if theirs is not None:
         caplog.clear()
         assert misplaced(at_rate(predictions, fps, theirs)) < 0.5 * as_they_are
-        assert caplog.text == ""
+        assert all(record.levelname == "INFO" for record in caplog.records)
         rate = np.array(float(theirs))
         said = write_predictions(tmp_path / "p.npz", demo_video, (0, 1), frames, numbers=numbers, fps=rate)
         np.testing.assert_array_equal(at_rate(said, fps).frame, at_rate(predictions, fps, theirs).frame)

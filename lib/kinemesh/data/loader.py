@@ -284,7 +284,8 @@ def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str
 
 def _arrays(split: Split) -> dict[str, Tensor]:
     """What batches are made of."""
-    values = {field.name: getattr(split, field.name) for field in fields(split) if field.name != "camera_matrix"}
+    beside = ("camera_matrix", "still_trans_m")
+    values = {field.name: getattr(split, field.name) for field in fields(split) if field.name not in beside}
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 

@@ -33,7 +33,7 @@ CAMERA_IMAGE_SIZES = {
 LARGEST_ANGLE = 4 * np.pi
 READ_KEYS = (
     "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
-    "action", "img_hw", "K", "trans_y_up",
+    "action", "img_hw", "K", "trans_y_up", "trans_camera",
 )  # fmt: skip
 _ROWS_AT_ONCE = 1 << 16
 # Of a folder with more rows than this, evenly spaced ones are looked at when a run starts: those of a cold disk take minutes.
@@ -78,6 +78,7 @@ class SplitReader:
             video_file_lengths=videos.file_lengths, sample_stride=self.sample_stride, fps=self.source.fps or 0.0,
             video_actions=read_actions(actions, videos.file_rows) if videos.names else None,
             camera_matrix=self.camera_matrix(videos),
+            still_trans_m=self.numbers("trans_camera", (3,)) if "trans_camera" in self.arrays else None,
         )  # fmt: skip
 
     def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:

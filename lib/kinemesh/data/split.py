@@ -88,6 +88,7 @@ class Split:
     estimate_state: np.ndarray | None = None  # (F,) int8 of kinemesh.estimates.matching; None: the file's own estimate
     title: str = ""  # of the dataset, in sentences
     camera_matrix: Tensor | None = None  # (3, 3) or (F, 3, 3) in pixels, where the file knows
+    still_trans_m: Tensor | None = None  # (F, 3) where bodies are before a camera that stands, where the file knows
     root_m: Tensor | None = None  # (F, 3) path of the body model's origin, of recorded motion
 
     @property

@@ -23,7 +23,7 @@ from kinemesh.motion.poses import KINDS
 
 logger = logging.getLogger(__name__)
 
-VERSION = 8
+VERSION = 9
 # Not the version: where only sizes change, the people of the other splits stay who they were.
 _SEED = 6
 MARKER_FILE = "demo.json"

@@ -110,7 +110,10 @@ def make_split(seed: list[int], dataset: DemoDataset, split: str, body: StandIn)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         parts = list(pool.map(make, range(0, len(kinds), at_once)))
     joined = {key: np.concatenate([part[key] for part in parts if key in part]) for key in parts[0]}
-    content = {key: joined[key] for key in ("joint_2d", "confidence", "smpl_pose", "smpl_shape")}
+    keys = ("joint_2d", "confidence", "smpl_pose", "smpl_shape")
+    # Only before a camera that stands is a place one in a world.
+    is_still = split == "test" and plan.frame_count > 1 and not dataset.view.is_held
+    content = {key: joined[key] for key in (*keys, *("trans_camera",) * is_still)}
     rows = plan.frame_count * estimated_count
     predictions = {key: joined[key][:rows] for key in joined if key.startswith("pred_")}
     return content | _labels(dataset, split, kinds, plan.frame_count), predictions
@@ -157,6 +160,7 @@ def _make_videos(
         "confidence": detection.confidence,
         "smpl_pose": axis_angles(rotations),
         "smpl_shape": np.repeat(betas[:, None], frame_count, axis=1),
+        "trans_camera": camera.pelvis_m - pelvis_rest,
     }
     if estimated:
         guess = estimate(rng, rotations, betas, detection.confidence, fps)

@@ -18,6 +18,7 @@ from kinemesh.body.mirror import average_params
 from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
+from kinemesh.evaluation.paths.facts import Body, Facts, PathScorer
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
@@ -42,10 +43,11 @@ class Fitting(NamedTuple):
 
     points: BodyPoints
     kinematics: JointKinematics
+    paths: PathScorer
 
     @classmethod
     def of(cls, assets: BodyAssets, device: torch.device | str) -> "Fitting":
-        return cls(BodyPoints(assets).to(device), JointKinematics(assets).to(device))
+        return cls(BodyPoints(assets).to(device), JointKinematics(assets).to(device), PathScorer(assets))
 
 
 class _Clips(NamedTuple):
@@ -88,7 +90,7 @@ class FittedSides:
             given = own, list(names.values()), self.split.video_lengths, body
             self.scorings[is_averaged] = Scoring(*given, device=loader.device, detailed=detailed)
         keys = [(side, is_averaged) for side in names for is_averaged in self.scorings]
-        self._facts = {key: torch.zeros(len(_Facts._fields), dtype=torch.float64, device=loader.device) for key in keys}
+        self._facts = {key: torch.zeros(len(Facts._fields), dtype=torch.float64, device=loader.device) for key in keys}
         self._held: list[_Clips] = []
 
     @property
@@ -124,7 +126,7 @@ class FittedSides:
     def facts(self) -> Iterator[tuple[Scoring, str, dict[str, float]]]:
         """Each scoring, side by side, and what is to be said of the fit beside its errors."""
         for (side, is_averaged), sums in self._facts.items():
-            yield self.scorings[is_averaged], self.names[side], _Facts(*sums.tolist()).means()
+            yield self.scorings[is_averaged], self.names[side], Facts(*sums.tolist()).means()
 
     def _score(self, clips: _Clips) -> None:
         at_once = max(1, _FRAMES_SCORED // clips.frames.shape[1])
@@ -133,30 +135,14 @@ class FittedSides:
             for side, name in self.names.items():
                 start = clips.starts[side, is_averaged]
                 tracks = _tracks(self.fitting, self.split, clips, start, clips.is_known[side])
-                bodies[name] = _fitted(self.fitting, tracks, clips.frames, start, self._facts[side, is_averaged])
+                bodies[name] = _fitted(
+                    self.fitting, self.split, tracks, clips.frames, start, self._facts[side, is_averaged]
+                )
             for first in range(0, len(clips.frames), at_once):
                 some = slice(first, first + at_once)
                 part, chosen = (map_tensors(lambda each, some=some: each[some], tree) for tree in (clips, bodies))
                 batch = Batch(None, part.target, part.frames, part.videos, part.counted)
                 scoring.add(batch, {name: Prediction(body) for name, body in chosen.items()})
-
-
-class _Facts(NamedTuple):
-    """What is to be said of fits, summed over frames."""
-
-    frames: float
-    kept: float  # whose body is the unfitted one
-    fitted: float  # of tracks that were fitted
-    error_before_px: float
-    error_after_px: float
-
-    def means(self) -> dict[str, float]:
-        """The share of frames whose body stays unfitted, and mean reprojection errors where anything was fitted."""
-        found = {"share_kept": self.kept / max(self.frames, 1)}
-        if self.fitted:
-            found["reprojection_error_before_px"] = self.error_before_px / self.fitted
-            found["reprojection_error_after_px"] = self.error_after_px / self.fitted
-        return found
 
 
 class _Given(NamedTuple):
@@ -265,8 +251,10 @@ def _keypoints_px(split: Any, rows: np.ndarray) -> np.ndarray:
     return torch.cat((points, confidence[..., None]), dim=-1).cpu().numpy()
 
 
-def _fitted(fitting: Fitting, given: list[_Given], frames: Tensor, start: BodyParams, sums: Tensor) -> BodyParams:
-    """The bodies (N, T) of `start` fitted; where they were not, they stay. Adds to `sums` of `_Facts`."""
+def _fitted(
+    fitting: Fitting, split: Any, given: list[_Given], frames: Tensor, start: BodyParams, sums: Tensor
+) -> BodyParams:
+    """The bodies (N, T) of `start` fitted; where they were not, they stay. Adds to `sums` of `Facts`."""
     wanted = frames.flatten().cpu().numpy()
     rows, poses, betas = [np.zeros(0, np.int64)], [np.zeros((0, 72))], [np.zeros((0, 10))]
     for camera in dict.fromkeys(each.camera for each in given):
@@ -279,9 +267,16 @@ def _fitted(fitting: Fitting, given: list[_Given], frames: Tensor, start: BodyPa
             rows.append(each.rows)
             poses.append(track.poses)
             betas.append(np.broadcast_to(track.betas, (count, len(track.betas))))
-            sums += sums.new_tensor(_Facts(0, fact.frames_kept, count, *errors))
+            sums += sums.new_tensor(Facts(0, fact.frames_kept, count, *errors))
+            if split.still_trans_m is not None:
+                true = Body(
+                    *(part[each.rows].numpy() for part in (split.smpl_pose, split.smpl_shape, split.still_trans_m))
+                )
+                sums += sums.new_tensor(
+                    fitting.paths.score(Body(track.poses, track.betas, track.trans_m), true, each.fps)
+                )
     rows, poses, betas = map(np.concatenate, (rows, poses, betas))
-    sums += sums.new_tensor(_Facts(len(np.unique(wanted)), len(np.setdiff1d(wanted, rows)), 0, 0, 0))
+    sums += sums.new_tensor(Facts(len(np.unique(wanted)), len(np.setdiff1d(wanted, rows))))
     if not len(rows):
         return start
     order = np.argsort(rows)

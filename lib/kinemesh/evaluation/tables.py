@@ -1,5 +1,6 @@
 """Evaluation results in words and as plain values: console tables, warnings."""
 
+import math
 from collections.abc import Iterable
 
 from kinemesh.evaluation.evaluate import FITTED, Evaluation, Side
@@ -71,6 +72,11 @@ def _fit_lines(results: list[tuple[str, Evaluation]]) -> list[str]:
         if "reprojection_error_after_px" in metrics
         else f"{name}: no frame has keypoints, so that nothing was fitted"
         for name, metrics in found
+    ] + [
+        f"{name}: in the world WA-MPJPE {metrics['wa_mpjpe_100']:.1f}, W-MPJPE {metrics['w_mpjpe_100']:.1f} mm, feet slide "
+        f"{metrics.get('foot_sliding_mm', math.nan):.1f} mm a frame"
+        for name, metrics in found
+        if "wa_mpjpe_100" in metrics
     ]
 
 
