@@ -118,7 +118,7 @@ class _Clip:
             up = float(np.degrees(np.arccos(np.clip(found.world.rotation[0, 1] @ self.turn[:, 1], -1, 1))))
             columns = np.array(people).T
             means = [float(np.nanmean(column)) if not np.isnan(column).all() else np.nan for column in columns]
-            rows.append([up, min(found.world.up_error_deg, 90.0), *means])
+            rows.append([up, found.world.up_error_deg, *means])
         return tuple(rows)
 
     def _score(self, track: Track, ground_m: float | None, assets: BodyAssets) -> list[float]:

@@ -67,7 +67,7 @@ def find_surroundings(
     is_sure = said != "auto" or ground.error_deg <= LARGEST_ERROR_DEG
     if said == "auto":
         _tell(ground, up, is_sure)
-    error = ground.error_deg if said == "auto" else np.nan
+    error = min(ground.error_deg, 90.0) if said == "auto" else np.nan
     if not is_sure:
         said = "camera"
         ground = find_ground(figures, clearances_m, fps, up, is_known=True)
