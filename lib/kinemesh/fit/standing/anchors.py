@@ -12,8 +12,6 @@ from kinemesh.world.gravity import Ground
 _HELD_M, _LEVEL_M, _BELOW_M = 0.01, 0.02, 0.02
 # From so far on a foot rests on something else than the floor: a stair, a chair (Geman and McClure's rule).
 _STEP_M = 0.05
-# A place that so many frames agree on needs no more: of longer rests every frame counts less.
-_LONGEST_S = 1.0
 
 
 class Anchors(NamedTuple):
