@@ -1,7 +1,7 @@
 """How near two checkpoints come to made-up people, without and with the fit, by what they do; clip by clip the same ones.
 
-Cameras, detector and errors are the embedded default's, which the built-in model was not trained with; of the last three
-rows the motion, or the kind of error, neither was. The body is the stand-in: nothing published compares.
+Cameras, detector and errors are like the embedded default's, or as a row's name says; what is new to which model, docs/builtin.md
+says. The body is the stand-in: nothing published compares.
 """
 
 import sys
@@ -28,6 +28,10 @@ _FLOOR = ("crawl", "lie", "push_up", "crawl_wide", "lie_on_back", "lie_on_side",
 _LIVELY = ("dance", "sport", "kick", "kick_fast", "fight", "jump", "leap_about", "scale")
 _TURNED = ("flip", "somersault", "cartwheel", "handstand", "fall", "float", "turn_jump", "hang_from")
 HELD = VIEW._replace(is_held=True)
+_NEAR, _FAR = (
+    VIEW._replace(focal_px=(900, 1200), distance_m=(1.7, 3)),
+    VIEW._replace(focal_px=(4000, 6000), distance_m=(9, 20)),
+)
 GROUPS = {
     "upright": Clips(EVERYDAY_KINDS, HELD),
     "sitting, kneeling": Clips(_LOW, HELD, vocabulary=BROAD),
@@ -37,6 +41,8 @@ GROUPS = {
     "upright, another kind of error": Clips(EVERYDAY_KINDS, is_biased=True),
     "never trained on by either": Clips(HELD_OUT_KINDS, HELD),
     "never trained on, broad": Clips(broad.HELD_OUT_KINDS, vocabulary=BROAD),
+    "upright, near and wide, another kind of error": Clips(EVERYDAY_KINDS, _NEAR, is_biased=True),
+    "upright, far and long, another kind of error": Clips(EVERYDAY_KINDS, _FAR, is_biased=True),
 }
 _METRICS = ("MPJPE", "PA-MPJPE", "MPJPE, fitted", "PA-MPJPE, fitted")
 _WORST, _SIDE = 20, 150

@@ -27,6 +27,7 @@ NEEDS_MORE = {
     "test_infer_wild_mesh.py with keypoints",
     "--install_detector blazepose": "a download; tests/detect/test_installing.py runs it without",
     "--json_path openpose_folder": "SMPL and a checkpoint; test_infer_wild_mesh.py runs the flags with the stand-in",
+    "python -m tools.make_builtin": "an hour; test_make_builtin.py makes a small one",
     "python -m tools.reproduce": "licensed data; test_reproduce.py",
     "python -m benchmarks.": "minutes; results in benchmarks/results/",
     "python -m kinemesh prepare": "downloads; tests/prepare and tests/program/commands/test_prepare.py make files of each layout",

@@ -1,4 +1,4 @@
-"""Makes the built-in model: motion of every kind, training on it for at most two hours a sitting, half precision.
+"""Makes a built-in model for every motion (docs/builtin.md): the motion, training on it, and weights in half precision.
 
     python -m tools.make_builtin --out builtin.bin
     python -m tools.make_builtin --out builtin.bin --from builtin.bin
