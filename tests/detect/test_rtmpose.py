@@ -102,7 +102,7 @@ def fake_runtime(monkeypatch, files):
     """An onnxruntime whose sessions have the shapes that `files` say by name: (input, outputs)."""
 
     def session(path, providers):
-        assert providers == ["CPUExecutionProvider"]
+        assert providers == [("CPUExecutionProvider", {})]
         given, answered = files[path.rsplit("/", 1)[1]]
         return SimpleNamespace(
             get_inputs=lambda: [SimpleNamespace(name="input", shape=given)],

@@ -67,11 +67,15 @@ def open_networks(folder: Path, device: str) -> tuple[OnnxNetwork, OnnxNetwork, 
     if not paths:
         raise UserError(f"--detector rtmpose:{folder}: no .onnx file there. Expected {_EXPECTED}.")
     wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    number = device.partition(":")[2]
+    options = {"CUDAExecutionProvider": {"device_id": number if number.isdecimal() else "0"}}
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     networks = {}
     for path in paths:
         try:
-            networks[path] = _network(onnxruntime.InferenceSession(str(path), providers=providers))
+            networks[path] = _network(
+                onnxruntime.InferenceSession(str(path), providers=[(name, options.get(name, {})) for name in providers])
+            )
         except Exception as error:  # onnxruntime's have no common base
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise UserError(f"{path}: cannot be run by {RUNTIME} ({reason}). Expected {_EXPECTED}.") from None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh import __version__
 from kinemesh.demo.video import CAMERA
 from kinemesh.detect.detector import Detector, detect_people, open_detector
 from kinemesh.errors import UserError
@@ -198,9 +199,8 @@ def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) 
     """
     detector = open_detector(arguments.detector, arguments.device)
     first, stop = _frames_between(source.time_s, arguments.start, arguments.end)
-    made_of = {
-        "video": _identity(source.path), "frames": [first, stop], "fps": source.fps, "detector": detector.facts,
-    }  # fmt: skip
+    made_of = {"video": _identity(source.path), "frames": [first, stop], "fps": source.fps}
+    made_of |= {"detector": detector.facts, "kinemesh": __version__}
     made_of = json_text(made_of)
     if rows_made_of(path) == made_of:
         logger.info("%s holds the keypoints of this video already", path)
