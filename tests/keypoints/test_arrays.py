@@ -6,7 +6,7 @@ import pytest
 from kinemesh.errors import UserError
 from kinemesh.keypoints import Reading, read_keypoints
 from kinemesh.keypoints.arrays import AXES, detections_of_array
-from kinemesh.program.wild.flags import KEYPOINT_AXES as AXES_OF_THE_FLAG
+from kinemesh.program.wild.flags import KEYPOINT_AXES
 
 
 @pytest.mark.parametrize("shape", [(5, 17, 2), (5, 17, 3), (2, 5, 17, 2), (2, 5, 17, 3)])
@@ -48,7 +48,7 @@ def test_axes_are_told_by_a_key_or_a_flag(tmp_path, walk, check_h36m):
         read_keypoints(tmp_path / "none.npz")
     with pytest.raises(UserError, match="axes 'time'"):
         read_keypoints(tmp_path / "none.npz", Reading(axes="time"))
-    assert AXES == AXES_OF_THE_FLAG
+    assert AXES == KEYPOINT_AXES
 
 
 def test_an_array_of_a_detectors_joints_keeps_them(tmp_path, figure, check_h36m):

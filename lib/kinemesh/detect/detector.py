@@ -60,10 +60,11 @@ def open_detector(name: str, device: str = "auto") -> Detector:
 
 
 def _open_blazepose() -> Detector:
+    contents = blazepose_networks()  # first: the command that fetches them brings the runtime, too
     interpreter = import_runtime()
     searcher, landmarker = (
         _tflite_network(interpreter, content, outputs)
-        for content, outputs in zip(blazepose_networks(), _BLAZEPOSE_OUTPUTS, strict=True)
+        for content, outputs in zip(contents, _BLAZEPOSE_OUTPUTS, strict=True)
     )
     return Detector(
         "blazepose",

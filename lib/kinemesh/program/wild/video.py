@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh import __version__
 from kinemesh.demo.video import CAMERA
 from kinemesh.detect.detector import Detector, detect_people, open_detector
 from kinemesh.errors import UserError
@@ -199,9 +198,8 @@ def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) 
     """
     detector = open_detector(arguments.detector, arguments.device)
     first, stop = _frames_between(source.time_s, arguments.start, arguments.end)
-    made_of = {"video": _identity(source.path), "frames": [first, stop], "fps": source.fps}
-    made_of |= {"detector": detector.facts, "kinemesh": __version__}
-    made_of = json_text(made_of)
+    part = {"video": _identity(source.path), "frames": [first, stop], "fps": source.fps}
+    made_of = json_text(part | {"detector": detector.facts})
     if rows_made_of(path) == made_of:
         logger.info("%s holds the keypoints of this video already", path)
         return detector.facts
