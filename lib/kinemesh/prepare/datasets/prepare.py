@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.body.skeleton import H36M_MIRROR_ORDER, MM_PER_M
 from kinemesh.errors import UserError
 from kinemesh.prepare.datasets.keypoints import KeypointFile, Proof, joints_m, noisy, prove, see
 from kinemesh.prepare.datasets.sequences import (
@@ -126,6 +126,7 @@ class _Preparation:
 
     def add(self, item: Item, dataset: "DatasetWriter | _Dry") -> None:
         """Everything of an item. What cannot be read is counted and told; a body's file that is missing is an error."""
+        before = dataset.summary.sequences
         try:
             for sequence in self.source.read(item, self.place):
                 for part in self._usable(sequence, dataset.summary):
@@ -133,7 +134,9 @@ class _Preparation:
         except BodyMissingError:
             raise
         except UserError as error:
-            dataset.summary.done["(parts) that cannot be read"] += 1
+            if dataset.summary.sequences > before:  # half of a file is no dataset
+                raise
+            dataset.summary.unreadable += 1
             if len(dataset.summary.told) < _MOST_TOLD:
                 dataset.summary.told.append(str(error))
         dataset.summary.dropped.update(self.place.dropped)
@@ -158,13 +161,15 @@ class _Preparation:
         is_kept = joints[..., 2].min(axis=1) > _NEAREST_M
         self.place.drop("behind the camera, or nearer than 0.2 m", (~is_kept).sum())
         if sequence.joints_m is not None:
-            apart = joints - sequence.joints_m
-            apart = np.linalg.norm(apart - apart.mean(axis=1, keepdims=True), axis=-1).mean(axis=1) * MM_PER_M
-            fits = apart <= self.source.largest_fit_mm
-            self.place.drop(
-                f"fits more than {self.source.largest_fit_mm:g} mm off the measured joints", (is_kept & ~fits).sum()
-            )
-            is_kept &= fits
+            apart = _apart_mm(joints, sequence.joints_m)
+            if np.median(_apart_mm(joints[:, list(H36M_MIRROR_ORDER)], sequence.joints_m)) < np.median(apart):
+                self.place.drop("of sequences whose measured joints have left and right exchanged", len(joints))
+                return
+            if sequence.split == "train":  # what is tested on is not chosen by how well it fits
+                fits = apart <= self.source.largest_fit_mm
+                reason = f"fits more than {self.source.largest_fit_mm:g} mm off the measured joints"
+                self.place.drop(reason, (is_kept & ~fits).sum())
+                is_kept &= fits
             if is_kept.any():
                 summary.add("joints", int(is_kept.sum()), mm=float(apart[is_kept].mean()))
         if not is_kept.any():
@@ -197,3 +202,9 @@ class _Preparation:
         elif self.choice == PROJECTED or points is None:
             keypoints, self.is_projected = noisy(sequence, seen, self.source.fps), True
         dataset.append(sequence, keypoints, proof)
+
+
+def _apart_mm(joints_m: np.ndarray, measured_m: np.ndarray) -> np.ndarray:
+    """(F,) mean distance of joints (F, 17, 3) from measured ones, mean on mean."""
+    apart = joints_m - measured_m
+    return np.linalg.norm(apart - apart.mean(axis=1, keepdims=True), axis=-1).mean(axis=1) * MM_PER_M

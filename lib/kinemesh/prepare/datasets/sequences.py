@@ -35,6 +35,7 @@ class PreparedSequence(NamedTuple):
     action: str = ""
     camera: str = ""  # its name, where a layout asks for it
     pictures: list[str] | None = None  # of single pictures, their names
+    step: int = 1  # from one frame's number to the next one's
     has_camera: bool = True  # False: K stands for a weak perspective, and is no camera's
     notes: tuple[str, ...] = ()  # what was done, the same words for every sequence that it was done to
 
@@ -92,7 +93,7 @@ def stretches(sequence: PreparedSequence) -> Iterator[PreparedSequence]:
     """The parts of a video without a gap, with a number behind the name where there are several."""
     if not len(sequence.frames):
         return
-    ends = [*(np.flatnonzero(np.diff(sequence.frames) != 1) + 1), len(sequence.frames)]
+    ends = [*(np.flatnonzero(np.diff(sequence.frames) != sequence.step) + 1), len(sequence.frames)]
     if len(ends) == 1:
         yield sequence
         return
@@ -101,6 +102,11 @@ def stretches(sequence: PreparedSequence) -> Iterator[PreparedSequence]:
         yield part._replace(
             name=f"{sequence.name}_{number + 1}", notes=(*sequence.notes, "cut where frames are missing")
         )
+
+
+def step_of(frames: np.ndarray) -> int:
+    """From one number to the next, as most often (F,) rising ones have it."""
+    return int(Counter(np.diff(frames).tolist()).most_common(1)[0][0]) if len(frames) > 1 else 1
 
 
 def numbers(path: Path, held: Any, key: Any, shape: tuple[int | None, ...], what: str = "") -> np.ndarray:

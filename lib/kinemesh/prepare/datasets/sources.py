@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace
+from kinemesh.prepare.readers.coco import find_coco, read_coco
 from kinemesh.prepare.readers.gvhmr import find_gvhmr, read_gvhmr
+from kinemesh.prepare.readers.neuralannot import find_3dhp, find_h36m, read_3dhp, read_h36m
 from kinemesh.prepare.readers.pw3d import find_3dpw, read_3dpw
 
 
@@ -37,5 +39,32 @@ SOURCES = {
         "GVHMR's hmr4d_support folders of 3DPW, EMDB or RICH (github.com/zju3dv/GVHMR, docs/INSTALL.md)",
         "those of 3DPW, EMDB and RICH, each non-commercial scientific research",
         "ViTPose, of GVHMR's hmr4d_support",
+    ),
+    "coco": DatasetSource(
+        find_coco,
+        read_coco,
+        "fits of EFT, NeuralAnnot, CLIFF, CameraHMR or SPIN, with COCO's person_keypoints_*.json (docs/data.md)",
+        "those of the fits (EFT: CC BY-NC 4.0), over COCO's (annotations CC BY 4.0, pictures by Flickr's terms)",
+        "none: COCO's annotators",
+        square_px=640.0,
+    ),
+    "h36m": DatasetSource(
+        find_h36m,
+        read_h36m,
+        "Human36M_subject*_smpl_param.json, _camera.json and _joint_3d.json (docs/data.md)",
+        "Human3.6M: academic use, after registration, vision.imar.ro/human3.6m/eula.php",
+        "none in the set",
+        fps=50.0,
+        square_px=None,
+        counted_from=1,
+        largest_fit_mm=25.0,
+    ),
+    "mpi_inf_3dhp": DatasetSource(
+        find_3dhp,
+        read_3dhp,
+        "MPI-INF-3DHP_SMPL_NeuralAnnot.json, _camera_1k.json, _joint_3d.json and _1k.json (github.com/mks0601/NeuralAnnot_RELEASE)",
+        "MPI-INF-3DHP: non-commercial research, vcai.mpi-inf.mpg.de/3dhp-dataset",
+        "none in the set",
+        largest_fit_mm=60.0,
     ),
 }

@@ -39,7 +39,9 @@ class Summary:
 
     def __init__(self, state: dict | None = None):
         state = state or {}
-        self.items, self.sequences, self.frames = (int(state.get(key, 0)) for key in ("items", "sequences", "frames"))
+        self.items, self.sequences, self.frames, self.unreadable = (
+            int(state.get(key, 0)) for key in ("items", "sequences", "frames", "unreadable")
+        )
         self.done, self.dropped, self.splits, self.orders = (
             Counter(state.get(key, {})) for key in ("done", "dropped", "splits", "orders")
         )
@@ -83,6 +85,7 @@ class Summary:
         lines = [f"{self.items} parts read: {self.sequences} sequences, {self.frames} frames"]
         lines += [f"  {split}: {count} frames" for split, count in self.splits.most_common()]
         lines += [f"  {count} frames: {what}" for what, count in self.done.most_common()]
+        lines += [f"  {self.unreadable} parts could not be read"] if self.unreadable else []
         lines += [f"  dropped {count} frames: {why}" for why, count in self.dropped.most_common()]
         if (error := self.mean("keypoints", "error_px")) is not None:
             orders = ", ".join(self.orders)
@@ -127,10 +130,10 @@ class DatasetWriter:
         width_height = np.broadcast_to(sequence.image_size, (count, 2))
         arrays = {
             "smpl_pose": sequence.poses, "smpl_shape": np.broadcast_to(sequence.betas, (count, 10)),
-            "img_hw": width_height[:, ::-1], "trans": sequence.trans_m,
+            "img_hw": width_height[:, ::-1],
         }  # fmt: skip
         if sequence.has_camera:
-            arrays["K"] = np.broadcast_to(sequence.K, (count, 3, 3))
+            arrays |= {"K": np.broadcast_to(sequence.K, (count, 3, 3)), "trans": sequence.trans_m}
         if keypoints_px is not None:
             arrays |= {"joint_2d": keypoints_px[..., :2], "confidence": keypoints_px[..., 2].clip(0, 1)}
         rows = {f"{sequence.split}.{key}": values.astype("<f4") for key, values in arrays.items()}
@@ -141,7 +144,9 @@ class DatasetWriter:
     def _append_names(self, sequence: PreparedSequence, count: int) -> None:
         source = f"{sequence.split}.source"
         first = self.writer.row_count(f"{source}.names")
-        names = [sequence.name] if sequence.pictures is None else sequence.pictures
+        names = [sequence.name]
+        if sequence.pictures is not None:  # several people may be in one
+            names = [f"{picture}_{first + row}" for row, picture in enumerate(sequence.pictures)]
         codes = np.full(count, first) if sequence.pictures is None else first + np.arange(count)
         self.writer.append({source: codes.astype("<i4")})
         self.writer.append_text(f"{source}.names", names)
