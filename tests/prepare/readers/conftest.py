@@ -77,12 +77,13 @@ def gendered(body_root) -> Bodies:
 
 @pytest.fixture(scope="session")
 def make_scene(gendered) -> Callable[..., Scene]:
-    """Builds a scene of a gender: `make_scene("female")`; `stands`: the camera does."""
+    """Builds a scene of a gender: `make_scene("female")`; `stands`: the camera does; `is_mean`: the mean shape."""
 
     @cache
-    def make(gender: str = "neutral", seed: int = 1, *, frames: int = FRAME_COUNT, stands: bool = False) -> Scene:
+    def make(gender: str = "neutral", seed: int = 1, *, stands: bool = False, is_mean: bool = False) -> Scene:
         body = PosedBody(gendered.assets_of(gender), dtype=torch.float64)
-        rest = gendered.of(gender).rest_joints_m(BETAS)
+        frames, betas = FRAME_COUNT, BETAS * (not is_mean)
+        rest = gendered.of(gender).rest_joints_m(betas)
         motion = make_motion(np.random.default_rng(seed), ["dance"], frames, FPS, rest[None])
         poses = Rotation.from_matrix(motion.rotations[0].reshape(-1, 3, 3)).as_rotvec().reshape(frames, 72)
         trans = motion.root_m[0] - motion.root_m[0].mean(axis=0) + [0.3, 0.9, -0.2]
@@ -97,12 +98,12 @@ def make_scene(gendered) -> Callable[..., Scene]:
             joints = np.einsum("fij,fkj->fki", camera[:, :3, :3], joints) + camera[:, None, :3, 3]
             return joints, joints[..., :2] / joints[..., 2:] * K[0, 0] + K[:2, 2]
 
-        mesh = body(params_from_axis_angle(torch.from_numpy(poses), torch.from_numpy(BETAS)))
+        mesh = body(params_from_axis_angle(torch.from_numpy(poses), torch.from_numpy(betas)))
         joints, px = seen(mesh.joints_mm)
         pelvis, smpl_px = seen(mesh.smpl_joints_mm)
         root = poses.copy()
         root[:, :3] = (Rotation.from_matrix(camera[:, :3, :3]) * Rotation.from_rotvec(poses[:, :3])).as_rotvec()
-        return Scene(poses, trans, BETAS, camera, joints, px, smpl_px, root, pelvis[:, 0] - rest[0])
+        return Scene(poses, trans, betas, camera, joints, px, smpl_px, root, pelvis[:, 0] - rest[0])
 
     return make
 

@@ -11,6 +11,7 @@ _CHUNK = 1 << 20
 # Characters of one entry: far more than any of these files has, far less than memory.
 _LONGEST = 1 << 27
 _BLANK = " \t\n\r"
+_BEHIND = frozenset(",:]}" + _BLANK)
 
 
 def stream_json(path: Path, what: str) -> Iterator[tuple[Any, Any, Any]]:
@@ -76,8 +77,8 @@ class _Stream:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._place)
-                # A number at the end of what was read may go on.
-                if end < len(self._text) or not self._more():
+                # A number that was read in part goes on: what comes behind a value says that it is whole.
+                if self._text[end : end + 1] in _BEHIND or not self._more():
                     self._place = end
                     return value
             except json.JSONDecodeError as error:

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace
+from kinemesh.prepare.readers.aist import find_aist, read_aist
+from kinemesh.prepare.readers.bedlam import find_bedlam, read_bedlam
 from kinemesh.prepare.readers.coco import find_coco, read_coco
+from kinemesh.prepare.readers.emdb import find_emdb, read_emdb
 from kinemesh.prepare.readers.gvhmr import find_gvhmr, read_gvhmr
 from kinemesh.prepare.readers.neuralannot import find_3dhp, find_h36m, read_3dhp, read_h36m
 from kinemesh.prepare.readers.pw3d import find_3dpw, read_3dpw
@@ -66,5 +69,38 @@ SOURCES = {
         "MPI-INF-3DHP: non-commercial research, vcai.mpi-inf.mpg.de/3dhp-dataset",
         "none in the set",
         largest_fit_mm=60.0,
+    ),
+    "bedlam": DatasetSource(
+        find_bedlam,
+        read_bedlam,
+        "BEDLAM's labels, all_npz_12_training.zip unpacked (bedlam.is.tue.mpg.de, after registration)",
+        "BEDLAM: research only, bedlam.is.tue.mpg.de/license.html",
+        "none in the set",
+        square_px=None,
+    ),
+    "bedlam2": DatasetSource(
+        find_bedlam,
+        read_bedlam,
+        "BEDLAM2's labels as npz (bedlam2.is.tue.mpg.de, after registration)",
+        "BEDLAM2: research only, bedlam2.is.tue.mpg.de",
+        "none in the set",
+        square_px=None,
+    ),
+    "emdb": DatasetSource(
+        find_emdb,
+        read_emdb,
+        "EMDB's P0 to P9, unpacked (emdb.ait.ethz.ch, after registration), as P0/09_outdoor_walk/P0_09_outdoor_walk_data.pkl",
+        "EMDB: non-commercial research, emdb.ait.ethz.ch",
+        "none in the set",
+        square_px=None,
+    ),
+    "aist": DatasetSource(
+        find_aist,
+        read_aist,
+        "AIST++'s annotations: motions, keypoints2d and cameras (google.github.io/aistplusplus_dataset)",
+        "AIST++: annotations CC BY 4.0, google.github.io/aistplusplus_dataset; the videos have terms of their own",
+        "AIST++'s keypoints2d",
+        fps=60.0,
+        square_px=None,
     ),
 }

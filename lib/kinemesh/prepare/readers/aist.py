@@ -1,0 +1,93 @@
+"""AIST++, Li et al., ICCV 2021: dances with SMPL's parameters and what a detector found in nine views.
+
+`motions/<sequence>.pkl`: `smpl_poses` (F, 72), `smpl_scaling` (1,), `smpl_trans` (F, 3) in the cameras' unit, of which the scaling is
+a metre of the body. `keypoints2d/<sequence>.pkl`: `keypoints2d` (9, F, 17, 3), COCO-17. `cameras/mapping.txt` gives each sequence's
+setting, `cameras/<setting>.json` its cameras: [{`name`, `size`, `matrix`, `rotation` (axis-angle), `translation`, `distortions`}].
+`ignore_list.txt` names what went wrong. So google/aistplusplus_api's `aist_plusplus/loader.py` reads them. 60 frames a second.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.errors import fail
+from kinemesh.files.pickles import load_pickle
+from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.keypoints.json_text import load_json
+from kinemesh.prepare.datasets.bodies import camera_body
+from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, require, stretches, without
+from kinemesh.prepare.motions.sequences import POSE_COUNT
+
+_WHAT = "an annotation of AIST++"
+_WHERE = "AIST++'s annotations, unpacked (google.github.io/aistplusplus_dataset)"
+_FOLDERS = ("motions", "keypoints2d", "cameras/mapping.txt")
+_FEWEST_JOINTS = 4
+# Its published test sequences are told by choreography and music; here a setting of dancers is tested on, whole.
+_TEST_DANCERS = ("d04", "d07")
+
+
+def find_aist(raw: Path) -> list[Item]:
+    """A part for each sequence that is not on the set's list of failures. Raises UserError for folders that are missing."""
+    motions, keypoints, mapping = require(raw, _FOLDERS, _WHERE)
+    settings = dict(
+        line.split()[:2] for line in mapping.read_text(encoding="utf-8").splitlines() if len(line.split()) > 1
+    )
+    failures = raw / "ignore_list.txt"
+    ignored = set(failures.read_text(encoding="utf-8").split()) if failures.is_file() else set()
+    items = []
+    for path in sorted(motions.glob("*.pkl")):
+        if path.stem in ignored:
+            continue
+        if path.stem not in settings:
+            fail(mapping, f"has no line for {path.stem}", "a setting for each sequence")
+        paths = (path, keypoints / path.name, raw / "cameras" / f"{settings[path.stem]}.json")
+        items.append(Item(path.stem, paths))
+    return items
+
+
+def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
+    """A dance before each of the cameras, with what was detected there. Lenses' distortions are left out, and small."""
+    path, seen, cameras_file = item.paths
+    content = load_pickle(path, what=_WHAT, encoding="latin1")
+    poses = numbers(path, content, "smpl_poses", (None, POSE_COUNT))
+    count = len(poses)
+    metre = float(
+        np.ravel(numbers(path, {"smpl_scaling": np.ravel(content.get("smpl_scaling", ()))}, "smpl_scaling", (1,)))[0]
+    )
+    trans_m = numbers(path, content, "smpl_trans", (count, 3)) / metre
+    keypoints = numbers(
+        seen, _with_zeros(load_pickle(seen, what=_WHAT, encoding="latin1")), "keypoints2d", (None, None, 17, 3)
+    )
+    cameras = load_json(cameras_file, _WHAT)
+    if not isinstance(cameras, list) or len(cameras) < len(keypoints):
+        fail(cameras_file, "has not a camera a view", f"a list of {len(keypoints)} cameras")
+    length = min(count, keypoints.shape[1])  # some detections end a frame early
+    for number, (camera, points) in enumerate(zip(cameras, keypoints, strict=False)):
+        world_to_camera = np.eye(4)
+        turn = numbers(cameras_file, camera, "rotation", (3,))
+        world_to_camera[:3, :3] = axis_angle_to_matrix(torch.from_numpy(turn)).numpy()
+        world_to_camera[:3, 3] = numbers(cameras_file, camera, "translation", (3,)) / metre
+        body = camera_body(place, "neutral", poses[:length], trans_m[:length], np.zeros(BETA_COUNT), world_to_camera)
+        view = str(camera.get("name") or f"c{number + 1:02d}")
+        dancer = next((part for part in item.name.split("_") if part.startswith("d") and part[1:].isdigit()), "")
+        K = numbers(cameras_file, camera, "matrix", (3, 3))
+        name = item.name.replace("cAll", view)
+        whole = PreparedSequence(
+            name, np.arange(length), numbers(cameras_file, camera, "size", (2,)), K, body.poses, body.betas, body.trans_m,
+            "test" if dancer in _TEST_DANCERS else "train", points[:length].clip(0), "coco17", action=item.name.split("_")[0],
+            notes=("mean shape, in metres of the dancer's own scale",),
+        )  # fmt: skip
+        is_seen = (points[:length, :, 2] > 0).sum(axis=1) >= _FEWEST_JOINTS
+        yield from stretches(without(whole, is_seen, "frames in which the detector found nobody", place))
+
+
+def _with_zeros(content: object) -> object:
+    """The same with 0 for what was not detected, which is nan there."""
+    if isinstance(content, dict) and isinstance(content.get("keypoints2d"), np.ndarray):
+        points = content["keypoints2d"]
+        if points.dtype.kind == "f":
+            content = content | {"keypoints2d": np.nan_to_num(points, nan=0.0)}
+    return content
