@@ -31,7 +31,7 @@ COMMANDS = {
     "evaluate": Command("score files of predicted bodies", _module("commands.evaluate_predictions")),
     "check": Command("check a dataset or motion folder by itself", _module("commands.check_file")),
     "convert": Command("turn a dataset's pickle into a folder, or back", _module("commands.convert")),
-    "prepare": Command("motion folders from AMASS, BVH and npz files", _module("commands.prepare")),
+    "prepare": Command("motion folders and datasets from official downloads", _module("commands.prepare")),
     "export": Command("write a checkpoint in the released layout, or back", _module("commands.export_checkpoint")),
 }
 

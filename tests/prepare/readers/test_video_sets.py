@@ -68,6 +68,83 @@ def test_a_scene_is_read_at_its_full_rate_and_labels_that_lie_elsewhere_are_not(
         prepare("bedlam")
 
 
+def test_people_of_bedlam2_follow_one_another_without_names(write_labels, prepare, loaded, tmp_path):
+    write_labels("smplx", others=7)
+    path = tmp_path / "raw/batch01hand_30fps.npz"
+    content = dict(np.load(path))
+    order = np.lexsort((content["imgname"], content.pop("sub")))
+    np.savez(path, **{key: values[order] for key, values in content.items()})
+    prepare("bedlam2")
+    assert loaded().train.video_lengths.tolist() == [FRAME_COUNT, FRAME_COUNT]
+
+
+@pytest.fixture
+def write_scene(make_scene, tmp_path):
+    """Writes a scene of BEDLAM2 and its motion as BEDLAM's `df_full_body_smplx_bedlam2.py` reads them."""
+
+    def _write(scene_name: str, **changes):
+        scene = make_scene(is_mean=True)
+        folder = tmp_path / "raw" / scene_name
+        (folder / "ground_truth/meta_exr_csv").mkdir(parents=True)
+        (tmp_path / "raw/motions").mkdir()
+        header = "Index,Type,Body,X,Y,Z,Yaw,Pitch,Roll,Comment"
+        rows = [
+            "0,Group,,1000.0,0,0,0,0,0,sequence_name=seq_000000;frames=8;hdri=sky",
+            "1,Body,it_4001_XL_2400,1420.0,30.0,-20.0,35.0,0,0,start_frame=1;texture_body=a",
+            "2,Body,it_9999_XL_1,1420.0,30.0,0.0,35.0,0,0,start_frame=0;texture_body=b",
+        ]
+        (folder / "be_seq.csv").write_text("\n".join([header, *rows]))
+        camera = {
+            "name": [f"seq_000000_{frame:04d}.exr" for frame in range(FRAME_COUNT)], "x": 1000 + np.arange(FRAME_COUNT),
+            "y": np.full(FRAME_COUNT, 10.0), "z": np.full(FRAME_COUNT, 120.0), "yaw": 2.0 + np.arange(FRAME_COUNT) / 10,
+            "pitch": np.full(FRAME_COUNT, -7.0), "roll": np.full(FRAME_COUNT, 3.0), "focal_length": np.full(FRAME_COUNT, 24.0),
+        } | changes  # fmt: skip
+        lines = [",".join(camera), *(",".join(map(str, values)) for values in zip(*camera.values(), strict=True))]
+        (folder / "ground_truth/meta_exr_csv/seq_000000_camera.csv").write_text("\n".join(lines))
+        poses = np.concatenate([scene.poses[:, :66], np.zeros((FRAME_COUNT, 99))], axis=1)
+        motion = {"poses": poses, "trans": scene.trans, "betas": np.zeros(300), "gender": np.array("female")}
+        np.savez(tmp_path / "raw/motions/it_4001_XL_2400.npz", **motion)
+        return scene, camera
+
+    return _write
+
+
+@pytest.mark.parametrize("name", ["scene_a", "scene_portrait"])
+def test_scenes_of_bedlam2_are_seen_as_its_script_means_to(name, write_scene, prepare, loaded, shown_px):
+    scene, camera = write_scene(name)
+    summary = prepare("bedlam2")
+    is_portrait = "portrait" in name
+
+    def turn(axis, degrees):
+        return Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+
+    expected = []
+    for frame in range(FRAME_COUNT - 1):
+        # The world's joints of the frame after, as the body starts with its second one.
+        joints = (scene.joints_m[frame + 1] - scene.camera[frame + 1, :3, 3]) @ scene.camera[frame + 1, :3, :3]
+        yaw, pitch, roll = (-camera[key][frame] for key in ("yaw", "pitch", "roll"))
+        lens = turn("z", roll + 90 * is_portrait) @ turn("x", pitch)
+        turned = (turn("y", 35.0 - 90 + yaw) @ (joints * [1, -1, -1]).T).T
+        apart = np.array([1420.0 - camera["x"][frame], 30.0 - camera["y"][frame], -20.0 - camera["z"][frame]]) / 100
+        place = turn("y", yaw) @ np.array([apart[1], -apart[2], apart[0]])
+        seen = (lens @ (turned + place).T).T
+        size = np.array([720, 1280] if is_portrait else [1280, 720])
+        expected.append(seen[:, :2] / seen[:, 2:] * 24 / 36 * 1280 + size / 2)
+    assert np.abs(shown_px() - np.array(expected)).max() < 1  # straight hands
+    train = loaded().train
+    assert train.video_names == [f"{name}_seq_000000_1"] and train.image_size.tolist() == size.tolist()
+    assert summary.dropped == {"bodies of the set's test people, whose motion is not published": FRAME_COUNT}
+
+
+def test_scenes_that_are_there_in_part_are_one_line(write_scene, prepare, tmp_path):
+    write_scene("scene_a", roll=["x"] * FRAME_COUNT)
+    with pytest.raises(UserError, match="seq_000000_camera.csv: holds what is no number. Expected columns x, y, z"):
+        prepare("bedlam2")
+    (tmp_path / "raw/motions/it_4001_XL_2400.npz").unlink()
+    with pytest.raises(UserError, match="be_seq.csv is there, no motion is. Expected b2_motions_npz_training.tar"):
+        prepare("bedlam2")
+
+
 @pytest.fixture
 def write_emdb(make_scene, tmp_path):
     """Writes a sequence as eth-ait/emdb's dataset.md describes it."""

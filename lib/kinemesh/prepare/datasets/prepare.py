@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _MOST_TOLD = 10
 _FEWEST_SEEN = 0.1
 _NEAREST_M = 0.2
+_FEWEST_SHOWN = 8
 _PACKED = (".zip", ".tar", ".gz", ".tgz", ".7z")
 
 
@@ -160,6 +161,11 @@ class _Preparation:
         joints = joints_m(sequence, self.place.kinematics)
         is_kept = joints[..., 2].min(axis=1) > _NEAREST_M
         self.place.drop("behind the camera, or nearer than 0.2 m", (~is_kept).sum())
+        if self.given is None and sequence.keypoints_px is None and self.choice != NONE:
+            px, size = see(sequence, self.place.kinematics).px, np.atleast_2d(sequence.image_size)[:, None]
+            shown = ((px >= 0) & (px < size)).all(axis=-1).sum(axis=1) >= _FEWEST_SHOWN
+            self.place.drop(f"fewer than {_FEWEST_SHOWN} of 17 joints in the picture", (is_kept & ~shown).sum())
+            is_kept &= shown
         if sequence.joints_m is not None:
             apart = _apart_mm(joints, sequence.joints_m)
             if np.median(_apart_mm(joints[:, list(H36M_MIRROR_ORDER)], sequence.joints_m)) < np.median(apart):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace
 from kinemesh.prepare.readers.aist import find_aist, read_aist
 from kinemesh.prepare.readers.bedlam import find_bedlam, read_bedlam
+from kinemesh.prepare.readers.bedlam2 import find_bedlam2, read_bedlam2
 from kinemesh.prepare.readers.coco import find_coco, read_coco
 from kinemesh.prepare.readers.emdb import find_emdb, read_emdb
 from kinemesh.prepare.readers.gvhmr import find_gvhmr, read_gvhmr
@@ -79,9 +80,9 @@ SOURCES = {
         square_px=None,
     ),
     "bedlam2": DatasetSource(
-        find_bedlam,
-        read_bedlam,
-        "BEDLAM2's labels as npz (bedlam2.is.tue.mpg.de, after registration)",
+        find_bedlam2,
+        read_bedlam2,
+        "BEDLAM2's scenes (be_seq.csv, ground_truth) and b2_motions_npz_training, unpacked (bedlam2.is.tue.mpg.de, after registration)",
         "BEDLAM2: research only, bedlam2.is.tue.mpg.de",
         "none in the set",
         square_px=None,

@@ -1,6 +1,6 @@
 """BEDLAM, Black et al., CVPR 2023, and BEDLAM2: npz of labels, a row a person and picture. No picture is needed.
 
-`imgname` ("seq_000000/seq_000000_0000.png"), `sub` (the person, within a sequence), `pose_cam` (N, 165) of SMPL-X or (N, 72) of
+`imgname` ("seq_000000/seq_000000_0000.png"), `sub` (the person, within a sequence; not in BEDLAM2, which has one person's pictures behind another's), `pose_cam` (N, 165) of SMPL-X or (N, 72) of
 SMPL, axis-angle, `shape` (N, 10, 11 or 16), `trans_cam` (N, 3) and `cam_ext` (N, 4, 4), whose translations add up to the body's,
 `cam_int` (N, 3, 3), `gtkps` (N, K, 2 or 3), in pixels, among them the 22 body joints: the first ones in BEDLAM, behind others in
 BEDLAM2. So GVHMR's `bedlam.py`, Multi-HMR's `bedlam.py` and CameraHMR's `dataset_train.py` read them. Where among `gtkps` the joints
@@ -25,7 +25,7 @@ from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplac
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _WHAT = "BEDLAM's labels"
-_KEYS = ("imgname", "sub", "pose_cam", "shape", "trans_cam", "cam_ext", "cam_int", "gtkps")
+_KEYS = ("imgname", "pose_cam", "shape", "trans_cam", "cam_ext", "cam_int", "gtkps")
 _SMPLX_COUNT, _SHARED_JOINTS = 165, 22
 _FRAME = re.compile(r"(\d+)\.\w+$")
 _FEW = 8  # frames that tell where the joints are
@@ -45,7 +45,7 @@ def find_bedlam(raw: Path) -> list[Item]:
 def read_bedlam(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     """Everybody of a file, sequence by sequence."""
     path = item.paths[0]
-    given = read_npz(path, _KEYS, what=_WHAT)
+    given = read_npz(path, _KEYS, ("sub",), what=_WHAT)
     count = len(given["imgname"])
     values = {
         key: numbers(path, given, key, (count, *shape))
@@ -56,11 +56,16 @@ def read_bedlam(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     }  # fmt: skip
     if values["pose_cam"].shape[1] not in (POSE_COUNT, _SMPLX_COUNT) or values["gtkps"].shape[2] < 2:
         fail(path, f"'pose_cam' has shape {values['pose_cam'].shape}", "(N, 165) of SMPL-X or (N, 72) of SMPL")
-    names, people = (given[key].astype(str) for key in ("imgname", "sub"))
+    names = given["imgname"].astype(str)
     frames = np.array([int(found[1]) if (found := _FRAME.search(name)) else -1 for name in names.tolist()])
     if (frames < 0).any():
         fail(path, f"'imgname' has {names[frames < 0][0][:60]!r}", "names that end in the frame's number")
     folders = np.array([name.rpartition("/")[0] for name in names.tolist()])
+    if "sub" in given:
+        people = given["sub"].astype(str)
+    else:  # people follow one another: somebody else's frames begin anew
+        begins = np.r_[True, (folders[1:] != folders[:-1]) | (frames[1:] <= frames[:-1])]
+        people = np.char.add("person_", np.cumsum(begins).astype(str))
     _, tracks = np.unique(np.char.add(np.char.add(folders, "|"), people), return_inverse=True)
     order = np.lexsort((frames, tracks))
     first: int | None = None
