@@ -78,13 +78,13 @@ def test_bodies_of_human36m_lie_where_their_joints_were_measured(write_h36m, pre
 def test_fits_that_are_off_and_joints_in_another_order_are_left_out(write_h36m, prepare, loaded):
     def moved(joints):
         joints = joints.copy()
-        joints[3, 13] += [0, 500, 0]  # a wrist: more than 25 mm on the mean of 17 joints
+        joints[[1, 3], 13] += [0, 500, 0]  # a wrist: more than 25 mm on the mean of 17 joints
         return joints
 
     write_h36m(1, joints=moved, step=5)
     summary = prepare("h36m")
-    assert summary.dropped == {"fits more than 25 mm off the measured joints": 2}
-    assert loaded().train.video_lengths.tolist() == [3, FRAME_COUNT - 4] * 2  # every fifth frame has no gap
+    assert summary.dropped == {"fits more than 25 mm off the measured joints": 4}
+    assert loaded().train.video_lengths.tolist() == [1, 1, FRAME_COUNT - 4] * 2  # every fifth frame has no gap
     # Left leg first, as SPIN takes them.
     write_h36m(1, joints=lambda joints: joints[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]])
     with pytest.raises(UserError, match="can be used: dropped: "):

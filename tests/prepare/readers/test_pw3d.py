@@ -79,12 +79,16 @@ def test_frames_without_a_valid_camera_are_cut_out(write, prepare, loaded):
     assert summary.dropped == {"camera not valid (campose_valid)": 1}
 
 
-def test_a_pickle_holds_what_the_released_one_does(write, prepare, loaded):
+def test_a_pickle_holds_what_the_released_one_does(write, prepare, loaded, tmp_path):
     scenes = write(genders=("n",))
     write("test", "office_00", ("n",))
     prepare("3dpw", "mesh_det_pw3d.pkl")
     dataset = loaded("pw3d", "mesh_det_pw3d.pkl", None)
     assert dataset.train.image_size.tolist() == [1920, 1920] and dataset.test.video_names == ["office_00_0"]
+    said = json.loads((tmp_path / "mesh_det_pw3d.pkl.json").read_text())
+    assert said["keypoints"]["error"] < 0.02 and sorted(path.name for path in tmp_path.iterdir()) == [
+        "mesh_det_pw3d.pkl", "mesh_det_pw3d.pkl.json", "raw",
+    ]  # fmt: skip
     # In the middle of the square.
     np.testing.assert_allclose(dataset.train.keypoints_px[:, NAMED], scenes[0].px[:, NAMED] + [0, 420], atol=1e-3)
 

@@ -113,7 +113,7 @@ def _error(points: np.ndarray, seen: Seen) -> tuple[float, float, int] | None:
 def noisy(sequence: PreparedSequence, seen: Seen, fps: float) -> np.ndarray:
     """(F, 17, 3) keypoints as a detector might report them, of docs/synthesis.md's numbers; the same every time."""
     parts = (seen.px, seen.px_per_m, np.broadcast_to(sequence.image_size, (len(seen.px), 2)))
-    px, px_per_m, size = (torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts)
+    px, px_per_m, size = (torch.tensor(np.array(part), dtype=torch.float32) for part in parts)
     keys = torch.randint(1 << 62, (len(px),), generator=named_generator(sequence.name))
     if sequence.pictures is None:
         found = detect(Draws(keys[:1]), DEFAULT.noise, px[None], px_per_m[None], size[:1], fps)

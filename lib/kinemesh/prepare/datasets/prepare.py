@@ -158,6 +158,9 @@ class _Preparation:
 
     def _usable(self, sequence: PreparedSequence, summary: Summary) -> Iterator[PreparedSequence]:
         """The stretches whose bodies stand before the camera and agree with the joints that were measured."""
+        if not (sequence.K[..., [0, 1], [0, 1]] > 0).all() or not (sequence.image_size >= 1).all():
+            self.place.drop("of sequences without a camera", len(sequence.poses))
+            return
         joints = joints_m(sequence, self.place.kinematics)
         is_kept = joints[..., 2].min(axis=1) > _NEAREST_M
         self.place.drop("behind the camera, or nearer than 0.2 m", (~is_kept).sum())

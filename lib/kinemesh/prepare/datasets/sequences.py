@@ -149,6 +149,26 @@ def field(path: Path, held: Any, key: Any, kind: type | tuple[type, ...], what: 
     return value
 
 
+def texts(path: Path, held: Any, key: str, count: int | None = None) -> np.ndarray:
+    """(N,) texts under a key of a dict of arrays, as many as `count` where that is given. Raises UserError."""
+    array = held.get(key)
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "US" or not len(array):
+        fail(path, f"{key!r} is missing or none", "an array of text, one a row")
+    if count is not None and len(array) != count:
+        fail(path, f"{key!r} has {len(array)} rows", f"{count}")
+    return array if array.dtype.kind == "U" else np.char.decode(array, "latin1")
+
+
+def whole(path: Path, value: Any, what: str) -> int:
+    """A whole number, or text that is one. Raises UserError."""
+    try:
+        if isinstance(value, int | str | np.integer) and not isinstance(value, bool):
+            return int(value)
+    except ValueError:
+        pass
+    return fail(path, f"{what} is {str(value)[:40]!r}", "a whole number")
+
+
 def require(raw: Path, names: tuple[str, ...], where_from: str) -> list[Path]:
     """Files or folders that a source needs below `raw`. Raises UserError that names those that are missing."""
     missing = [name for name in names if not (raw / name).exists()]

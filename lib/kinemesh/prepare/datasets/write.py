@@ -17,8 +17,9 @@ from kinemesh.body.assets import SMPL_FILE
 from kinemesh.data.folders import KIND, SPLITS, content_of_folder
 from kinemesh.demo.body import is_stand_in
 from kinemesh.errors import UserError
+from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
-from kinemesh.files.writing import write_atomically
+from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
 from kinemesh.machine.progress import progress
 from kinemesh.prepare.datasets.keypoints import Proof, filled
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence
@@ -31,6 +32,7 @@ _ROWS = {
     "joint_2d": (17, 2), "confidence": (17,), "smpl_pose": (72,), "smpl_shape": (10,), "img_hw": (2,), "K": (3, 3),
     "trans": (3,),
 }  # fmt: skip
+_KEPT_ELSEWHERE = ("files", "names", "sums", "orders")
 _TEXTS = ("source", "action", "camera_name")
 
 
@@ -218,7 +220,7 @@ def write_dataset(
     if is_pickle and out.exists():
         raise UserError(f"{out} is there already. Remove it, or name another.")
     folder = out.with_name(f"{out.name}.folder") if is_pickle else out
-    if is_pickle and folder.exists():
+    if is_pickle and is_array_folder(folder):
         shutil.rmtree(folder)  # of a run that was stopped while it wrote the pickle of it
     with writing_folder(folder, KIND, columns(), provenance=provenance, work=work, leaves_out_empty=True) as writer:
         dataset = DatasetWriter(writer, square_px)
@@ -226,13 +228,15 @@ def write_dataset(
         summary = dataset.summary
         writer.provenance |= {"keypoints": summary.keypoints, "sources": summary.files}
         writer.provenance["summary"] = {
-            key: value for key, value in summary.state().items() if key not in ("files", "names")
+            key: value for key, value in summary.state().items() if key not in _KEPT_ELSEWHERE
         }
         if (error := summary.mean("refit", "mm")) is not None:
             writer.provenance["refit_mm"] = round(error, 3)
     if is_pickle:
         content = content_of_folder(folder, "what was prepared")
         write_atomically(out, lambda file: pickle.dump(content, file, protocol=4))
+        said = {key: value for key, value in writer.provenance.items() if key != "forms"}
+        write_text_atomically(out.with_name(f"{out.name}.json"), json_text(said, indent=1) + "\n")
         del content
         shutil.rmtree(folder)
         missing = [split for split in SPLITS if not dataset.summary.splits[split]]

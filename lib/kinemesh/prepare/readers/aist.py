@@ -32,11 +32,9 @@ _TEST_DANCERS = ("d04", "d07")
 def find_aist(raw: Path) -> list[Item]:
     """A part for each sequence that is not on the set's list of failures. Raises UserError for folders that are missing."""
     motions, keypoints, mapping = require(raw, _FOLDERS, _WHERE)
-    settings = dict(
-        line.split()[:2] for line in mapping.read_text(encoding="utf-8").splitlines() if len(line.split()) > 1
-    )
+    settings = dict(line.split()[:2] for line in _text(mapping).splitlines() if len(line.split()) > 1)
     failures = raw / "ignore_list.txt"
-    ignored = set(failures.read_text(encoding="utf-8").split()) if failures.is_file() else set()
+    ignored = set(_text(failures).split()) if failures.is_file() else set()
     items = []
     for path in sorted(motions.glob("*.pkl")):
         if path.stem in ignored:
@@ -54,9 +52,12 @@ def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     content = load_pickle(path, what=_WHAT, encoding="latin1")
     poses = numbers(path, content, "smpl_poses", (None, POSE_COUNT))
     count = len(poses)
+    scaling = content.get("smpl_scaling")
     metre = float(
-        np.ravel(numbers(path, {"smpl_scaling": np.ravel(content.get("smpl_scaling", ()))}, "smpl_scaling", (1,)))[0]
+        numbers(path, {"smpl_scaling": np.ravel(scaling) if scaling is not None else None}, "smpl_scaling", (1,))[0]
     )
+    if metre <= 0:
+        fail(path, f"'smpl_scaling' is {metre:g}", "a scale above 0")
     trans_m = numbers(path, content, "smpl_trans", (count, 3)) / metre
     keypoints = numbers(
         seen, _with_zeros(load_pickle(seen, what=_WHAT, encoding="latin1")), "keypoints2d", (None, None, 17, 3)
@@ -71,13 +72,13 @@ def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
         world_to_camera[:3, :3] = axis_angle_to_matrix(torch.from_numpy(turn)).numpy()
         world_to_camera[:3, 3] = numbers(cameras_file, camera, "translation", (3,)) / metre
         body = camera_body(place, "neutral", poses[:length], trans_m[:length], np.zeros(BETA_COUNT), world_to_camera)
-        view = str(camera.get("name") or f"c{number + 1:02d}")
+        view = str(camera["name"]) if camera.get("name") else f"c{number + 1:02d}"
         dancer = next((part for part in item.name.split("_") if part.startswith("d") and part[1:].isdigit()), "")
         K = numbers(cameras_file, camera, "matrix", (3, 3))
         name = item.name.replace("cAll", view)
         whole = PreparedSequence(
             name, np.arange(length), numbers(cameras_file, camera, "size", (2,)), K, body.poses, body.betas, body.trans_m,
-            "test" if dancer in _TEST_DANCERS else "train", points[:length].clip(0), "coco17", action=item.name.split("_")[0],
+            "test" if dancer in _TEST_DANCERS else "train", points[:length], "coco17", action=item.name.split("_")[0],
             notes=("mean shape, in metres of the dancer's own scale",),
         )  # fmt: skip
         is_seen = (points[:length, :, 2] > 0).sum(axis=1) >= _FEWEST_JOINTS
@@ -91,3 +92,10 @@ def _with_zeros(content: object) -> object:
         if points.dtype.kind == "f":
             content = content | {"keypoints2d": np.nan_to_num(points, nan=0.0)}
     return content
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return fail(path, f"cannot be read ({str(error)[:80]})", _WHERE)

@@ -21,7 +21,7 @@ from kinemesh.errors import fail
 from kinemesh.files.arrays import array_names, read_npz
 from kinemesh.geometry.camera import project
 from kinemesh.prepare.datasets.bodies import CameraBody, shaped_by_pixels, smpl_poses
-from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, step_of, stretches
+from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, step_of, stretches, texts
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _WHAT = "BEDLAM's labels"
@@ -46,7 +46,8 @@ def read_bedlam(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     """Everybody of a file, sequence by sequence."""
     path = item.paths[0]
     given = read_npz(path, _KEYS, ("sub",), what=_WHAT)
-    count = len(given["imgname"])
+    names = texts(path, given, "imgname")
+    count = len(names)
     values = {
         key: numbers(path, given, key, (count, *shape))
         for key, shape in (
@@ -56,13 +57,12 @@ def read_bedlam(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     }  # fmt: skip
     if values["pose_cam"].shape[1] not in (POSE_COUNT, _SMPLX_COUNT) or values["gtkps"].shape[2] < 2:
         fail(path, f"'pose_cam' has shape {values['pose_cam'].shape}", "(N, 165) of SMPL-X or (N, 72) of SMPL")
-    names = given["imgname"].astype(str)
     frames = np.array([int(found[1]) if (found := _FRAME.search(name)) else -1 for name in names.tolist()])
     if (frames < 0).any():
         fail(path, f"'imgname' has {names[frames < 0][0][:60]!r}", "names that end in the frame's number")
     folders = np.array([name.rpartition("/")[0] for name in names.tolist()])
     if "sub" in given:
-        people = given["sub"].astype(str)
+        people = texts(path, given, "sub", count)
     else:  # people follow one another: somebody else's frames begin anew
         begins = np.r_[True, (folders[1:] != folders[:-1]) | (frames[1:] <= frames[:-1])]
         people = np.char.add("person_", np.cumsum(begins).astype(str))

@@ -23,7 +23,7 @@ from kinemesh.files.arrays import array_names, read_npy, read_npz
 from kinemesh.keypoints.formats import to_h36m
 from kinemesh.prepare.datasets.json_stream import stream_json
 from kinemesh.prepare.datasets.keypoints import joints_m
-from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers
+from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, texts, whole
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _FITS = {
@@ -186,11 +186,14 @@ def _read_annotations(paths: list[Path]) -> tuple[dict[int, _Person], dict[int, 
         for section, _, entry in stream_json(path, "COCO's person_keypoints annotations"):
             if section == "images":
                 name, width, height = (_entry(path, entry, key) for key in ("file_name", "width", "height"))
-                pictures[int(_entry(path, entry, "id"))] = (str(name), int(width), int(height))
+                size = (whole(path, width, "a width"), whole(path, height, "a height"))
+                if min(size) < 1:
+                    fail(path, f"{str(name)[:60]!r} is {size[0]} x {size[1]}", "pictures of at least a pixel")
+                pictures[whole(path, _entry(path, entry, "id"), "an image")] = (str(name), *size)
             elif section == "annotations" and isinstance(entry, dict) and entry.get("num_keypoints", 1):
                 points = numbers(path, entry, "keypoints", (51,)).astype(np.float32).reshape(17, 3)
                 points[:, 2] = points[:, 2] > 0
-                number, picture = int(_entry(path, entry, "id")), int(_entry(path, entry, "image_id"))
+                number, picture = (whole(path, _entry(path, entry, key), key) for key in ("id", "image_id"))
                 people[number] = _Person(number, picture, points)
     lost = [person.picture for person in people.values() if person.picture not in pictures]
     if lost or not people:
@@ -224,9 +227,10 @@ def _read_eft(paths: tuple[Path, ...]) -> Iterator[_Fit]:
         side = 200.0 * float(np.ravel(numbers(path, {"bbox_scale": [entry.get("bbox_scale")]}, "bbox_scale", (1,)))[0])
         depth = 2 * _FAR_FOCAL_PX / max(scale * side, 1e-6)
         annotation = entry.get("annotId")
+        annotation = annotation[0] if isinstance(annotation, list) and annotation else annotation
         yield _Fit(
             axis_angle_from_rotations(torch.from_numpy(rotations)).numpy(), numbers(path, entry, "parm_shape", (10,)),
-            int(annotation[0] if isinstance(annotation, list) else annotation) if annotation is not None else None,
+            None if annotation is None else whole(path, annotation, "'annotId'"),
             _picture_number(str(entry.get("imageName", ""))), np.array([shift_x, shift_y, depth]),
             np.full(2, _FAR_FOCAL_PX), numbers(path, entry, "bbox_center", (2,)), is_weak=True,
         )  # fmt: skip
@@ -241,7 +245,7 @@ def _read_neuralannot(paths: tuple[Path, ...]) -> Iterator[_Fit]:
             continue
         body, camera = parts["smpl_param"], parts["cam_param"]
         yield _Fit(
-            numbers(path, body, "pose", (POSE_COUNT,)), numbers(path, body, "shape", (10,)), int(annotation), None,
+            numbers(path, body, "pose", (POSE_COUNT,)), numbers(path, body, "shape", (10,)), whole(path, annotation, "an annotation"), None,
             numbers(path, body, "trans", (3,)), numbers(path, camera, "focal", (2,)), numbers(path, camera, "princpt", (2,)),
         )  # fmt: skip
         held.clear()
@@ -253,9 +257,8 @@ def _read_npz_fits(paths: tuple[Path, ...]) -> Iterator[_Fit]:
     pose_key = "pose_cam" if "pose_cam" in names else "pose"
     optional = ("global_t", "focal_l", "cam_t", "trans_cam", "cam_int")
     given = read_npz(path, ("imgname", pose_key, "shape"), optional, what=what)
-    count = len(given["imgname"])
-    if given["imgname"].dtype.kind not in "US":
-        fail(path, f"'imgname' holds {given['imgname'].dtype}", "names of pictures")
+    images = texts(path, given, "imgname")
+    count = len(images)
     poses = numbers(path, given, pose_key, (count, POSE_COUNT))
     betas = numbers(path, given, "shape", (count, None))[:, :10]
     trans_key = next((key for key in ("global_t", "cam_t", "trans_cam") if key in given), None)
@@ -265,10 +268,10 @@ def _read_npz_fits(paths: tuple[Path, ...]) -> Iterator[_Fit]:
         K = numbers(path, given, "cam_int", (count, 3, 3))
         focal, centre = K[:, [0, 1], [0, 1]], K[:, :2, 2]
     elif "focal_l" in given:
-        focal = np.repeat(given["focal_l"].astype(np.float64).reshape(count, 1), 2, axis=1)
+        focal = np.repeat(numbers(path, given, "focal_l", (count,))[:, None], 2, axis=1)
     has_camera = trans is not None and focal is not None
-    for row, name in enumerate(given["imgname"].tolist()):
-        picture = _picture_number(name.decode() if isinstance(name, bytes) else name)
+    for row, name in enumerate(images.tolist()):
+        picture = _picture_number(name)
         fit = _Fit(poses[row], betas[row], None, picture)
         if has_camera:
             fit = fit._replace(
@@ -279,10 +282,9 @@ def _read_npz_fits(paths: tuple[Path, ...]) -> Iterator[_Fit]:
 
 def _read_spin(paths: tuple[Path, ...]) -> Iterator[_Fit]:
     fits = read_npy(paths[0], what="SPIN's fits")
-    names = read_npz(paths[1], ("imgname",), what="SPIN's COCO people")["imgname"].tolist()
+    names = texts(paths[1], read_npz(paths[1], ("imgname",), what="SPIN's COCO people"), "imgname").tolist()
     values = numbers(paths[0], [fits], 0, (len(names), 82), "the array")
     for row, name in zip(values, names, strict=True):
-        name = name.decode() if isinstance(name, bytes) else str(name)
         yield _Fit(row[:POSE_COUNT], row[POSE_COUNT:], None, _picture_number(name))
 
 

@@ -18,7 +18,16 @@ from kinemesh.errors import UserError, fail
 from kinemesh.files.torch_files import load_torch_file
 from kinemesh.keypoints.formats import to_h36m
 from kinemesh.prepare.datasets.bodies import camera_body, shaped_by_pixels, smpl_poses
-from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, field, numbers, stretches, without
+from kinemesh.prepare.datasets.sequences import (
+    Item,
+    PreparedSequence,
+    Workplace,
+    field,
+    numbers,
+    stretches,
+    whole,
+    without,
+)
 
 _WHAT = "a file of GVHMR's hmr4d_support"
 _WHERE = "GVHMR's hmr4d_support folders (github.com/zju3dv/GVHMR, docs/INSTALL.md)"
@@ -100,7 +109,8 @@ def _read_rich(path: Path, name: str, label: Any, others: list[dict], place: Wor
     _, sequence, camera_name = (
         name.split("/") if name.count("/") == 2 else fail(path, f"{name[:60]!r}", "test/SEQUENCE/cam_00")
     )
-    key = f"{sequence.split('_')[0]}_{int(camera_name.split('_')[-1])}"
+    number = whole(path, camera_name.rpartition("_")[2], "a camera")
+    key = f"{sequence.partition('_')[0]}_{number}"
     if key not in cameras:
         fail(path, f"camera {key!r} of {name!r} is not in cam2params.pt", "cameras by scene and number")
     camera, K = (

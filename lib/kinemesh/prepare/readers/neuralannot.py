@@ -19,7 +19,7 @@ from kinemesh.data.reading import CAMERA_IMAGE_SIZES
 from kinemesh.errors import UserError, fail
 from kinemesh.prepare.datasets.bodies import camera_body
 from kinemesh.prepare.datasets.json_stream import stream_json
-from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, step_of
+from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, step_of, whole
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _WHAT = "the JSON that Moon et al. publish"
@@ -65,16 +65,17 @@ def read_h36m(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     held: dict[str, dict] = {}
     for number, key, value in stream_json(cameras, _WHAT):
         held.setdefault(str(number), {})[key] = value
-    views = {int(number): _camera(cameras, held[number], ("f", "c")) for number in held}
+    views = {whole(cameras, number, "a camera"): _camera(cameras, held[number], ("f", "c")) for number in held}
     measured = _joints(joints, 17)
     split = "train" if item.key in _TRAIN_SUBJECTS else "test"
     for action, subaction, frames in stream_json(fits, _WHAT):
-        name = _ACTIONS[int(action) - 2] if 2 <= int(action) < 2 + len(_ACTIONS) else f"act{action}"
+        act, subact = whole(fits, action, "an action"), whole(fits, subaction, "a subaction")
+        name = _ACTIONS[act - 2] if 2 <= act < 2 + len(_ACTIONS) else f"act{act}"
         for number, (world_to_camera, K) in views.items():
             if not 1 <= number <= len(_CAMERAS):
                 fail(cameras, f"camera {number}", "cameras 1 to 4")
             camera = _CAMERAS[number - 1]
-            video = f"s_{item.key:02d}_act_{int(action):02d}_subact_{int(subaction):02d}_ca_{number:02d}"
+            video = f"s_{item.key:02d}_act_{act:02d}_subact_{subact:02d}_ca_{number:02d}"
             yield from _sequence(
                 fits, frames, world_to_camera, measured.get((action, subaction)), place,
                 PreparedSequence(
@@ -107,8 +108,9 @@ def read_3dhp(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     views = {(subject, sequence): each for subject, sequence, each in stream_json(cameras, _WHAT)}
     measured = _joints(joints, 28)
     for subject, sequence, frames in stream_json(fits, _WHAT):
-        split = "test" if int(subject) == _TEST_SUBJECT_3DHP else "train"
-        for number, held in (views.get((subject, sequence)) or {}).items():
+        split = "test" if whole(fits, subject, "a subject") == _TEST_SUBJECT_3DHP else "train"
+        of_sequence = views.get((subject, sequence))
+        for number, held in (of_sequence if isinstance(of_sequence, dict) else {}).items():
             world_to_camera, K = _camera(cameras, held, ("focal", "princpt"))
             known = measured.get((subject, sequence))
             own = None if known is None else (known[0], known[1][:, _JOINTS_3DHP])
@@ -139,10 +141,15 @@ def _sequence(
     named: PreparedSequence,
 ) -> Iterator[PreparedSequence]:
     """The bodies of {frame: fit} before a camera, with those joints that were measured."""
-    frames = np.array(sorted(map(int, held)) if isinstance(held, dict) else [], dtype=np.int64)
+    frames = np.array(
+        sorted(whole(path, frame, "a frame") for frame in held) if isinstance(held, dict) else [], dtype=np.int64
+    )
     if not len(frames):
         return
-    fits = [held[str(frame)] for frame in frames]
+    fits = [
+        held[str(frame)] if str(frame) in held else fail(path, f"frame {frame} is written otherwise", "plain numbers")
+        for frame in frames
+    ]
     poses, betas, trans_m = (
         np.stack([numbers(path, fit, key, (count,)) for fit in fits])
         for key, count in (("pose", POSE_COUNT), ("shape", BETA_COUNT), ("trans", 3))
@@ -189,7 +196,9 @@ def _joints(path: Path, count: int) -> dict[tuple[str, str], tuple[np.ndarray, n
     """By the two names of a recording: frames (F,), and joints (F, count, 3) in m."""
     found = {}
     for outer, inner, held in stream_json(path, _WHAT):
-        frames = np.array(sorted(map(int, held)) if isinstance(held, dict) else [], dtype=np.int64)
+        frames = np.array(
+            sorted(whole(path, frame, "a frame") for frame in held) if isinstance(held, dict) else [], dtype=np.int64
+        )
         if len(frames):
             joints = np.stack([numbers(path, held, str(frame), (count, 3)).astype(np.float32) for frame in frames])
             found[outer, inner] = frames, joints.astype(np.float64) / MM_PER_M

@@ -67,7 +67,8 @@ def read_3dpw(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
                 ("campose_valid", (count,)),
             )
         }  # fmt: skip
-        gender = _GENDERS.get(str(content["genders"][person])) if len(content.get("genders", ())) > person else None
+        genders = field(path, content, "genders", (list, tuple))
+        gender = _GENDERS.get(str(genders[person])) if len(genders) > person else None
         if gender is None:
             fail(path, f"'genders' of person {person} is missing or none of m, f", "a gender a person")
         body = camera_body(place, gender, values["poses"], values["trans"], values["betas"], camera)
