@@ -81,21 +81,21 @@ def read_bedlam2(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
                 continue
             named = f"{item.name}_{sequence}_{number}"
             yield from stretches(
-                _sequence(named, f"{item.name}/{sequence}", row, said, motion, camera, is_portrait, place)
+                _sequence(named, f"{item.name}/{sequence}", row | said, motion, camera, is_portrait, place)
             )
 
 
 def _sequence(
-    name: str, video: str, row: dict, said: dict, motion: Path, camera: dict, is_portrait: bool, place: Workplace
+    name: str, video: str, row: dict, motion: Path, camera: dict, is_portrait: bool, place: Workplace
 ) -> PreparedSequence:
     given = read_npz(motion, ("poses", "trans"), what="a motion of BEDLAM2")
     poses = numbers(motion, given, "poses", (None, 165))
     trans_m = numbers(motion, given, "trans", (len(poses), 3))
     try:
-        start = int(said["start_frame"])
+        start = int(row["start_frame"])
         body_cm, body_yaw = np.array([[float(row[key]) for key in "XYZ"]]), float(row["Yaw"])
     except ValueError:
-        fail(motion, f"its row says start_frame {said['start_frame'][:20]!r}", "numbers in be_seq.csv")
+        fail(motion, f"its row says start_frame {row['start_frame'][:20]!r}", "numbers in be_seq.csv")
     count = max(0, min(len(camera["x"]), len(poses) - start))
     shown = {key: values[:count] for key, values in camera.items()}
     rows = slice(start, start + count)
