@@ -9,8 +9,10 @@ from kinemesh.errors import UserError
 from kinemesh.prepare.datasets import write as write_module
 from kinemesh.prepare.datasets.json_stream import stream_json
 from kinemesh.prepare.datasets.keypoints import Seen, prove
+from kinemesh.prepare.datasets.sources import SOURCES
 from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as run_script
+from kinemesh.program.commands.prepare import DATASET_SOURCES
 from kinemesh.program.console import main
 from tests.prepare.readers.conftest import FRAME_COUNT
 from tests.prepare.readers.test_pw3d import write
@@ -36,6 +38,10 @@ def test_a_run_trains_on_what_was_prepared(write, write_config, body_root, tmp_p
     assert (tmp_path / "run/best_epoch.bin").is_file()
     assert main(["prepare", "3dpw", *places, "--up", "z"]) == 2
     assert main(["prepare", "3dpw", *places]) == 2 and "is there already" in capsys.readouterr().err
+
+
+def test_every_source_of_the_table_is_a_word_of_the_command():
+    assert set(DATASET_SOURCES) == set(SOURCES)
 
 
 def test_stopped_work_goes_on_to_the_same_folder(write, prepare, tmp_path, monkeypatch):

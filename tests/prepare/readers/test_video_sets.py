@@ -188,6 +188,9 @@ def test_keypoints_of_a_file_are_matched_by_picture_and_person(write_emdb, prepa
     np.testing.assert_allclose(test.keypoints_px[there][:, NAMED], write_emdb.px[2:][there][:, NAMED], atol=0.01)
     assert (test.confidence[2] == 0).all() and (test.confidence[there][:, NAMED] > 0).all()
     assert summary.orders == {"coco17": FRAME_COUNT - 3}
+    keypoints.rename(keypoints.with_name("P1_other.json"))
+    with pytest.raises(UserError, match="dropped: of sequences with keypoints in less than a tenth of the frames"):
+        prepare("emdb", "other", keypoints=str(keypoints.parent))
     prepare("emdb", "none", keypoints="none")
     assert loaded(out="none").test.keypoints_px is None
     with pytest.raises(UserError, match="--keypoints nowhere not found"):

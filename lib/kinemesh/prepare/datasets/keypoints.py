@@ -12,7 +12,7 @@ import torch
 
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.params import params_from_axis_angle
-from kinemesh.body.skeleton import H36M_MIRROR_ORDER, MM_PER_M
+from kinemesh.body.skeleton import H36M_JOINT_COUNT, H36M_MIRROR_ORDER, MM_PER_M
 from kinemesh.errors import UserError
 from kinemesh.geometry.camera import project
 from kinemesh.geometry.keypoints import LEAST_KEYPOINTS, fill_missing
@@ -144,12 +144,13 @@ class KeypointFile:
 
     def of(self, sequence: PreparedSequence, seen: Seen) -> tuple[np.ndarray, str]:
         """Keypoints (F, joints, 3) and their order; 0 where nobody was detected near by. Raises UserError."""
+        video = sequence.video or sequence.name
+        if sequence.pictures is None and self.path.is_dir() and not self._has(video):
+            return np.zeros((len(sequence.frames), H36M_JOINT_COUNT, 3)), "h36m17"
         if sequence.pictures is None:
-            found = self._detections(sequence.video or sequence.name)
-            place = np.full(int(max(found.frame.max(), sequence.frames.max())) + 1, -1)
-            place[sequence.frames] = np.arange(len(sequence.frames))
-            frames = place[found.frame]
-            rows = np.flatnonzero(frames >= 0)
+            found = self._detections(video)
+            frames = np.searchsorted(sequence.frames, found.frame).clip(max=len(sequence.frames) - 1)
+            rows = np.flatnonzero(sequence.frames[frames] == found.frame)
             frames = frames[rows]
         else:
             found = self._detections("")
@@ -183,6 +184,11 @@ class KeypointFile:
                     for stem in {name, name.rpartition("_")[0]}:
                         self._images.setdefault(stem, []).append(row)
         return self._last[1]
+
+    def _has(self, video: str) -> bool:
+        """Whether anything in the folder is called as a video, or begins so."""
+        path = self.path / video
+        return path.parent.is_dir() and any(each.name.startswith(path.name) for each in path.parent.iterdir())
 
     def _file_of(self, video: str) -> Path:
         if not video:

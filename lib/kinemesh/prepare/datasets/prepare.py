@@ -63,7 +63,11 @@ def prepare_dataset(request: Request) -> Summary:
         for item in left_to_do(items, summary):
             preparation.add(item, dataset)
         if not summary.sequences:
-            why = summary.told or [f"dropped: {why}" for why in summary.dropped] or [f"expected {source.expected}"]
+            why = (
+                summary.told
+                or [f"dropped: {why}" for why, _ in summary.dropped.most_common(1)]
+                or [f"expected {source.expected}"]
+            )
             raise UserError(f"--raw {request.raw}: nothing in it can be used: {why[0]}")
         if not request.is_dry:
             dataset.writer.provenance["detector"] = preparation.detector(summary)
