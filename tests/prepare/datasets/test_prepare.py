@@ -8,13 +8,14 @@ import pytest
 from kinemesh.errors import UserError
 from kinemesh.prepare.datasets import write as write_module
 from kinemesh.prepare.datasets.json_stream import stream_json
-from kinemesh.prepare.datasets.keypoints import Seen, prove
+from kinemesh.prepare.datasets.keypoints import KeypointFile, Seen, prove
+from kinemesh.prepare.datasets.sequences import PreparedSequence
 from kinemesh.prepare.datasets.sources import SOURCES
 from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as run_script
 from kinemesh.program.commands.prepare import DATASET_SOURCES
 from kinemesh.program.console import main
-from tests.prepare.readers.conftest import FRAME_COUNT
+from tests.prepare.readers.conftest import FRAME_COUNT, K
 from tests.prepare.readers.test_pw3d import write
 
 __all__ = ["write"]
@@ -99,6 +100,24 @@ def test_the_order_of_joints_is_the_one_in_which_the_body_lies_on_them(order, ma
     if order == "h36m17":  # SPIN's, whose left leg comes first
         _, proof = prove(points[:, [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]], "h36m17", seen)
         assert proof.joint_order == "h36m17, left leg first" and proof.error_px < 0.01
+
+
+def test_pictures_are_found_by_the_number_that_ends_their_name(make_scene, tmp_path):
+    """As in COCO's own result files."""
+    scene, numbers = make_scene(), [9, 581929]
+    entries = [
+        {"image_id": number, "category_id": 1, "keypoints": points.ravel().tolist(), "score": 0.9}
+        for number, points in zip(numbers, scene.keypoints("coco17"), strict=False)
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(entries))
+    sequence = PreparedSequence(
+        "x", np.arange(3), np.array([1920, 1080]), K, scene.root[:3], scene.betas, scene.camera_trans[:3], "train",
+        pictures=[f"COCO_train2014_{number:012d}" for number in (*numbers, 25)],
+    )  # fmt: skip
+    seen = Seen(scene.px[:3], np.ones((3, 17)), np.ptp(scene.px[:3], axis=1).max(axis=1))
+    points, order = KeypointFile(tmp_path / "results.json", 0).of(sequence, seen)
+    assert order == "coco17" and not points[2].any()
+    np.testing.assert_allclose(points[:2], scene.keypoints("coco17")[:2], rtol=1e-5)
 
 
 def test_json_is_read_an_entry_at_a_time(tmp_path, monkeypatch):

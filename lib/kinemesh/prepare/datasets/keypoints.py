@@ -4,6 +4,7 @@ Which joints they are is not believed but proven: the body, projected by the set
 its mirror image and than in any other order of as many joints.
 """
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ _FRAMES_AT_ONCE = 2048
 _FARTHEST_SHARE = 0.5
 # One order, or side, is nearer than another only if it is clearly so.
 _CLEARLY = 0.8
+_NUMBER = re.compile(r"\d{1,15}$")
 _FILE_ENDINGS = ("", ".json", ".json.gz", ".npz", ".npy")
 # What 17 joints may be beside the orders of the formats: SPIN's Human3.6M, whose left leg comes first.
 _LEFT_LEG_FIRST = "h36m17, left leg first"
@@ -155,9 +157,7 @@ class KeypointFile:
         else:
             found = self._detections("")
             pairs = [
-                (frame, row)
-                for frame, name in enumerate(sequence.pictures)
-                for row in self._images.get(Path(name).stem, ())
+                (frame, row) for frame, name in enumerate(sequence.pictures) for row in self._rows_of(Path(name).stem)
             ]
             frames, rows = (
                 np.array(column, dtype=np.int64) for column in (zip(*pairs, strict=True) if pairs else ((), ()))
@@ -184,6 +184,11 @@ class KeypointFile:
                     for stem in {name, name.rpartition("_")[0]}:
                         self._images.setdefault(stem, []).append(row)
         return self._last[1]
+
+    def _rows_of(self, picture: str) -> list[int]:
+        """Who was detected in a picture, by its name, or, as COCO's result files have it, by the number that ends the name."""
+        number = _NUMBER.search(picture)
+        return self._images.get(picture) or self._images.get(str(int(number[0])) if number else "", [])
 
     def _has(self, video: str) -> bool:
         """Whether anything in the folder is called as a video, or begins so."""
