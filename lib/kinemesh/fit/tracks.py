@@ -20,6 +20,8 @@ from kinemesh.structures import Track, VideoCamera
 _LEAST_TRUST = 0.5
 # Nor is a frame fitted whose keypoints are still so far off, in parts of the stature.
 _UNEXPLAINED = 0.05
+# The floor is not a person's that takes the body off its keypoints: by this part of the error, and of the stature.
+_WORSE, _WORSE_OF_STATURE = 1.15, 0.003
 # From the fitted to the estimator's body and back it takes so long.
 _BORDER_S = 0.2
 _FRAMES_AT_ONCE = 4096
@@ -110,8 +112,10 @@ def _fit(
     settled = None
     if stand is not None:
         settled = settle(stand, start, fitted._replace(motion=motion), evidence, pinhole, fps, tracks)
-        motion, is_broken = _finite(settled.motion, start, owner)
+        standing, is_broken = _finite(settled.motion, start, owner)
         is_failed = is_failed | is_broken
+        before, after = (_projected(body, moved, owner, pinhole) for moved in (motion, standing))
+        motion = _where_seen(motion, standing, *(drawn - points for drawn in (before, after)), judged, stature, owner)
     ended = _projected(body, motion, owner, pinhole)
     kept = _kept(ended, seen.keypoints_px, judged, stature[owner]) | is_failed
     if kept.any():
@@ -163,6 +167,23 @@ def _projected(body: BodyPoints, motion: Motion, owner: Tensor, camera: Camera) 
             project(body.places(rotations, motion.betas[who]) + trans_m[:, None], camera)
             for rotations, trans_m, who in zip(*columns, strict=True)
         ]
+    )
+
+
+def _where_seen(
+    motion: Motion, standing: Motion, before: Tensor, after: Tensor, judged: Judged, stature: Tensor, owner: Tensor
+) -> Motion:
+    """Who stands on the floor, but for those whom keypoints (residuals (R, K, 2) before and after) speak clearly against."""
+    is_harmed = torch.zeros_like(stature, dtype=torch.bool)
+    for person, size in enumerate(stature):
+        own = owner == person
+        errors = [_mean_error(residuals[own], judged.weights[own]) for residuals in (before, after)]
+        is_harmed[person] = errors[1] > _WORSE * errors[0] + _WORSE_OF_STATURE * size
+    rows = is_harmed[owner]
+    return Motion(
+        torch.where(rows[:, None, None, None], motion.rotations, standing.rotations),
+        torch.where(rows[:, None], motion.trans_m, standing.trans_m),
+        torch.where(is_harmed[:, None], motion.betas, standing.betas),
     )
 
 
