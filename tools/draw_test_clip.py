@@ -20,7 +20,7 @@ from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.options import RunOptions
 from kinemesh.program.setup import Setup, set_up
 from kinemesh.protocols import choose_protocols
-from kinemesh.render.picture import save_clip_picture
+from kinemesh.render.picture import Page, save_clip_picture
 
 
 def main() -> None:
@@ -58,9 +58,11 @@ def main() -> None:
         pred.vertices_mm[0].cpu().numpy(),
         body.assets.faces,
         target.vertices_mm[0].cpu().numpy(),
-        frames=frames,
-        captions=[f"MPJPE {errors[frame]:.0f} mm" for frame in frames],
-        note="Stand-in body (not SMPL) and synthetic motion." if "demo" in config.data_root else "",
+        page=Page(
+            frames=frames,
+            captions=[f"MPJPE {errors[frame]:.0f} mm" for frame in frames],
+            note="Stand-in body (not SMPL) and synthetic motion." if "demo" in config.data_root else "",
+        ),
     )
 
 

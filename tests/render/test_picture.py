@@ -6,7 +6,7 @@ from PIL import Image
 
 from kinemesh.errors import UserError
 from kinemesh.render.keypoints import SIDE_COLORS
-from kinemesh.render.picture import PAGE_COLOR, PANEL_COLOR, draw_clip, save_clip_picture, spread_frames
+from kinemesh.render.picture import PAGE_COLOR, PANEL_COLOR, Page, draw_clip, save_clip_picture, spread_frames
 
 CELL = 60
 
@@ -25,7 +25,8 @@ def clip(assets):
 
 
 def draw(clip, **options):
-    return np.asarray(draw_clip(*clip, cell_height_px=CELL, **options))
+    bodies = {name: options.pop(name) for name in list(options) if name not in Page._fields}
+    return np.asarray(draw_clip(*clip, **bodies, page=Page(cell_height_px=CELL, **options)))
 
 
 def test_frames_are_spread_from_first_to_last():
@@ -135,7 +136,7 @@ def test_bodies_must_have_the_same_frames(clip):
 
 
 def test_saved_file_is_the_sheet(clip, tmp_path):
-    save_clip_picture(tmp_path / "new" / "clip.png", *clip, columns=2, cell_height_px=CELL)
+    save_clip_picture(tmp_path / "new" / "clip.png", *clip, page=Page(columns=2, cell_height_px=CELL))
     assert (tmp_path / "new" / "clip.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     with Image.open(tmp_path / "new" / "clip.png") as stored:
         np.testing.assert_array_equal(np.asarray(stored), draw(clip, columns=2))
@@ -145,4 +146,4 @@ def test_saved_file_is_the_sheet(clip, tmp_path):
 def test_a_path_that_cannot_be_written(clip, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"clip\.png: cannot be written"):
-        save_clip_picture(tmp_path / "file" / "clip.png", *clip, columns=1, cell_height_px=CELL)
+        save_clip_picture(tmp_path / "file" / "clip.png", *clip, page=Page(columns=1, cell_height_px=CELL))

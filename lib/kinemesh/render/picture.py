@@ -31,6 +31,18 @@ SAMPLES = 3  # a pixel and direction
 UNSURE = 0.2  # confidence below which a joint's place does not set the scale
 
 
+class Page(NamedTuple):
+    """Which frames a sheet shows, and what is written beside them."""
+
+    frames: Sequence[int] | None = None  # rows of the arrays to show; None: at most `columns`, evenly spread
+    columns: int = 6
+    side_view: bool = True  # also show the bodies turned by a quarter, where errors in depth are seen
+    title: str = ""  # one line above
+    captions: Sequence[str] | None = None  # a line below each frame that is shown, such as its error
+    note: str = ""  # one line at the foot
+    cell_height_px: int = USUAL_CELL_HEIGHT_PX  # of one figure's cell; everything else grows with it
+
+
 class _Row(NamedTuple):
     """What one row shows in each column."""
 
@@ -153,13 +165,7 @@ def draw_clip(
     target_vertices_mm: np.ndarray | None = None,
     *,
     estimate_vertices_mm: np.ndarray | None = None,
-    frames: Sequence[int] | None = None,
-    columns: int = 6,
-    side_view: bool = True,
-    title: str = "",
-    captions: Sequence[str] | None = None,
-    note: str = "",
-    cell_height_px: int = USUAL_CELL_HEIGHT_PX,
+    page: Page | None = None,
 ) -> Image.Image:
     """The sheet: one column a frame; rows of keypoints, bodies from the camera, and the same from the side.
 
@@ -169,15 +175,12 @@ def draw_clip(
         faces: (F, 3).
         target_vertices_mm: (T, V, 3), the ground truth, in the same axes and with the same origin.
         estimate_vertices_mm: (T, V, 3), what a refiner started from.
-        frames: rows of the arrays to show; by default at most `columns`, evenly spread.
-        side_view: also show the bodies turned by a quarter, where errors in depth are seen.
-        title: one line above.
-        captions: a line below each frame that is shown, such as its error.
-        note: one line at the foot.
-        cell_height_px: height of one figure's cell; everything else grows with it.
+        page: which frames, and what is written beside them; None: as `Page` has it.
     """
+    page = page or Page()
     keypoints = _checked("keypoints", keypoints, 3, len(pred_vertices_mm))
-    frames = spread_frames(len(keypoints), columns) if frames is None else list(frames)
+    frames = spread_frames(len(keypoints), page.columns) if page.frames is None else list(page.frames)
+    captions, cell_height_px = page.captions, page.cell_height_px
     if captions is not None and len(captions) != len(frames):
         raise ValueError(f"{len(captions)} captions for {len(frames)} frames that are shown")
     bodies = {
@@ -190,13 +193,13 @@ def draw_clip(
         for label, (vertices, color) in bodies.items()
         if vertices is not None
     }
-    mesh_rows = _mesh_rows(bodies, side_view)
+    mesh_rows = _mesh_rows(bodies, page.side_view)
     rows = [_keypoint_row(keypoints[frames]), *mesh_rows]
 
     width, height = mesh_rows[0].extent
     cell = (round(cell_height_px * float(np.clip(width / max(height, 1e-9), *CELL_ASPECTS))), cell_height_px)
-    sheet = _Sheet(len(rows), len(frames), cell, 1 + 2 * bool(title), bool(captions) + bool(note))
-    sheet.write((sheet.margin, sheet.margin + sheet.line / 2), title, TITLE_SIZE_PX)
+    sheet = _Sheet(len(rows), len(frames), cell, 1 + 2 * bool(page.title), bool(captions) + bool(page.note))
+    sheet.write((sheet.margin, sheet.margin + sheet.line / 2), page.title, TITLE_SIZE_PX)
     sheet.draw_legend(0)
     for column, frame in enumerate(frames):
         place = (sheet.middle_of_column(column), sheet.top - sheet.line / 2)
@@ -209,7 +212,7 @@ def draw_clip(
         for column in range(len(frames)):
             sheet.draw_cell(number, column, row, faces)
     foot = sheet.bottom + sheet.line * (bool(captions) + 0.5)
-    sheet.write((sheet.margin, foot), note, SMALL_SIZE_PX, FAINT_TEXT_COLOR)
+    sheet.write((sheet.margin, foot), page.note, SMALL_SIZE_PX, FAINT_TEXT_COLOR)
     return sheet.image
 
 
