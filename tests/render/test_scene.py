@@ -1,10 +1,15 @@
 """Pictures of known meshes: what is drawn over what, how it is lit, how smooth outlines are."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from kinemesh.render import scene
+from kinemesh.render.raster import spans
 from kinemesh.render.rasterizer import Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, render_mesh
+from kinemesh.render.shading import shade, vertex_normals
 
 FLAT = WeakPerspective(1.0, (0.0, 0.0))
 # Counter-clockwise seen by a camera at the origin that looks along +z with y down.
@@ -114,3 +119,46 @@ def test_the_nearer_of_two_bodies_hides_the_other(assets):
         # Twice as far and twice as large is the same in the picture, so that all of the farther is hidden.
         is_body = (alone != alone[0, 0]).any(axis=-1)
         assert (picture[is_body][:, 0] > picture[is_body][:, 2]).mean() > 0.99
+
+
+def random_triangles(count, seed=0):
+    """Each alone, in size up to beyond the picture; half of them look away."""
+    corners = np.random.default_rng(seed).uniform([-150, -100, 2], [450, 300, 9], (count, 3, 3))
+    return corners.reshape(-1, 3), np.arange(3 * count).reshape(count, 3)
+
+
+def test_memory_does_not_grow_with_how_much_lies_behind_one_another():
+    size = (320, 200)
+    peaks = []
+    for count in (500, 4000):
+        vertices, faces = random_triangles(count)
+        tracemalloc.start()
+        render_mesh(vertices, faces, FLAT, size, samples=3)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # All places of all of the 4,000 at once would take gigabytes.
+    assert max(peaks) < 80e6 and peaks[1] < 1.5 * peaks[0] + 20e6
+
+
+def test_many_triangles_in_parts_look_as_one_after_the_other(monkeypatch):
+    size, (vertices, faces) = (160, 100), random_triangles(120)
+    colors = np.random.default_rng(1).random((len(vertices), 3))
+    for name, most in (("_SPANS_AT_ONCE", 300), ("_PLACES_AT_ONCE", 1000)):
+        monkeypatch.setattr(spans, name, most)
+    monkeypatch.setattr(scene, "_PIXELS_AT_ONCE", 2000)
+    found = render_mesh(vertices, faces, FLAT, size, color=colors)
+    expected = render_mesh(vertices[:0], faces[:0], FLAT, size)
+    lit = 255 * shade(vertex_normals(vertices, faces), colors)
+    y, x = np.mgrid[: size[1], : size[0]].reshape(2, -1) + 0.5
+    nearest = np.full(len(x), np.inf)
+    for face in faces:
+        corners = np.vstack([vertices[face, :2].T, np.ones(3)])
+        if np.linalg.det(corners) >= 0:
+            continue
+        shares = np.linalg.solve(corners, np.stack([x, y, np.ones(len(x))]))
+        depth = vertices[face, 2] @ shares
+        shown = (shares >= 0).all(axis=0) & (depth < nearest)
+        nearest[shown] = depth[shown]
+        expected.reshape(-1, 3)[shown] = np.rint(lit[face].T @ shares).T[shown]
+    assert np.isfinite(nearest).mean() > 0.9
+    assert np.abs(found.astype(int) - expected).max() <= 1

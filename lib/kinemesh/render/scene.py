@@ -96,7 +96,8 @@ def mesh_layers(
     lit = np.ascontiguousarray(mesh.lit.T, dtype=np.float32)
     corners = np.stack([lit.take(corner, axis=1) for corner in mesh.faces.T[:, triangles.faces]])
     rows, columns = window
-    at_once = max(1, _PIXELS_AT_ONCE // (columns.stop - columns.start))
+    # Even, as two rows of a stored video share colours.
+    at_once = max(2, _PIXELS_AT_ONCE // (columns.stop - columns.start) // 2 * 2)
     for first in range(rows.start, rows.stop, at_once):
         own = slice(first, min(first + at_once, rows.stop))
         # A row more on each side, whose pixels are neighbours.
@@ -177,7 +178,7 @@ def _window(triangles: Triangles, image_size: tuple[int, int]) -> tuple[slice, s
     bounds = []
     for values, end in ((triangles.y_px, image_size[1]), (triangles.x_px, image_size[0])):
         low, high = (values.min(), values.max()) if values.size else (0.0, 0.0)
-        bounds.append(slice(int(np.clip(np.floor(low) - 1, 0, end)), int(np.clip(np.ceil(high) + 1, 0, end))))
+        bounds.append(slice(int(np.clip(np.floor(low) - 1, 0, end)) // 2 * 2, int(np.clip(np.ceil(high) + 1, 0, end))))
     rows, columns = bounds
     is_empty = rows.start == rows.stop or columns.start == columns.stop or not triangles.faces.size
     return None if is_empty else (rows, columns)

@@ -15,11 +15,13 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from kinemesh.errors import UserError
 from kinemesh.files.writing import replacement
 from kinemesh.render.decoding import decoded_frames, frames_from, opened_video, packet_stamps
+from kinemesh.render.film.canvas import PIXEL_FORMAT
+from kinemesh.render.film.sound import Sound, copied_sound
 from kinemesh.render.image_folder import read_images
 
 logger = logging.getLogger(__name__)
@@ -31,9 +33,11 @@ _ROUNDING_S, _JITTER_FRAMES = 0.0015, 0.1
 _MISSING_S = 0.5
 
 # Visually lossless at a speed at which encoding does not decide the run time.
-_PIXEL_FORMAT = "yuv420p"
 _ENCODING = {"preset": "veryfast", "crf": "18"}
 _TICKS_PER_S = 90_000
+_COLORS = {"format": PIXEL_FORMAT, "dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
+# Where a file does not say whose colours it has, players go by its height.
+_UNSAID, _LEAST_HD_HEIGHT = 2, 720
 
 
 class VideoInfo(NamedTuple):
@@ -77,6 +81,18 @@ def read_frames(path: Path | str, numbers: Iterable[int] | None = None) -> Itera
     Raises UserError where there is no such file, or nothing in it that can be decoded. What is damaged is left out, with
     a warning.
     """
+    return _read(path, numbers, _upright)
+
+
+def read_pictures(path: Path | str, numbers: Iterable[int] | None = None) -> Iterator[av.VideoFrame]:
+    """The same as frames to draw on (`kinemesh.render.film.canvas`): brightness and colours by ITU-R BT.709.
+
+    Most videos are stored like that and come as they are.
+    """
+    return _read(path, numbers, _as_stored)
+
+
+def _read(path: Path | str, numbers: Iterable[int] | None, convert: Callable) -> Iterator:
     wanted = None if numbers is None else iter(numbers)
     number = 0 if wanted is None else next(wanted, None)
     if number is None:
@@ -88,9 +104,9 @@ def read_frames(path: Path | str, numbers: Iterable[int] | None = None) -> Itera
         pictures = frames_from(path, number)
     for place, picture in pictures:
         if wanted is None:
-            yield _upright(picture, converter, path)
+            yield convert(picture, converter, path)
         elif number <= place:
-            shown = _upright(picture, converter, path)
+            shown = convert(picture, converter, path)
             while number is not None and number <= place:
                 yield shown
                 number = next(wanted, None)
@@ -102,11 +118,7 @@ def _upright(picture: av.VideoFrame | np.ndarray, converter: VideoReformatter, p
     """A decoded frame as RGB, turned and mirrored as its display matrix says."""
     if isinstance(picture, np.ndarray):
         return picture
-    try:
-        pixels = converter.reformat(picture, format="rgb24").to_ndarray()
-    except (FFmpegError, MemoryError) as error:
-        size = f"{picture.width}x{picture.height}"
-        raise UserError(f"{path}: a picture of {size} cannot be converted ({error}). Expected a smaller one.") from None
+    pixels = _reformatted(picture, converter, path, format="rgb24").to_ndarray()
     try:
         matrix = picture.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV has no name for something that lies beside it, as a photograph's facts or a stereo view's
@@ -118,6 +130,34 @@ def _upright(picture: av.VideoFrame | np.ndarray, converter: VideoReformatter, p
     if abs(int(b)) > abs(int(a)):
         pixels, a, d = pixels.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _as_stored(picture: av.VideoFrame | np.ndarray, converter: VideoReformatter, path: Path | str) -> av.VideoFrame:
+    """A decoded frame in the format that is written, turned and mirrored as its display matrix says."""
+    if isinstance(picture, np.ndarray) or picture.rotation or picture.format.is_rgb or _is_mirrored(picture):
+        pixels = np.ascontiguousarray(_upright(picture, converter, path))
+        return converter.reformat(av.VideoFrame.from_ndarray(pixels, format="rgb24"), **_COLORS)
+    space, extent = picture.colorspace, picture.color_range
+    if space == _UNSAID:
+        space = Colorspace.ITU709 if picture.height >= _LEAST_HD_HEIGHT else Colorspace.ITU601
+    if extent == ColorRange.UNSPECIFIED:
+        extent = ColorRange.JPEG if picture.format.name.startswith("yuvj") else ColorRange.MPEG
+    return _reformatted(picture, converter, path, src_colorspace=space, src_color_range=extent, **_COLORS)
+
+
+def _is_mirrored(picture: av.VideoFrame) -> bool:
+    try:
+        return "DISPLAYMATRIX" in picture.side_data
+    except ValueError:
+        return False
+
+
+def _reformatted(picture: av.VideoFrame, converter: VideoReformatter, path: Path | str, **wanted) -> av.VideoFrame:
+    try:
+        return converter.reformat(picture, **wanted)
+    except (FFmpegError, MemoryError) as error:
+        size = f"{picture.width}x{picture.height}"
+        raise UserError(f"{path}: a picture of {size} cannot be converted ({error}). Expected a smaller one.") from None
 
 
 def _clock(stamps: list[int | None], time_base: float, rate: float) -> tuple[float | None, np.ndarray | None]:
@@ -136,13 +176,20 @@ def _clock(stamps: list[int | None], time_base: float, rate: float) -> tuple[flo
 
 @contextlib.contextmanager
 def video_writer(
-    path: Path | str, image_size: tuple[int, int], fps: float, time_s: np.ndarray | None = None
-) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that adds a frame (H, W, 3) uint8, RGB, to an H.264 file at `path`, which appears when all are there.
+    path: Path | str,
+    image_size: tuple[int, int],
+    fps: float,
+    time_s: np.ndarray | None = None,
+    sound: Sound | None = None,
+) -> Iterator[Callable[[np.ndarray | av.VideoFrame], None]]:
+    """A function that adds a frame to an H.264 file at `path`, which appears when all are there.
+
+    A frame is (H, W, 3) uint8, RGB, or one of `kinemesh.render.film.canvas` of even sides, which becomes the writer's.
 
     Args:
         image_size: width, height of every frame; an odd side is padded by a black line.
         time_s: when each frame is shown, from 0, increasing; None: at the constant rate `fps`.
+        sound: what is heard meanwhile, if the video that it names has any.
 
     Raises UserError if it cannot be written: then no file is left, and an old one is untouched.
     """
@@ -151,21 +198,22 @@ def video_writer(
     time_base = 1 / _exact_rate(fps) if time_s is None else Fraction(1, _TICKS_PER_S)
     converter = VideoReformatter()
     count, last = 0, -1
-    with replacement(path) as temporary, _encoder(path, temporary, image_size, fps, time_base) as encode:
+    with replacement(path) as temporary, _encoder(path, temporary, image_size, fps, time_base, sound) as encode:
 
-        def write(frame: np.ndarray) -> None:
+        def write(frame: np.ndarray | av.VideoFrame) -> None:
             nonlocal count, last
-            if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-                expected = (height, width, 3)
-                raise ValueError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {expected}")
-            if width % 2 or height % 2:
-                frame = np.pad(frame, padding)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            picture = converter.reformat(picture, format=_PIXEL_FORMAT, interpolation="BICUBIC")
+            if isinstance(frame, np.ndarray):
+                if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+                    expected = (height, width, 3)
+                    raise ValueError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {expected}")
+                if width % 2 or height % 2:
+                    frame = np.pad(frame, padding)
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                frame = converter.reformat(frame, interpolation="BICUBIC", **_COLORS)
             last = count if time_s is None else max(last + 1, round(float(time_s[count]) * _TICKS_PER_S))
-            picture.pts, picture.time_base = last, time_base
+            frame.pts, frame.time_base = last, time_base
             count += 1
-            encode(picture)
+            encode(frame)
 
         yield write
         encode(None)
@@ -173,7 +221,12 @@ def video_writer(
 
 @contextlib.contextmanager
 def _encoder(
-    path: Path | str, temporary: Path, image_size: tuple[int, int], fps: float, time_base: Fraction
+    path: Path | str,
+    temporary: Path,
+    image_size: tuple[int, int],
+    fps: float,
+    time_base: Fraction,
+    sound: Sound | None,
 ) -> Iterator[Callable[[av.VideoFrame | None], None]]:
     """Adds a frame to the temporary file; None for the last."""
     try:
@@ -182,10 +235,20 @@ def _encoder(
             stream = container.add_stream("libx264", rate=_exact_rate(fps), options=dict(_ENCODING))
             # H.264 in its usual pixel format has even sides only.
             stream.width, stream.height = (side + side % 2 for side in image_size)
-            stream.pix_fmt = _PIXEL_FORMAT
+            stream.pix_fmt = PIXEL_FORMAT
             stream.thread_type = "FRAME"  # several frames at once, not slices of one, which cost size
-            stream.codec_context.time_base = time_base
-            yield lambda frame: container.mux(stream.encode(frame))
+            context = stream.codec_context
+            context.time_base = time_base
+            context.colorspace = context.color_primaries = context.color_trc = int(Colorspace.ITU709)
+            context.color_range = int(ColorRange.MPEG)
+            with copied_sound(sound, container) as heard:
+
+                def encode(frame: av.VideoFrame | None) -> None:
+                    container.mux(stream.encode(frame))
+                    if heard is not None:
+                        heard.add_until(None if frame is None else float(frame.pts * time_base))
+
+                yield encode
         except BaseException:
             with contextlib.suppress(FFmpegError):
                 container.close()
