@@ -294,7 +294,7 @@ def test_separate_pictures_give_bodies_and_nothing_in_time(demo_video, model_fla
         "--keypoint_format", "h36m17",
     )  # fmt: skip
     assert status == 0, error
-    assert "separate pictures have no time: mp4, html, glb, bvh left out" in output
+    assert "separate pictures have no time: mp4, sheet, html, glb, bvh left out" in output
     assert sorted(path.name for path in out.iterdir()) == [f"{10**14}.npz", "139.npz", "summary.json"]
     assert sum(path.stat().st_size for path in out.iterdir()) < 40_000
     assert json.loads((out / "summary.json").read_text())["frames"] == 2
@@ -445,9 +445,9 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, *RELEASED, "--ref_3d_motion_path", "r.npy"), "--ref_3d_motion_path does not go with --windows rel"),
         ((*BASIC, *RELEASED, "--formats", "npy,npz"), "--formats npz does not go with --windows released, whose mean"),
         ((*BASIC, *RELEASED, "--formats", "html"), "--formats html does not go with --windows released"),
-        ((*BASIC, "--formats", "npy"), "--formats npy does not go with --windows overlap. Expected npz,mp4,html"),
+        ((*BASIC, "--formats", "npy"), "--formats npy does not go with --windows overlap. Expected npz,mp4,sheet,html"),
         (("--demo", *RELEASED, "--smooth"), "--smooth does not go with --windows released"),
-        ((*BASIC, "--formats", "npz,obj"), "'npz,obj': expected some of npz,mp4,html,glb,bvh"),
+        ((*BASIC, "--formats", "npz,obj"), "'npz,obj': expected some of npz,mp4,sheet,html,glb,bvh"),
         ((*BASIC, "--tta", "rotate"), "invalid choice"),
         ((*BASIC, "--fit", "mesh"), "invalid choice"),
         ((*BASIC, "--fov", "180"), "'180': expected degrees, from 1 to below 179"),

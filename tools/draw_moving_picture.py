@@ -21,7 +21,7 @@ from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, Actor, DemoVideo, make_video
 from kinemesh.errors import UserError
-from kinemesh.export.mesh_video import repeated_faces, side_camera
+from kinemesh.export.drawn.views import repeated_faces, side_camera
 from kinemesh.export.rig import Rig, placed_vertices_m
 from kinemesh.files.writing import write_atomically
 from kinemesh.infer import MeshPredictor

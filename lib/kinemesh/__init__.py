@@ -84,7 +84,7 @@ def save(
     axes: str = "y_up",
     bvh_names: str = "smpl",
 ) -> None:
-    """Write what `MeshPredictor.predict` gave: `npz`, `glb`, `bvh`, `amass` a person, `html` and `mp4` of all.
+    """Write what `MeshPredictor.predict` gave: `npz`, `glb`, `bvh`, `amass` a person, `html`, `mp4` and `sheet` of all.
 
     The folder is made. Raises `kinemesh.errors.UserError` for an unknown format or what cannot be written.
 

@@ -27,7 +27,9 @@ def archives(written, tracks):
 
 
 def test_files_are_named_by_person(written):
-    expected = {"mesh.mp4", "viewer.html"} | {f"{name}.{ending}" for name in "12" for ending in ("npz", "glb", "bvh")}
+    expected = {"mesh.mp4", "sheet.png", "viewer.html"} | {
+        f"{name}.{ending}" for name in "12" for ending in ("npz", "glb", "bvh")
+    }
     expected |= {"1_amass.npz", "2_amass.npz"}
     assert {path.name for path in written.iterdir()} == expected
 
@@ -118,8 +120,8 @@ def test_the_summary_says_in_which_axes_things_stand(filmed, camera):
 def test_npz_keeps_numbers_and_times_of_the_whole_video(tracks, camera, assets, tmp_path):
     part = [track._replace(frame_ids=track.frame_ids + 100) for track in tracks]
     timeline = UNEVEN._replace(time_s=UNEVEN.time_s + 7.5, first_frame=100)
-    write(part, camera, assets, tmp_path, (*FORMATS[2:], "npz"), timeline)
-    write(tracks, camera, assets, tmp_path / "whole", FORMATS[2:], UNEVEN)
+    write(part, camera, assets, tmp_path, (*FORMATS[3:], "npz"), timeline)
+    write(tracks, camera, assets, tmp_path / "whole", FORMATS[3:], UNEVEN)
     for track in part:
         with np.load(tmp_path / f"{track.name}.npz") as arrays:
             np.testing.assert_array_equal(arrays["frame_ids"], track.frame_ids)
@@ -146,7 +148,7 @@ def test_smplx_driven_by_the_npz_gives_the_same_vertices(archives, tracks, body_
 
 
 def test_same_bytes_every_time(written, tracks, camera, assets, tmp_path):
-    formats = [name for name in FORMATS if name != "mp4"]
+    formats = [name for name in FORMATS if name not in ("mp4", "sheet")]
     seconds = write(tracks, camera, assets, tmp_path / "new", formats)
     assert list(seconds) == formats and all(value >= 0 for value in seconds.values())
     for path in (tmp_path / "new").iterdir():
@@ -160,7 +162,7 @@ def test_only_the_formats_asked_for(tracks, camera, assets, tmp_path):
 
 def test_nobody_gives_a_page_and_a_video_all_the_same(camera, assets, tmp_path):
     write([], camera, assets, tmp_path, FORMATS, Timeline.of_constant_rate(FPS, 3), is_side_view=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mesh.mp4", "viewer.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mesh.mp4", "sheet.png", "viewer.html"]
 
 
 def test_names_become_file_names(tracks):
@@ -187,7 +189,9 @@ def test_two_names_of_one_file_are_refused_before_anything_is_written(tracks, ca
 
 
 def test_an_unknown_format_is_named(tracks, camera, assets, tmp_path):
-    with pytest.raises(UserError, match=r"--formats obj: no such format\. Expected some of npz, mp4, html, glb, bvh"):
+    with pytest.raises(
+        UserError, match=r"--formats obj: no such format\. Expected some of npz, mp4, sheet, html, glb, bvh"
+    ):
         write(tracks, camera, assets, tmp_path, ["npz", "obj"])
     with pytest.raises(UserError, match="axes 'up': expected 'y_up' or 'z_up' or 'camera'"):
         write(tracks, camera, assets, tmp_path, ["npz"], axes="up")

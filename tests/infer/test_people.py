@@ -7,9 +7,10 @@ from kinemesh.demo.video import FPS
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import crop_scale, scale_by_width
 from kinemesh.geometry.translation import solve_translation
-from kinemesh.infer.people import Person, fill_gaps, find_people, link_detections, network_inputs
+from kinemesh.infer.people import Person, fill_gaps, find_people, keypoints_of, link_detections, network_inputs
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import detections_of_array
+from kinemesh.structures import Track
 
 
 def person_at(x: float, y: float = 200.0, size: float = 150.0, seed: int = 0) -> np.ndarray:
@@ -194,3 +195,12 @@ def test_what_the_detector_shows_goes_with_its_person_through_gaps():
     for number, segment in enumerate(fill_gaps(people, longest_gap=2)):
         np.testing.assert_array_equal(segment.shown_px[[0, 1, 3]], rows.as_shown()[number::2])
         assert (segment.shown_px[2] == 0).all()
+
+
+def test_keypoints_of_a_track_are_its_own_where_they_were_given():
+    given = np.arange(2 * 17 * 3, dtype=np.float32).reshape(2, 17, 3)
+    people = [Person("a", np.array([3, 5]), given), Person("b", np.array([4]), given[:1] + 1000)]
+    track = Track("a", np.arange(2, 7), *[None] * 6)
+    found = keypoints_of(track, people)
+    np.testing.assert_array_equal(found[[1, 3]], given)
+    assert np.isnan(found[[0, 2, 4], :, :2]).all() and (found[[0, 2, 4], :, 2] == 0).all()

@@ -161,7 +161,7 @@ def test_a_mean_of_bodies_is_written_as_vertices_only(tiny_predictor, keypoints_
     )
     footage = Footage(found.camera, Timeline.of_constant_rate(30, 120))
     for name in ("npz", "glb", "bvh", "html"):
-        with pytest.raises(UserError, match=f"--formats {name}: no such format. Expected some of npy, mp4"):
+        with pytest.raises(UserError, match=f"--formats {name}: no such format. Expected some of npy, mp4, sheet"):
             choices = OutputChoices(["npy", name])
             write_outputs(found.tracks, tmp_path, footage, choices, assets, torch.device("cpu"))
     assert not list(tmp_path.iterdir())
@@ -206,7 +206,7 @@ def test_the_script_writes_vertices_and_a_video(
     out = tmp_path / "out"
     status = main([*script_flags, "--focal", "175", "--side_view", "--out_path", str(out)])
     assert status == 0, capsys.readouterr().err
-    assert {path.name for path in out.iterdir()} == {"1.npy", "2.npy", "mesh.mp4", "summary.json"}
+    assert {path.name for path in out.iterdir()} == {"1.npy", "2.npy", "mesh.mp4", "sheet.png", "summary.json"}
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["settings"]["windows"], summary["settings"]["clip_len"]) == ("released", CLIP_LEN)
     model = tiny_predictor(**RELEASED_MODEL).model
@@ -220,7 +220,7 @@ def test_the_script_writes_vertices_and_a_video(
         points[:, 7] = (points[:, 0] + points[:, 8]) / 2
         points[(points[:, [0, 8], 2] == 0).any(axis=1), 7, 2] = 0
         assert farthest(vertices, released_vertices(model, points)) < TOLERANCE_MM
-    assert video_info(out / "mesh.mp4")[:4] == (320, 90, LAST_FRAME + 1, 30.0)
+    assert video_info(out / "mesh.mp4")[:4] == (160 + 90, 90, LAST_FRAME + 1, 30.0)
     drawn = [np.abs(frame - frame[0, 0].astype(float)).max(axis=-1) > 24 for frame in read_frames(out / "mesh.mp4")]
     assert np.mean([frame[:, :160].mean() for frame in drawn]) > 0.02  # before the camera
     assert np.mean([frame[:, 160:].mean() for frame in drawn]) > 0.02  # and from the side

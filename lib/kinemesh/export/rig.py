@@ -78,7 +78,7 @@ def params_of_rows(track: Track, rows: slice | np.ndarray, device: torch.device)
 
 
 @torch.inference_mode()
-def placed_vertices_m(track: Track | MeshTrack, rows: slice, body: PosedBody) -> np.ndarray:
+def placed_vertices_m(track: Track | MeshTrack, rows: slice | np.ndarray, body: PosedBody) -> np.ndarray:
     """(n, V, 3) float32 m of these rows in the track's axes."""
     if isinstance(track, MeshTrack):
         vertices_mm = mean_vertices_mm(track, rows, body)
@@ -88,7 +88,7 @@ def placed_vertices_m(track: Track | MeshTrack, rows: slice, body: PosedBody) ->
 
 
 @torch.inference_mode()
-def mean_vertices_mm(track: MeshTrack, rows: slice, body: PosedBody) -> np.ndarray:
+def mean_vertices_mm(track: MeshTrack, rows: slice | np.ndarray, body: PosedBody) -> np.ndarray:
     """(n, V, 3) float32 of these rows, in the body model's axes and origin: the released script's vertices."""
     device = body.identity.device
     first, *others = [

@@ -4,6 +4,7 @@ Where a world was found, it is that, with its floor at 0. Else, and where the ca
 turned by half a turn about x: x right, y up, z towards the camera, which stands at the origin, level with it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class Footage(NamedTuple):
     timeline: Timeline | None  # the frames that outputs cover; None: separate pictures
     path: Path | None = None  # the file, to draw over
     world: World | None = None
+    keypoints_px: Mapping[str, np.ndarray] | None = None  # (F, K, 3) of each track by its name, drawn over its body
+    is_sound_kept: bool = False  # where the timeline's times are the video's own
 
 
 class Scene(NamedTuple):

@@ -1,4 +1,4 @@
-"""Writes what a video's people are handed on as: one npz, glb, bvh and so on each, and one page and one video of all."""
+"""Writes what a video's people are handed on as: one npz, glb, bvh and so on each; a page, a video and a sheet of all."""
 
 import re
 import time
@@ -16,6 +16,7 @@ from kinemesh.body.skeleton import H36M_JOINT_COUNT, MM_PER_M, VERTEX_COUNT
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError, require_one_of
 from kinemesh.export.bvh import bvh_text
+from kinemesh.export.drawn.sheet import write_sheet
 from kinemesh.export.formats import AXES, BVH_NAMES, FORMATS, MESH_FORMATS
 from kinemesh.export.glb import glb_bytes
 from kinemesh.export.mesh_video import write_mesh_video
@@ -26,7 +27,7 @@ from kinemesh.files.writing import write_atomically, write_text_atomically
 from kinemesh.geometry.camera import Z_UP_TO_Y_UP
 from kinemesh.structures import CONTACT_NAMES, MeshTrack, Timeline, Track
 
-VIDEO_FILE, PAGE_FILE = "mesh.mp4", "viewer.html"
+VIDEO_FILE, SHEET_FILE, PAGE_FILE = "mesh.mp4", "sheet.png", "viewer.html"
 _AMASS_ENDING = "_amass.npz"
 # SMPL+H as AMASS has it: root and 21 joints as SMPL's, both hands' fingers, shape; soft tissue (DMPL), which few read.
 _BODY_NUMBERS, _HAND_NUMBERS, _AMASS_BETAS, _DMPL_COUNT = 66, 90, 16, 8
@@ -82,9 +83,12 @@ def write_outputs(
     seconds = {}
     for name in [name for name in known if name in formats]:
         started = time.perf_counter()
-        if name == "mp4":
+        if name in ("mp4", "sheet"):
             drawn = [track if isinstance(track, MeshTrack) else Rig(track, assets) for track in people]
-            write_mesh_video(folder / VIDEO_FILE, drawn, footage, assets, choices.is_side_view, device)
+            if name == "mp4":
+                write_mesh_video(folder / VIDEO_FILE, drawn, footage, assets, choices.is_side_view, device)
+            else:
+                write_sheet(folder / SHEET_FILE, drawn, footage, assets, device)
         elif name == "html":
             write_text_atomically(folder / PAGE_FILE, viewer_html(rigs, footage, scene, assets))
         elif name == "npy":
@@ -114,7 +118,7 @@ def output_names(tracks: Sequence[Track] | Sequence[MeshTrack], formats: Sequenc
     """The files that `write_outputs` writes. Raises UserError where two people's would have one name."""
     owners: dict[str, str] = {}
     for kind in formats:
-        shared = {"mp4": VIDEO_FILE, "html": PAGE_FILE}.get(kind)
+        shared = {"mp4": VIDEO_FILE, "sheet": SHEET_FILE, "html": PAGE_FILE}.get(kind)
         ending = _AMASS_ENDING if kind == "amass" else f".{kind}"
         stems = zip(file_stems(tracks), (track.name for track in tracks), strict=True)
         for name, owner in [(shared, "")] if shared else [(stem + ending, owner) for stem, owner in stems]:

@@ -11,6 +11,7 @@ from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import LEAST_KEYPOINTS, crop_scale, fill_missing, scale_by_width
 from kinemesh.keypoints.detections import Detections
+from kinemesh.structures import MeshTrack, Track
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,17 @@ def _named_by_overlap(
     said[is_unsaid] = [names[number] for number in numbers.tolist()]
     logger.info("no track ids: %d people linked by overlap", len(names))
     return said.astype(str), is_kept
+
+
+def keypoints_of(track: Track | MeshTrack, people: list[Person]) -> np.ndarray:
+    """(F, K, 3) of the person of that name in each of the track's frames; nan, confidence 0, where none were given."""
+    keypoints_px = np.full((len(track.frame_ids), H36M_JOINT_COUNT, 3), np.nan, dtype=np.float32)
+    keypoints_px[..., 2] = 0
+    for person in people:
+        if person.name == track.name:
+            _, rows, theirs = np.intersect1d(track.frame_ids, person.frames, return_indices=True)
+            keypoints_px[rows] = person.keypoints_px[theirs]
+    return keypoints_px
 
 
 def link_detections(frame: np.ndarray, keypoints_px: np.ndarray, reach: int) -> np.ndarray:

@@ -74,7 +74,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--windows",
         choices=WINDOWS,
         default="overlap",
-        help="released: side by side and vertices averaged, as the released script; writes npy and mp4 (default: %(default)s)",
+        help="released: side by side and vertices averaged, as the released script; writes npy, mp4 and sheet (default: %(default)s)",
     )
     add(
         "--keypoint_format",
@@ -166,7 +166,7 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
         "level with the video's camera (default: %(default)s)",
     )
     add("--bvh_names", choices=BVH_NAMES, default="smpl", help="of the bvh's joints (default: %(default)s)")
-    add("--no_render", action="store_true", help="no mesh.mp4")
+    add("--no_render", action="store_true", help="no mesh.mp4 and no sheet.png")
     add("--side_view", action="store_true", help="also from the side, in mesh.mp4")
 
 

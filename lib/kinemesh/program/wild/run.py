@@ -21,6 +21,7 @@ from kinemesh.export.write import OutputChoices, output_names, summary_of_output
 from kinemesh.files.arrays import read_npy
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.doubts import DOUBTED, DOUBTED_IF_FITTED, Measure, warn_of_misfit
+from kinemesh.infer.people import find_people, keypoints_of
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.log import set_up_console, silenced
@@ -51,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 # Formats that separate pictures have, too.
 _TIMELESS = ("npz", "npy")
+_DRAWN = ("mp4", "sheet")
 # More keypoints than this outside the picture: its size must be another's.
 _MOST_OUTSIDE = 0.2
 
@@ -120,8 +122,13 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     limit = DOUBTED_IF_FITTED if settings.fit == "keypoints" and reference is None else DOUBTED
     warn_of_misfit(inference.people, detections, source.image_size, measure, limit)
     timeline = _timeline(detections, source, inference, first, stop)
-    footage = Footage(inference.camera, timeline, source.path, inference.world)
     formats = _formats(arguments, detections)
+    footage = Footage(inference.camera, timeline, source.path, inference.world)
+    if set(formats) & set(_DRAWN):
+        with silenced():  # it was all said when they were first looked for
+            people = find_people(detections, source.fps, arguments.focus, settings.is_relinked)
+        shown = {track.name: keypoints_of(track, people) for track in inference.tracks}
+        footage = footage._replace(keypoints_px=shown, is_sound_kept=arguments.fps is None)
     choices = OutputChoices(formats, arguments.axes, arguments.bvh_names, arguments.side_view)
     # Should this be stopped from here on, the folder tells whose files it holds.
     names = [*output_names(inference.tracks, formats), *([KEYPOINTS_FILE] if detector else [])]
@@ -184,7 +191,7 @@ def _timeline(
 
 def _formats(arguments: argparse.Namespace, detections: Detections) -> list[str]:
     """What is written; of separate pictures nothing that plays in time."""
-    formats = [name for name in arguments.formats if name != "mp4" or not arguments.no_render]
+    formats = [name for name in arguments.formats if name not in _DRAWN or not arguments.no_render]
     in_time = [name for name in formats if name not in _TIMELESS]
     if detections.are_images and in_time:
         logger.info("separate pictures have no time: %s left out", ", ".join(in_time))
