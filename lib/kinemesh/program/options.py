@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import get_args
 
 from kinemesh.errors import UserError, require_one_of
-from kinemesh.files.arrays import is_characters
 from kinemesh.fit import FITS
 from kinemesh.training.names import LATEST
 
@@ -38,7 +37,7 @@ class RunOptions:
             value = getattr(self, field.name)
             if isinstance(value, str) and Path in (field.type, *get_args(field.type)):
                 object.__setattr__(self, field.name, Path(value))
-        if not is_characters([str(self.folder)]):
+        if not _is_text(str(self.folder)):
             raise UserError(
                 f"--checkpoint {self.folder}: its name is not UTF-8, which TensorBoard needs. Name another."
             )
@@ -67,3 +66,12 @@ class RunOptions:
         if self.evaluate is not None:
             return self.evaluate
         return latest if latest.is_file() else self.resume
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be written into other files (a log, a checkpoint)."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
