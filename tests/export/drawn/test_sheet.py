@@ -1,16 +1,20 @@
 """The sheet: which moments, each from the camera and from the side, and keypoints faintly over the bodies."""
 
 import numpy as np
+import roma
 import torch
 from PIL import Image
 
+from kinemesh.body.params import turned
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.export.drawn.sheet import moments_of
 from kinemesh.export.drawn.views import Views, draw_frame, frames_of
 from kinemesh.export.rig import Rig
 from kinemesh.export.scene import Footage
+from kinemesh.geometry.camera import CAMERA_TO_Y_UP
 from kinemesh.render.keypoints import SIDE_COLORS
 from kinemesh.render.scene import BACKGROUND_COLOR
+from kinemesh.structures import World
 from tests.export.conftest import FRAME_COUNT, TIMELINE
 
 CPU = torch.device("cpu")
@@ -36,6 +40,23 @@ def test_everybody_is_seen_from_the_camera_and_from_the_side(written):
     for top in starts[0]:
         for left in starts[1]:
             assert (~is_ground[top : top + 96, left : left + 128]).mean() > 0.02
+
+
+def test_the_side_view_is_level_where_the_vertical_is_known(tracks, camera, assets):
+    """As if the camera were level: people who stand, stand."""
+    tilt = roma.rotvec_to_rotmat(torch.tensor([0.35, 0.0, 0.0], dtype=torch.float64)).numpy()
+    shift = np.array([0.0, 1.0, 0.5])
+    world = World((CAMERA_TO_Y_UP @ tilt)[None], (CAMERA_TO_Y_UP @ shift)[None], "auto", 1.0, 0.0)
+    pelvis = Rig(tracks[0], assets).rest_joints[0]
+    poses, trans_m = turned(tracks[0].poses, tracks[0].trans_m, tilt, pelvis, pelvis)
+    level = tracks[0]._replace(poses=poses.astype(np.float32), trans_m=(trans_m + shift).astype(np.float32))
+    drawn = []
+    for known, track in ((world, tracks[0]), (None, level)):
+        views = Views.of(Footage(camera, TIMELINE, world=known), [Rig(track, assets)], assets, (128, 96))
+        (frame,) = frames_of(views, np.array([10]), CPU)
+        drawn.append(draw_frame(views, frame).frame.to_ndarray(format="rgb24").astype(int)[:, 128:])
+    assert (np.abs(drawn[0] - drawn[1]).max(axis=-1) > 8).mean() < 0.002
+    assert (np.abs(drawn[0] - GROUND).max(axis=-1) > 8).mean() > 0.02
 
 
 def test_keypoints_are_seen_faintly_through_to_the_body(tracks, camera, assets):

@@ -11,7 +11,8 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.export.rig import Rig, placed_vertices_m
-from kinemesh.export.scene import Footage
+from kinemesh.export.scene import Footage, Scene, scene_of
+from kinemesh.geometry.camera import CAMERA_TO_Y_UP
 from kinemesh.render.film.canvas import CONTRAST, Canvas, from_rgb
 from kinemesh.render.keypoints import skeleton_mesh
 from kinemesh.render.rasterizer import Camera, Perspective, WeakPerspective
@@ -37,6 +38,7 @@ class Views(NamedTuple):
     footage: Footage
     tracks: Sequence[Track] | Sequence[MeshTrack]  # in camera axes; `frame_ids` count from the timeline's first frame
     assets: BodyAssets
+    scene: Scene  # what the side view is level in
     side: WeakPerspective | None  # None: no side view
     panel_size: tuple[int, int]  # width and height of the side view
 
@@ -45,9 +47,10 @@ class Views(NamedTuple):
         cls, footage: Footage, people: Sequence[Rig | MeshTrack], assets: BodyAssets, panel_size: tuple[int, int] | None
     ) -> "Views":
         """With a side view of this size; None: without."""
-        side = side_camera(people, panel_size) if panel_size and people else None
+        scene = scene_of(footage, "y_up")
+        side = side_camera(people, scene, panel_size) if panel_size and people else None
         tracks = [person.track if isinstance(person, Rig) else person for person in people]
-        return cls(footage, tracks, assets, side, panel_size or (0, 0))
+        return cls(footage, tracks, assets, scene, side, panel_size or (0, 0))
 
     @property
     def panel_left(self) -> int:
@@ -66,6 +69,7 @@ class Views(NamedTuple):
 class Frame(NamedTuple):
     """What one frame shows."""
 
+    number: int  # of the timeline's
     vertices: np.ndarray  # (people here * V, 3) m, camera axes
     colors: np.ndarray  # (people here * V, 3)
     keypoints_px: np.ndarray  # (people here with keypoints, K, 3)
@@ -94,9 +98,10 @@ def frames_of(views: Views, numbers: np.ndarray, device: torch.device) -> Iterat
                 people[place].append(
                     (placed, np.tile(color, (len(placed), 1)), None if keypoints is None else keypoints[row])
                 )
-        for present in people:
+        for number, present in zip(some.tolist(), people, strict=True):
             placed, colors, points = zip(*present, strict=True) if present else ((), (), ())
             yield Frame(
+                number,
                 np.concatenate([np.zeros((0, 3)), *placed]),
                 np.concatenate([np.zeros((0, 3)), *colors]),
                 np.array([seen for seen in points if seen is not None]),
@@ -123,7 +128,9 @@ def draw_frame(views: Views, frame: Frame) -> Canvas:
         for layer in _keypoint_layers(frame.keypoints_px, camera.image_size):
             canvas.draw(layer)
     if views.side is not None:
-        turned, turned_normals = (part[:, _SIDE_AXES] * _SIDE_SIGNS for part in (frame.vertices, normals))
+        turn, moved = (part[views.scene.rows(frame.number)] for part in _level(views.scene))
+        level = frame.vertices @ turn.T + moved, normals @ turn.T
+        turned, turned_normals = (part[:, _SIDE_AXES] * _SIDE_SIGNS for part in level)
         draw(turned, turned_normals, views.side, views.panel_size, views.panel_left)
     return canvas
 
@@ -156,13 +163,21 @@ def repeated_faces(faces: np.ndarray, body_count: int) -> np.ndarray:
     return (faces + offsets).reshape(-1, 3)
 
 
-def side_camera(people: Sequence[Rig | MeshTrack], panel_size: tuple[int, int]) -> WeakPerspective:
+def side_camera(people: Sequence[Rig | MeshTrack], scene: Scene, panel_size: tuple[int, int]) -> WeakPerspective:
     """One that sees everybody's whole path from the side, the same in every frame so that movement is seen."""
-    joints = [
-        person.joint_positions if isinstance(person, Rig) else person.joints_m + person.trans_m[:, None]
-        for person in people
-    ]
-    places = np.concatenate([points.reshape(-1, 3) for points in joints])[:, [2, 1]]  # depth runs across, height down
+    places = []
+    for person in people:
+        track = person.track if isinstance(person, Rig) else person
+        joints = person.joint_positions if isinstance(person, Rig) else person.joints_m + person.trans_m[:, None]
+        turns, moved = (part[scene.rows(track.frame_ids)] for part in _level(scene))
+        level = joints @ turns.transpose(0, 2, 1) + moved[:, None]
+        places.append(level.reshape(-1, 3)[:, [2, 1]])  # depth runs across, height down
+    places = np.concatenate(places)
     low, high = places.min(axis=0) - _SKIN_M, places.max(axis=0) + _SKIN_M
     scale = _SIDE_SHARE * float(np.min(np.array(panel_size) / (high - low)))
     return WeakPerspective(scale, tuple(np.array(panel_size) / 2 - scale * (low + high) / 2))
+
+
+def _level(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Turns (N, 3, 3) and shifts (N, 3) from the camera's axes to axes like them, but level where the vertical is known."""
+    return CAMERA_TO_Y_UP @ scene.rotations, scene.positions_m @ CAMERA_TO_Y_UP
