@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
-from kinemesh.config import Config, load_config
-from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.config import load_config
+from kinemesh.demo.body import BUILTIN_PATH, CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import DemoVideo, make_video
 from kinemesh.files.checkpoints import load_checkpoint
@@ -163,14 +163,17 @@ def test_demo_needs_no_file(tmp_path):
     assert all(3 < float(row.split()[1]) < 9 for row in rows)  # before the camera, which looks along +y
 
 
-def test_shipped_checkpoint_is_of_the_demo_config():
-    content = load_checkpoint(CHECKPOINT_PATH)
-    config = load_config(CONFIG)
-    written = Config(**content["config"])
-    open_checkpoint(CHECKPOINT_PATH, config).build_model(StandIn().assets)  # raises where sizes differ
+@pytest.mark.parametrize(
+    ("path", "config_path"), [(CHECKPOINT_PATH, CONFIG), (BUILTIN_PATH, "configs/mesh/MB_builtin.yaml")]
+)
+def test_shipped_checkpoints_are_of_their_configs(path, config_path):
+    content = load_checkpoint(path)
+    config = load_config(config_path)
+    written = open_checkpoint(path).config
+    open_checkpoint(path, config).build_model(StandIn().assets)  # raises where sizes differ
     assert written.clip_len == config.clip_len
     assert "NOT for SMPL" in content["note"]
-    assert CHECKPOINT_PATH.stat().st_size <= 4 << 20
+    assert path.stat().st_size <= 4 << 20
 
 
 def test_a_video_gives_size_rate_and_frames(npz_file, model_flags, call, tmp_path):

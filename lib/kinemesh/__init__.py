@@ -46,10 +46,10 @@ def load(
 
     if checkpoint != "builtin":
         return MeshPredictor.load(checkpoint, config, device)
-    from kinemesh.demo.body import CHECKPOINT_PATH
+    from kinemesh.demo.body import BUILTIN_PATH
     from kinemesh.demo.splits import StandIn
 
-    return MeshPredictor.load(CHECKPOINT_PATH, config, device, StandIn().assets)
+    return MeshPredictor.load(BUILTIN_PATH, config, device, StandIn().assets)
 
 
 def predict(

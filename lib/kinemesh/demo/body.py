@@ -29,8 +29,10 @@ from kinemesh.files.writing import write_atomically
 logger = logging.getLogger(__name__)
 
 BODY_PATH = Path(__file__).with_name("body.npz")
-# Of a model for this body, which `--demo` and the name "builtin" mean.
+# Models for this body: what `python train_mesh.py` trains, which `--demo` shows, and the one that the name "builtin" means,
+# trained for longer, on every kind of motion.
 CHECKPOINT_PATH = Path(__file__).with_name("checkpoint.bin")
+BUILTIN_PATH = Path(__file__).with_name("builtin.bin")
 
 # First value of the pickle, so that the first bytes of the file say what it is to a reader that unpickles nothing.
 STAND_IN_NOTE = "Stand-in body made from MakeHuman's CC0 data. NOT SMPL: its figures compare with nothing published."

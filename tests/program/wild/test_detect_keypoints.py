@@ -62,7 +62,7 @@ def test_a_video_alone_gives_everybody_and_keeps_the_keypoints(eyes, make_film, 
     assert main(["--vid_path", "walk.mp4", *QUICK]) == 0
     summary = json.loads((tmp_path / "out/walk/summary.json").read_text())
     assert set(summary["files"]) == {"0.npz", "1.npz", "keypoints.npz"}
-    assert summary["checkpoint"] == "checkpoint.bin"
+    assert summary["checkpoint"] == "builtin"
     assert summary["detector"] == {
         "name": "blazepose", "version": "1", "files": {"eyes.bin": "0" * 64}, "calibration": "exact",
     }  # fmt: skip

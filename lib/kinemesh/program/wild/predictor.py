@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.config import Config, load_config
-from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.demo.body import BUILTIN_PATH, CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.detect.detector import open_detector
 from kinemesh.errors import UserError
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 def load_predictor(arguments: argparse.Namespace) -> MeshPredictor:
     """Raises UserError for whatever is missing or does not fit."""
     if arguments.demo or arguments.evaluate == BUILTIN:
-        predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
+        path = CHECKPOINT_PATH if arguments.demo else BUILTIN_PATH
+        predictor = MeshPredictor.load(path, device=arguments.device, assets=StandIn().assets)
         logger.info("the body is a stand-in, not SMPL%s", ", and the video is made up" if arguments.demo else "")
     elif arguments.evaluate is None:
         predictor = MeshPredictor.without_network(load_body_assets(_data_root(arguments)), arguments.device)

@@ -25,7 +25,6 @@ from kinemesh.infer.people import find_people, keypoints_of
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.log import set_up_console, silenced
-from kinemesh.program.wild.flags import BUILTIN
 from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
@@ -242,7 +241,7 @@ def _summary(
         covered = {"is_rate_constant": timeline.is_constant, "first_frame": timeline.first_frame}
         covered["frames"] = len(timeline.time_s)
     return {
-        "checkpoint": CHECKPOINT_PATH.name if arguments.demo or arguments.evaluate == BUILTIN else arguments.evaluate,
+        "checkpoint": CHECKPOINT_PATH.name if arguments.demo else arguments.evaluate,
         "predictions": arguments.predictions,
         "settings": asdict(settings) | {"clip_len": inference.clip_len},
         "video": str(source.path) if source.path else None,
