@@ -1,6 +1,5 @@
 """Opens a detector by the name that a user gives it, and goes through a video with it."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from kinemesh.detect.rtmpose import JOINT_ORDERS, open_networks, rtmpose
 from kinemesh.detect.search import Frame, follow_people
 from kinemesh.detect.sides import exchanged_frames
 from kinemesh.errors import UserError
+from kinemesh.files.array_folder.manifest import sha256_of
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.formats import opposite_joints
 
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 DETECTORS = "blazepose or rtmpose:DIR"
 # More threads than these wait for one another: the networks are small.
 _MOST_THREADS = 4
-_BLOCK_BYTES = 1 << 20
 # Numbers of an output each: boxes and scores of the detector; points, presence and heat of the landmark network.
 _BLAZEPOSE_OUTPUTS = ((2254 * 12, 2254), (39 * 5, 1, 64 * 64 * 39))
 
@@ -83,18 +82,10 @@ def _open_rtmpose(folder: Path, device: str) -> Detector:
         "rtmpose",
         JOINT_ORDERS[pose.output_shapes[0][1]],
         runtime,
-        {path.name: _hash_of(path) for path in paths},
+        {path.name: sha256_of(path) for path in paths},
         "not calibrated: SimCC's largest scores",
         partial(follow_people, eyes=eyes),
     )
-
-
-def _hash_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def detect_people(detector: Detector, pictures: Iterable[np.ndarray], fps: float, first_frame: int = 0) -> Detections:

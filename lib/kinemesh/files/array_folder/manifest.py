@@ -1,5 +1,6 @@
 """The manifest: what a folder of arrays says of itself, and what is allowed in it."""
 
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ MANIFEST_FILE = "manifest.json"
 # A text array is two arrays: its UTF-8 bytes, and where each text ends in them.
 TEXT_BYTES, TEXT_ENDS = ".utf8", ".ends"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80}){0,3}")
+_PIECE_BYTES = 1 << 24
 _MOST_BYTES, _MOST_ARRAYS, _MOST_AXES = 1 << 22, 1000, 8
 _KEYS = {"dtype", "shape", "bytes", "sha256"}
 
@@ -128,3 +130,12 @@ def _entry(path: Path, name: str, value: Any) -> Entry:
     if value["bytes"] != entry.data_bytes:
         fail(path, f"{place} has {str(value['bytes'])[:30]} bytes", f"{entry.data_bytes} by its shape and type")
     return entry
+
+
+def sha256_of(path: Path) -> str:
+    """Of any file, as manifests note what they were made from; read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

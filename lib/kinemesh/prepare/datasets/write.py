@@ -1,6 +1,5 @@
 """Writes a dataset, a folder or a pickle, of a source's sequences, one after another; what was stopped goes on."""
 
-import hashlib
 import logging
 import pickle
 import shutil
@@ -17,6 +16,7 @@ from kinemesh.body.assets import SMPL_FILE
 from kinemesh.data.folders import KIND, SPLITS, content_of_folder
 from kinemesh.demo.body import is_stand_in
 from kinemesh.errors import UserError
+from kinemesh.files.array_folder.manifest import sha256_of
 from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
 from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
@@ -27,7 +27,6 @@ from kinemesh.prepare.datasets.sequences import Item, PreparedSequence
 logger = logging.getLogger(__name__)
 
 _COMMITTED_EVERY_S = 10.0
-_PIECE_BYTES = 1 << 24
 _ROWS = {
     "joint_2d": (17, 2), "confidence": (17,), "smpl_pose": (72,), "smpl_shape": (10,), "img_hw": (2,), "K": (3, 3),
     "trans": (3,),
@@ -191,15 +190,6 @@ def in_square(
             (keypoints_px[..., :2] * scale[:, None, None] + shift[:, None], keypoints_px[..., 2:]), axis=-1
         )
     return sequence._replace(image_size=np.full(2, side_px), K=K), keypoints_px
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def provenance_of(source: str, licence: str, betas: str, data_root: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ flag is "unknown".
 """
 
 import argparse
-import hashlib
 import logging
 import pickle
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import kinemesh
 from kinemesh.data.folders import KIND, content_of_folder, read_content, write_folder
 from kinemesh.errors import UserError
+from kinemesh.files.array_folder.manifest import sha256_of
 from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, open_folder, verify
 from kinemesh.files.writing import require_space, write_atomically
 from kinemesh.machine.log import set_up_console
@@ -63,7 +63,7 @@ def run(argv: Sequence[str] | None = None) -> None:
 def to_folder(source: Path, out: Path, provenance: dict[str, str]) -> None:
     """Write the pickle `source` as the folder `out`. Raises `UserError` if it cannot be read, held or written."""
     content, _ = read_content(source, "a dataset pickle")
-    sources = [{"file": source.name, "bytes": source.stat().st_size, "sha256": _sha256(source)}]
+    sources = [{"file": source.name, "bytes": source.stat().st_size, "sha256": sha256_of(source)}]
     said = {"sources": sources, "joint_order": "h36m", "written_by": f"kinemesh {kinemesh.__version__}"}
     write_folder(out, content, provenance | said)
     logger.info("%s written: %s", out, _sizes(content))
@@ -86,14 +86,6 @@ def verify_with_progress(folder: ArrayFolder) -> None:
     pieces = sum(-(-array.nbytes // _PIECE_BYTES) for array in folder.arrays.values())
     for _ in progress(verify(folder), pieces, f"{folder.path}: hashes of pieces of 16 MiB", every=50):
         pass
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _sizes(content: dict[str, Any]) -> str:
