@@ -23,6 +23,7 @@ from kinemesh.demo.video import CAMERA, FPS, Actor, DemoVideo, make_video
 from kinemesh.errors import UserError
 from kinemesh.export.drawn.views import repeated_faces, side_camera
 from kinemesh.export.rig import Rig, placed_vertices_m
+from kinemesh.export.scene import Footage, scene_of
 from kinemesh.files.writing import write_atomically
 from kinemesh.infer import MeshPredictor
 from kinemesh.machine.device import choose_device
@@ -93,7 +94,7 @@ def draw(
     shrink = width_px / (right - left)
     size = (width_px, round((bottom - top) * shrink))
     lens = Perspective(CAMERA.focal_px * shrink, tuple(shrink * (np.array(CAMERA.centre_px) - (left, top))))
-    side = side_camera([Rig(track, assets) for track in tracks], size)
+    side = side_camera([Rig(track, assets) for track in tracks], scene_of(Footage(CAMERA, None), "camera"), size)
     filmed, recovered = _placed(filmed_tracks(video), assets, device), _placed(tracks, assets, device)
     room, captions = _room(size), _captions(width_px)
     gap = np.full((size[1], GAP_PX, 3), 255, dtype=np.uint8)
