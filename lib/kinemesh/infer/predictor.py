@@ -33,7 +33,7 @@ from kinemesh.infer.estimates import (
     predicted_people,
     require_predictions,
 )
-from kinemesh.infer.people import fill_gaps, find_people, network_inputs
+from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
 from kinemesh.infer.placing import fit_people, misfit, place_person, stand_people
 from kinemesh.infer.settings import Settings, check_rate
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
@@ -60,23 +60,17 @@ class Inference:
     people: dict[str, dict]  # by the track's name, what summary.json says of each
     seconds: dict[str, float]  # by stage
     clip_len: int | None  # frames of a window; None: no network
+    detected: list[Person]  # who was found in the detections
     world: World | None = None  # how the camera stands; None: not known
 
 
 class Tracks(list):
     """The tracks of a video, a list of `Track`, and what is needed to write them."""
 
-    def __init__(
-        self,
-        tracks: list[Track] | list[MeshTrack],
-        camera: VideoCamera,
-        fps: float,
-        assets: BodyAssets,
-        device: torch.device,
-        world: World | None = None,
-    ):
-        super().__init__(tracks)
-        self.camera, self.fps, self.assets, self.device, self.world = camera, fps, assets, device, world
+    def __init__(self, inference: Inference, fps: float, predictor: "MeshPredictor"):
+        super().__init__(inference.tracks)
+        self.camera, self.world, self.fps = inference.camera, inference.world, fps
+        self.assets, self.device = predictor.assets, predictor.device
 
 
 class MeshPredictor:
@@ -137,8 +131,7 @@ class MeshPredictor:
         reading = Reading(image_size=checked_size(image_size))
         is_array = isinstance(keypoints, np.ndarray)
         detections = detections_of_array(keypoints, reading) if is_array else read_keypoints(keypoints, reading)
-        found = self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings))
-        return Tracks(found.tracks, found.camera, fps, self.assets, self.device, found.world)
+        return Tracks(self.infer(detections, image_size=image_size, fps=fps, settings=Settings(**settings)), fps, self)
 
     def infer(
         self,
@@ -172,11 +165,11 @@ class MeshPredictor:
         camera = video_camera(image_size, settings.focal_px)
         clock = StageClock()
         with clock("people"):
-            people = find_people(detections, fps, focus, settings.is_relinked)
+            people = detected = find_people(detections, fps, focus, settings.is_relinked)
             warn_of_swaps(people)
         if is_released:
             tracks, facts, clip_len = released.infer_people(self, people, camera, fps, settings, clock)
-            return Inference(tracks, camera, facts, clock.seconds, clip_len)
+            return Inference(tracks, camera, facts, clock.seconds, clip_len, detected)
         with clock("people"):
             if reference is not None and len(people) > 1:
                 raise UserError(
@@ -240,7 +233,7 @@ class MeshPredictor:
         if stand is not None:
             with clock("world"):
                 tracks, world = stand_people(stand, tracks, self.assets, fps, settled)
-        return Inference(tracks, camera, facts, clock.seconds, clip_len, world)
+        return Inference(tracks, camera, facts, clock.seconds, clip_len, detected, world)
 
     @torch.inference_mode()
     def predict_arrays(

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kinemesh
 from kinemesh.demo.video import make_video
 from kinemesh.detect.detector import Detector
 from kinemesh.detect.search import Frame
 from kinemesh.errors import UserError
 from kinemesh.keypoints import read_keypoints
+from kinemesh.program.wild import predictor as wild_predictor
 from kinemesh.program.wild import video as wild_video
 from kinemesh.program.wild.cli import main
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT
@@ -86,6 +88,20 @@ def test_a_video_alone_gives_everybody_and_keeps_the_keypoints(eyes, make_film, 
     assert main([*other, *QUICK]) == 0
     with np.load("out/walk/1.npz") as one, np.load("again/1.npz") as two:
         np.testing.assert_array_equal(one["poses"], two["poses"])
+
+
+def test_the_library_gives_of_a_video_what_the_script_writes(eyes, make_film, monkeypatch):
+    """In the world too, which the files stand in."""
+    monkeypatch.setattr(wild_predictor, "open_detector", eyes.opened)
+    make_film()
+    assert main(["--vid_path", "walk.mp4", *QUICK]) == 0
+    kinemesh.save(kinemesh.predict("walk.mp4", fit="none", is_flip_tested=False), "ours", formats="npz")
+    for name in ("0.npz", "1.npz"):
+        ours, theirs = (dict(np.load(f"{folder}/{name}")) for folder in ("ours", "out/walk"))
+        assert ours.keys() == theirs.keys() >= {"global_orient_world", "trans_world"}
+        for key, values in theirs.items():
+            if values.dtype.kind == "f":
+                np.testing.assert_allclose(ours[key], values, atol=1e-5, err_msg=key)
 
 
 def test_keypoints_are_found_again_unless_video_part_or_detector_are_others(eyes, make_film):

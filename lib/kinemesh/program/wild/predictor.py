@@ -68,7 +68,7 @@ def predict_video(
         predictor = load_predictor(argparse.Namespace(demo=False, **named))
     detections = detections_of_part(open_detector(detector, device), source, 0, len(source.time_s))
     found = predictor.infer(detections, image_size=source.image_size, fps=source.fps, settings=settings)
-    return Tracks(found.tracks, found.camera, source.fps, predictor.assets, predictor.device)
+    return Tracks(found, source.fps, predictor)
 
 
 def _data_root(arguments: argparse.Namespace) -> str:

@@ -21,7 +21,7 @@ from kinemesh.export.write import OutputChoices, output_names, summary_of_output
 from kinemesh.files.arrays import read_npy
 from kinemesh.infer import Inference, MeshPredictor, Settings
 from kinemesh.infer.doubts import DOUBTED, DOUBTED_IF_FITTED, Measure, warn_of_misfit
-from kinemesh.infer.people import find_people, keypoints_of
+from kinemesh.infer.people import keypoints_of
 from kinemesh.keypoints import Detections, Reading, read_keypoints
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.machine.log import set_up_console, silenced
@@ -124,9 +124,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     formats = _formats(arguments, detections)
     footage = Footage(inference.camera, timeline, source.path, inference.world)
     if set(formats) & set(_DRAWN):
-        with silenced():  # it was all said when they were first looked for
-            people = find_people(detections, source.fps, arguments.focus, settings.is_relinked)
-        shown = {track.name: keypoints_of(track, people) for track in inference.tracks}
+        shown = {track.name: keypoints_of(track, inference.detected) for track in inference.tracks}
         footage = footage._replace(keypoints_px=shown, is_sound_kept=arguments.fps is None)
     choices = OutputChoices(formats, arguments.axes, arguments.bvh_names, arguments.side_view)
     # Should this be stopped from here on, the folder tells whose files it holds.
