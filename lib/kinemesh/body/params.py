@@ -24,6 +24,12 @@ def axis_angle_from_rotations(rotations: Tensor) -> Tensor:
     return matrix_to_axis_angle(rotations).flatten(-2)
 
 
+def with_root_turned(poses: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Poses (F, n) of bodies turned as a whole by (3, 3), or by (F, 3, 3)."""
+    root = torch.from_numpy(turn).double() @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]).double())
+    return np.concatenate([matrix_to_axis_angle(root).numpy().astype(poses.dtype), poses[:, 3:]], axis=1)
+
+
 def turned(
     poses: np.ndarray, trans_m: np.ndarray, turn: np.ndarray, pelvis_m: np.ndarray, own_pelvis_m: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +41,4 @@ def turned(
         turn: (3, 3), or (F, 3, 3) where a camera turns too.
         pelvis_m, own_pelvis_m: (3,) at rest, of the body that trans was made for, and of the one that it is for now.
     """
-    root = torch.from_numpy(turn) @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]).to(torch.float64))
-    poses = np.concatenate([matrix_to_axis_angle(root).numpy(), poses[:, 3:]], axis=1)
-    return poses, (turn @ (trans_m + pelvis_m)[..., None])[..., 0] - own_pelvis_m
+    return with_root_turned(poses, turn), (turn @ (trans_m + pelvis_m)[..., None])[..., 0] - own_pelvis_m

@@ -12,7 +12,6 @@ from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.reading import LARGEST_ANGLE
 from kinemesh.errors import fail
 from kinemesh.files.arrays import LONGEST_TEXT, array_of, is_characters
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 LARGEST_FRAME = 1 << 31
 POSE_SHAPE = (SMPL_JOINT_COUNT * 3,)
@@ -151,12 +150,6 @@ def without_hands(poses: np.ndarray) -> np.ndarray:
     out = np.zeros((len(poses), *POSE_SHAPE), dtype=np.float32)
     out[:, : SHARED_JOINT_COUNT * 3] = poses[:, : SHARED_JOINT_COUNT * 3]
     return out
-
-
-def turned(poses: np.ndarray, turns: torch.Tensor) -> np.ndarray:
-    """Poses (F, n) of bodies turned as a whole by (F, 3, 3), or all of them by one (3, 3)."""
-    root = turns @ axis_angle_to_matrix(torch.from_numpy(poses[:, :3]))
-    return np.concatenate((matrix_to_axis_angle(root).numpy(), poses[:, 3:]), axis=1)
 
 
 def _axis_angle(path: Path, where: str, rotations: np.ndarray, place: Callable[[int], str]) -> np.ndarray:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.body.params import rotations_from_axis_angle, with_root_turned
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import LONGEST_BORROW_S
 from kinemesh.estimates.predictions import Predictions
-from kinemesh.estimates.values import turned
-from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
+from kinemesh.geometry.alignment import turn_about
+from kinemesh.geometry.rotation import rotation_angle
 from kinemesh.infer.people import Person, Segment
 
 logger = logging.getLogger(__name__)
@@ -72,9 +72,9 @@ def turned_to_camera(predictions: Predictions, tracks: list[int], people: list[P
     if not own:
         return predictions
 
-    def cost(turn: torch.Tensor) -> float:
+    def cost(turn: np.ndarray) -> float:
         def turned_misfit(poses: np.ndarray, betas: np.ndarray, keypoints_px: np.ndarray) -> float:
-            return misfit(turned(poses, turn), betas, keypoints_px)
+            return misfit(with_root_turned(poses, turn), betas, keypoints_px)
 
         found = []
         for track in own:
@@ -83,29 +83,24 @@ def turned_to_camera(predictions: Predictions, tracks: list[int], people: list[P
             found += [min((each for each in costs if each is not None), default=_NEVER)]
         return float(np.mean(found))
 
-    angles = torch.arange(_YAWS) * (2 * torch.pi / _YAWS)
-    best = min((_turn_about(1, float(angle)) for angle in angles), key=cost)
+    x, y, z = np.eye(3)
+    best = min((turn_about(y, yaw) for yaw in np.arange(_YAWS) * (2 * np.pi / _YAWS)), key=cost)
     least = cost(best)
     for degrees in _TURNED_BY_DEGREES:
-        for axis in (0, 1, 2):
+        for axis in (x, y, z):
             for sign in (-1.0, 1.0):
-                tried = _turn_about(axis, sign * float(np.radians(degrees))) @ best
+                tried = turn_about(axis, sign * np.radians(degrees)) @ best
                 if (left := cost(tried)) < least:
                     best, least = tried, left
     logger.info(
         "%s: a world without a camera: turned by %.0f degrees, as keypoints show, for a camera that stands still; bodies "
         "then are %.1f %% of the person's size from them",
-        predictions.path, rotation_angle(best).rad2deg(), 100 * least,
+        predictions.path, rotation_angle(torch.from_numpy(best)).rad2deg(), 100 * least,
     )  # fmt: skip
     poses = predictions.poses.copy()
     rows = np.concatenate([_rows_of(predictions, track) for track in own])
-    poses[rows] = turned(poses[rows], best)
+    poses[rows] = with_root_turned(poses[rows], best)
     return dataclasses.replace(predictions, poses=poses)
-
-
-def _turn_about(axis: int, radians: float) -> torch.Tensor:
-    """(3, 3) about a camera axis."""
-    return axis_angle_to_matrix(torch.eye(3)[axis] * radians)
 
 
 def choose_video(predictions: Predictions, names: tuple[str, ...]) -> list[int]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kinemesh.body.params import turned
 from kinemesh.structures import Track, TrackWorld, World
 from kinemesh.world.cameras import CameraPath, in_metres, up_of_angles, warn_of_movement
 from kinemesh.world.contacts import contact_probabilities
@@ -82,14 +83,11 @@ def contacts_of(found: Surroundings, figure: Figure, clearances_m: np.ndarray, f
 
 def place_in_world(track: Track, world: World, rest_pelvis_m: np.ndarray, contacts: np.ndarray) -> Track:
     """The track with its bodies in the world; `rest_pelvis_m` (3,) is the joint about which its root turns."""
-    from scipy.spatial.transform import Rotation  # slow to import
-
     frames = track.frame_ids if len(world.rotation) > 1 else np.zeros(len(track.frame_ids), dtype=np.int64)
     turn, moved = world.rotation[frames].astype(np.float64), world.position_m[frames].astype(np.float64)
-    orient = Rotation.from_matrix(turn) * Rotation.from_rotvec(track.poses[:, :3].astype(np.float64))
-    pelvis = track.trans_m.astype(np.float64) + rest_pelvis_m
-    trans_m = (turn @ pelvis[..., None])[..., 0] + moved - rest_pelvis_m
-    arrays = (array.astype(np.float32) for array in (orient.as_rotvec(), trans_m, contacts))
+    poses, trans_m = (array.astype(np.float64) for array in (track.poses, track.trans_m))
+    poses, trans_m = turned(poses, trans_m, turn, rest_pelvis_m, rest_pelvis_m)
+    arrays = (array.astype(np.float32) for array in (poses[:, :3], trans_m + moved, contacts))
     return track._replace(world=TrackWorld(*arrays))
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kinemesh.body.params import with_root_turned
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.data.reading import LARGEST_ANGLE
 from kinemesh.errors import UserError, fail
 from kinemesh.estimates.table import Table, table_of
-from kinemesh.estimates.values import POSE_SHAPE, to_frames, to_numbers, to_poses, turned, without_hands
+from kinemesh.estimates.values import POSE_SHAPE, to_frames, to_numbers, to_poses, without_hands
 from kinemesh.files.arrays import array_names, read_npz
 from kinemesh.geometry.camera import UP_TURNS, axis_upward
 from kinemesh.geometry.rotation import axis_angle_to_matrix
@@ -78,7 +79,7 @@ def before_a_camera(poses: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
         up = "z"  # as all of AMASS has it
     if up in (None, "camera"):
         return poses, ""
-    return turned(poses, torch.from_numpy(UP_TURNS["camera"].T @ UP_TURNS[up]).float()), up
+    return with_root_turned(poses, UP_TURNS["camera"].T @ UP_TURNS[up]), up
 
 
 def with_parts_joined(given: dict) -> tuple[np.ndarray, str] | None:

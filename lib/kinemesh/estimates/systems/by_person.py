@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kinemesh.body.params import with_root_turned
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.reading import LARGEST_ANGLE
 from kinemesh.errors import fail
@@ -24,7 +25,6 @@ from kinemesh.estimates.values import (
     to_name,
     to_numbers,
     to_poses,
-    turned,
     without_hands,
 )
 from kinemesh.geometry.rotation import axis_angle_to_matrix
@@ -86,7 +86,7 @@ def through_camera(path: Path, poses: np.ndarray, frame: np.ndarray, content: di
     if turns.ndim != 3 or (len(frame) and frame.max() >= len(turns)):
         fail(path, f"{where} has shape {turns.shape}", "a rotation matrix for each frame of the video")
     turns = to_poses(path, where, turns, len(turns), 1)[frame]
-    return turned(poses, axis_angle_to_matrix(torch.from_numpy(turns)))
+    return with_root_turned(poses, axis_angle_to_matrix(torch.from_numpy(turns)).numpy())
 
 
 def _joined(path: Path, system: str, people: dict, read: Any, notes: tuple[str, ...] = ()) -> Table:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from kinemesh.body.params import with_root_turned
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import fail
 from kinemesh.estimates.systems.amass import SMPLX_NOTES
@@ -23,7 +23,6 @@ from kinemesh.estimates.values import (
     to_frames,
     to_numbers,
     to_poses,
-    turned,
     without_hands,
 )
 from kinemesh.files.arrays import read_npz
@@ -68,7 +67,7 @@ def _smplx_person(
     )
     poses = without_hands(np.concatenate(poses, axis=1))
     if is_world:
-        poses = turned(poses, torch.from_numpy(UP_TURNS["camera"].T).float())
+        poses = with_root_turned(poses, UP_TURNS["camera"].T)
         more["world_up"] = "y"
     bodies = poses, np.zeros((count, BETA_COUNT), np.float32)
     return table_of(path, system, (video, ""), np.arange(count), bodies, notes=SMPLX_NOTES, **more)
