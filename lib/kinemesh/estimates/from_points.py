@@ -95,11 +95,7 @@ class _Solver:
         """Turn the joints of `rows`, in place; what those frames say of their shapes, (N, 10, 11)."""
         points = self.body(rotations[rows], betas)
         residual = _centred(wanted - points.places).flatten(1)
-        # Turning by omega moves a point by omega x s, and omega is phi in the parent's axes.
-        arms = points.arms.permute(0, 3, 1, 2)  # (N, K, A, 3)
-        axes = points.frames.mT[:, None]  # (N, 1, A, 3, 3): rows are the axes
-        moves = torch.linalg.cross(axes.expand(-1, arms.shape[1], -1, -1, -1), arms[..., None, :])  # (N, K, A, 3, 3)
-        jacobian = _centred(moves.flatten(2, 3)).permute(0, 1, 3, 2).flatten(1, 2)  # (N, 3 K, 3 A)
+        jacobian = _centred(points.by_turning()).flatten(1, 2)  # (N, 3 K, 3 A)
         now = rotations[rows[:, None], self.joints]
         away = matrix_to_axis_angle(now).flatten(1)
         matrix = jacobian.mT @ jacobian

@@ -31,6 +31,12 @@ class MovingPoints(NamedTuple):
     by_shape: Tensor | None  # (N, 10, 3, K) movement a unit of beta; None: the shape is known
     frames: Tensor  # (N, A, 3, 3) axes of each joint's parent; of the root the camera's
 
+    def by_turning(self, first: int = 0) -> Tensor:
+        """(N, K - first, 3, 3 A): how points from number `first` on move a unit of turning, in the axes of `frames`."""
+        arms = self.arms[..., first:].permute(0, 3, 1, 2)  # (N, K, A, 3)
+        axes = self.frames.mT[:, None].expand(-1, arms.shape[1], -1, -1, -1)  # rows are the axes
+        return torch.linalg.cross(axes, arms[..., None, :]).flatten(2, 3).mT
+
 
 def landmark_regressor(assets: BodyAssets, names: tuple[str, ...]) -> np.ndarray:
     """(K, V): rows of the H36M joints and of vertices, by name; "a+b" is the middle of both."""

@@ -54,9 +54,11 @@ def fit_tracks(
     Args:
         are_lifted: the bodies were made from these very keypoints, which therefore are nobody else's.
     """
-    return _fit(body, tracks, keypoints_px, camera, fps, are_lifted)[:2]
+    options = {"stand": None, "are_lifted": are_lifted}
+    return fit_standing_tracks(body, tracks, keypoints_px, camera, fps, **options)[:2]
 
 
+@torch.inference_mode()
 def fit_standing_tracks(
     body: BodyPoints,
     tracks: list[Track],
@@ -71,19 +73,6 @@ def fit_standing_tracks(
 
     `stand.body` is of the same keypoints as `body`; `stand` None: as `fit_tracks`.
     """
-    return _fit(body, tracks, keypoints_px, camera, fps, are_lifted, stand)
-
-
-@torch.inference_mode()
-def _fit(
-    body: BodyPoints,
-    tracks: list[Track],
-    keypoints_px: list[np.ndarray],
-    camera: VideoCamera,
-    fps: float,
-    are_lifted: bool,
-    stand: Stand | None = None,
-) -> tuple[list[Track], list[FitFacts], Settled | None]:
     like = body.matrix
     owner = torch.repeat_interleave(torch.tensor([len(track.poses) for track in tracks]))
     owner = owner.to(like.device)
@@ -114,9 +103,11 @@ def _fit(
         settled = settle(stand, start, fitted._replace(motion=motion), evidence, pinhole, fps, tracks)
         standing, is_broken = _finite(settled.motion, start, owner)
         is_failed = is_failed | is_broken
-        before, after = (_projected(body, moved, owner, pinhole) for moved in (motion, standing))
-        motion = _where_seen(motion, standing, *(drawn - points for drawn in (before, after)), judged, stature, owner)
-    ended = _projected(body, motion, owner, pinhole)
+        drawn = [_projected(body, moved, owner, pinhole) for moved in (motion, standing)]
+        is_harmed = _are_harmed(*(places - points for places in drawn), judged, stature, owner)
+        motion, ended = _choose(is_harmed, owner, motion, standing), torch.where(is_harmed[owner, None, None], *drawn)
+    else:
+        ended = _projected(body, motion, owner, pinhole)
     kept = _kept(ended, seen.keypoints_px, judged, stature[owner]) | is_failed
     if kept.any():
         motion = _blend(start, motion, _share(kept, lengths, fps))
@@ -151,12 +142,17 @@ def _finite(motion: Motion, start: Motion, owner: Tensor) -> tuple[Motion, Tenso
     broken = ~(motion.rotations.isfinite().flatten(1).all(dim=1) & motion.trans_m.isfinite().all(dim=1))
     people = ~motion.betas.isfinite().all(dim=1)
     people = people.index_put((owner[broken],), people.new_tensor(True))
+    return (_choose(people, owner, start, motion) if people.any() else motion), people[owner]
+
+
+def _choose(people: Tensor, owner: Tensor, one: Motion, other: Motion) -> Motion:
+    """`one` of those `people` (P,) bool, of all others the other."""
     rows = people[owner]
-    if not people.any():
-        return motion, rows
-    rotations = torch.where(rows[:, None, None, None], start.rotations, motion.rotations)
-    trans_m = torch.where(rows[:, None], start.trans_m, motion.trans_m)
-    return Motion(rotations, trans_m, torch.where(people[:, None], start.betas, motion.betas)), rows
+    return Motion(
+        torch.where(rows[:, None, None, None], one.rotations, other.rotations),
+        torch.where(rows[:, None], one.trans_m, other.trans_m),
+        torch.where(people[:, None], one.betas, other.betas),
+    )
 
 
 def _projected(body: BodyPoints, motion: Motion, owner: Tensor, camera: Camera) -> Tensor:
@@ -170,21 +166,14 @@ def _projected(body: BodyPoints, motion: Motion, owner: Tensor, camera: Camera) 
     )
 
 
-def _where_seen(
-    motion: Motion, standing: Motion, before: Tensor, after: Tensor, judged: Judged, stature: Tensor, owner: Tensor
-) -> Motion:
-    """Who stands on the floor, but for those whom keypoints (residuals (R, K, 2) before and after) speak clearly against."""
+def _are_harmed(before: Tensor, after: Tensor, judged: Judged, stature: Tensor, owner: Tensor) -> Tensor:
+    """(P,) bool: people whose keypoints speak clearly against the floor, by residuals (R, K, 2) without and with it."""
     is_harmed = torch.zeros_like(stature, dtype=torch.bool)
     for person, size in enumerate(stature):
         own = owner == person
         errors = [_mean_error(residuals[own], judged.weights[own]) for residuals in (before, after)]
         is_harmed[person] = errors[1] > _WORSE * errors[0] + _WORSE_OF_STATURE * size
-    rows = is_harmed[owner]
-    return Motion(
-        torch.where(rows[:, None, None, None], motion.rotations, standing.rotations),
-        torch.where(rows[:, None], motion.trans_m, standing.trans_m),
-        torch.where(is_harmed[:, None], motion.betas, standing.betas),
-    )
+    return is_harmed
 
 
 def _mean_error(residuals: Tensor, confidence: Tensor) -> Tensor:

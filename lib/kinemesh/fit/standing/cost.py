@@ -17,7 +17,9 @@ class Held:
         """Normal equations (N, n, n), (N, n) of the frames `rows` (N,), whose last P points are held."""
         first = points.places.shape[1] - self.places_m.shape[1]
         places = points.places[:, first:] + trans_m[:, None]
-        by_frame = _movement(points, first)  # (N, P, 3, n)
+        turning = points.by_turning(first)  # (N, P, 3, 3 A)
+        moving = torch.eye(3, dtype=turning.dtype, device=turning.device).expand(*turning.shape[:2], 3, 3)
+        by_frame = torch.cat((turning, moving), dim=3)  # (N, P, 3, n)
         up = self.up[rows]
         off = self.heights_m[rows] - (places * up[:, None]).sum(dim=-1)
         upward = self.level[rows] + self.below[rows] * (off > 0)
@@ -28,23 +30,3 @@ class Held:
         matrix = (flat * held.repeat_interleave(3, dim=1)[..., None]).mT @ flat
         matrix = matrix + (rising * upward[..., None]).mT @ rising
         return matrix, (flat.mT @ pull.flatten(1)[..., None])[..., 0]
-
-
-def _movement(points: MovingPoints, first: int) -> Tensor:
-    """(N, P, 3, 3 A + 3): how points from number `first` on move a unit of turning and translation."""
-    arms = points.arms[..., first:]  # (N, A, 3, P)
-    x, y, z = arms.unbind(2)
-    nothing = torch.zeros_like(x)
-    # Turning by omega moves a point by omega x arm: row by row the matrix of that, of omega in the parent's axes.
-    crossed = torch.stack(
-        (
-            torch.stack((nothing, z, -y), dim=-1),
-            torch.stack((-z, nothing, x), dim=-1),
-            torch.stack((y, -x, nothing), dim=-1),
-        ),
-        dim=-2,
-    )  # (N, A, P, 3, 3)
-    turned = crossed @ points.frames[:, :, None]  # (N, A, P, 3, 3)
-    turned = turned.permute(0, 2, 3, 1, 4).flatten(3)
-    moved = torch.eye(3, dtype=x.dtype, device=x.device).expand(*turned.shape[:2], 3, 3)
-    return torch.cat((turned, moved), dim=3)
