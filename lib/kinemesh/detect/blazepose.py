@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from kinemesh.detect.regions import Region, cut_out, to_picture
-from kinemesh.detect.search import Eyes, Seen, box_overlap
+from kinemesh.detect.search import Eyes, Seen
+from kinemesh.geometry.keypoints import box_overlap
 
 JOINT_COUNT = 33
 # The squares' sides in parts of the picture's shorter one, and how far they overlap.

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from kinemesh.detect.regions import Region, cut_out, to_picture
-from kinemesh.detect.search import Eyes, Seen, box_overlap
+from kinemesh.detect.search import Eyes, Seen
 from kinemesh.errors import UserError
+from kinemesh.geometry.keypoints import box_overlap
 
 RUNTIME = "onnxruntime"
 # By the number of joints.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.detect.regions import Region
+from kinemesh.geometry.keypoints import box_overlap
 
 # So often everybody is looked for, and as soon as somebody is lost; in between people are where they just were.
 _SEARCHED_EVERY_S = 0.5
@@ -109,7 +110,7 @@ def _distinct(people: dict[int, Seen], known: Container[int]) -> dict[int, Seen]
 def _are_same(one: Seen, other: Seen) -> bool:
     distance = float(np.median(np.linalg.norm(one.joints_px[:, :2] - other.joints_px[:, :2], axis=1)))
     is_near = distance < _SAME_JOINTS * min(one.following.side_px, other.following.side_px)
-    return is_near or bool(box_overlap(_box(one), _box(other)[None])[0] > _SAME_BOX)
+    return is_near or bool(box_overlap(_box(one), _box(other)) > _SAME_BOX)
 
 
 def _is_part(one: Seen, other: Seen) -> bool:
@@ -122,10 +123,3 @@ def _is_part(one: Seen, other: Seen) -> bool:
 def _box(person: Seen) -> np.ndarray:
     """(4,) low x, y, high x, y."""
     return np.concatenate((person.joints_px[:, :2].min(axis=0), person.joints_px[:, :2].max(axis=0)))
-
-
-def box_overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N,) intersection over union of a box (4,) with others (N, 4)."""
-    shared = (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(0).prod(axis=1)
-    area, areas = (box[2:] - box[:2]).clip(0).prod(), (others[:, 2:] - others[:, :2]).clip(0).prod(axis=1)
-    return shared / np.maximum(area + areas - shared, 1e-12)

@@ -117,3 +117,11 @@ def scale_by_shorter_side(keypoints_px: np.ndarray, image_size: tuple[int, int])
 def crop_scale(keypoints_px: np.ndarray) -> np.ndarray:
     """(F, K, 3) pixels and confidence -> the same in the box around all frames' keypoints (`crop_to_box`)."""
     return crop_to_box(torch.from_numpy(keypoints_px)).numpy()
+
+
+def box_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (..., 4), low x, y and high x, y, by numpy's rules of broadcasting."""
+    shared = np.maximum(np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]), 0)
+    areas = [np.maximum(box[..., 2:] - box[..., :2], 1e-6).prod(axis=-1) for box in (one, other)]
+    shared = shared.prod(axis=-1)
+    return shared / (areas[0] + areas[1] - shared)

@@ -9,7 +9,7 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
-from kinemesh.geometry.keypoints import LEAST_KEYPOINTS, crop_scale, fill_missing, scale_by_width
+from kinemesh.geometry.keypoints import LEAST_KEYPOINTS, box_overlap, crop_scale, fill_missing, scale_by_width
 from kinemesh.keypoints.detections import Detections
 from kinemesh.structures import MeshTrack, Track
 
@@ -214,7 +214,8 @@ def _similarity(
     distance = ((points[None, ..., :2] - expected[:, None]) ** 2).sum(axis=-1)
     closeness = np.exp(-distance / (2 * reach[:, None, None] ** 2))
     near = (closeness * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-    return (near + _overlap((low[:, None], high[:, None]), _boxes(points))) / 2
+    boxes = np.concatenate((low, high), axis=-1)[:, None], np.concatenate(_boxes(points), axis=-1)
+    return (near + box_overlap(*boxes)) / 2
 
 
 def _boxes(keypoints_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -222,13 +223,6 @@ def _boxes(keypoints_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     is_seen = keypoints_px[..., 2:] > 0
     low = np.where(is_seen, keypoints_px[..., :2], np.inf).min(axis=-2)
     return low, np.where(is_seen, keypoints_px[..., :2], -np.inf).max(axis=-2)
-
-
-def _overlap(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Intersection over union of boxes, by numpy's rules of broadcasting."""
-    shared = np.maximum(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]), 0).prod(axis=-1)
-    areas = [np.maximum(high - low, 1e-6).prod(axis=-1) for low, high in (one, other)]
-    return shared / (areas[0] + areas[1] - shared)
 
 
 def _repeats_another(frame: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
