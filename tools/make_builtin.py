@@ -17,7 +17,6 @@ from kinemesh.demo.body import write_body_files
 from kinemesh.demo.splits import StandIn, axis_angles
 from kinemesh.errors import UserError
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
-from kinemesh.files.checkpoints import load_checkpoint, save_checkpoint
 from kinemesh.machine.progress import progress
 from kinemesh.motion import broad, poses
 from kinemesh.motion.actions import BROAD
@@ -26,6 +25,7 @@ from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS
 from kinemesh.program.cli import REGRESSOR, run_reporting_errors
 from kinemesh.program.cli import main as train
 from kinemesh.training.names import BEST, LATEST
+from tools.make_demo_checkpoint import store
 
 CONFIG = "configs/mesh/MB_builtin.yaml"
 NOTE = "Trained on made-up motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."
@@ -78,7 +78,8 @@ def main() -> None:
             raise UserError(
                 "training failed or was stopped, see above. The same command goes on; --store stores what is there."
             )
-    store(run / (LATEST if arguments.store else BEST), Path(arguments.out))
+    trained = run / (LATEST if arguments.store else BEST)
+    store(trained, Path(arguments.out), note=NOTE, largest_bytes=LARGEST_BYTES, is_half=True)
 
 
 def make_motions(data_root: Path, seed: int, upright_share: float | None = None) -> None:
@@ -129,17 +130,6 @@ def _append(writer: FolderWriter, rng: np.random.Generator, body: StandIn, kinds
     texts["split"] = ["test" if kind in HELD_OUT else "train" for kind in kinds]
     for name in TEXTS:
         writer.append_text(name, texts[name])
-
-
-def store(path: Path, out: Path) -> None:
-    """Weight matrices in half precision and config of a checkpoint, with a note of what they are for. Raises UserError if too large."""
-    content = load_checkpoint(path)
-    kept = {"note": NOTE, "epoch": content["epoch"], "best_jpe": content["best_jpe"], "config": content["config"]}
-    weights = {name: value.half() if value.ndim >= 2 else value for name, value in content["model"].items()}
-    save_checkpoint(out, kept | {"model": weights})
-    if out.stat().st_size > LARGEST_BYTES:
-        raise UserError(f"{out}: {out.stat().st_size} bytes, expected at most {LARGEST_BYTES} in the repository.")
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, test mpjpe {content['best_jpe']:.1f} mm")
 
 
 if __name__ == "__main__":

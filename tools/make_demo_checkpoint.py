@@ -36,13 +36,21 @@ def main() -> None:
         store(Path(folder) / BEST, Path(arguments.out))
 
 
-def store(path: Path, out: Path) -> None:
-    """Weights and config of a checkpoint, with a note of what they are for. Raises UserError if they are too many."""
+def store(
+    path: Path, out: Path, *, note: str = NOTE, largest_bytes: int = _LARGEST_BYTES, is_half: bool = False
+) -> None:
+    """Weights and config of a checkpoint, with a note of what they are for. Raises UserError if they are too many.
+
+    `is_half`: weight matrices in half precision.
+    """
     content = load_checkpoint(path)
-    kept = {"note": NOTE, "epoch": content["epoch"], "best_jpe": content["best_jpe"], "config": content["config"]}
-    save_checkpoint(out, kept | {"model": content["model"]})
-    if out.stat().st_size > _LARGEST_BYTES:
-        raise UserError(f"{out}: {out.stat().st_size} bytes, expected at most {_LARGEST_BYTES} in the repository.")
+    kept = {"note": note, "epoch": content["epoch"], "best_jpe": content["best_jpe"], "config": content["config"]}
+    weights = content["model"]
+    if is_half:
+        weights = {name: value.half() if value.ndim >= 2 else value for name, value in weights.items()}
+    save_checkpoint(out, kept | {"model": weights})
+    if out.stat().st_size > largest_bytes:
+        raise UserError(f"{out}: {out.stat().st_size} bytes, expected at most {largest_bytes} in the repository.")
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, test mpjpe {content['best_jpe']:.1f} mm")
 
 

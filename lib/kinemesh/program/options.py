@@ -37,7 +37,9 @@ class RunOptions:
             value = getattr(self, field.name)
             if isinstance(value, str) and Path in (field.type, *get_args(field.type)):
                 object.__setattr__(self, field.name, Path(value))
-        if not _is_text(str(self.folder)):
+        from kinemesh.files.arrays import is_characters  # imports numpy, which --help need not wait for
+
+        if not is_characters([str(self.folder)]):
             raise UserError(
                 f"--checkpoint {self.folder}: its name is not UTF-8, which TensorBoard needs. Name another."
             )
@@ -66,12 +68,3 @@ class RunOptions:
         if self.evaluate is not None:
             return self.evaluate
         return latest if latest.is_file() else self.resume
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file's name can be written into other files (a log, a checkpoint)."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -23,7 +23,7 @@ from kinemesh.prepare.datasets.sequences import (
 )
 from kinemesh.prepare.datasets.sources import SOURCES, DatasetSource
 from kinemesh.prepare.datasets.write import DatasetWriter, Summary, left_to_do, provenance_of, write_dataset
-from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError
+from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, find_in
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ _MOST_TOLD = 10
 _FEWEST_SEEN = 0.1
 _NEAREST_M = 0.2
 _FEWEST_SHOWN = 8
-_PACKED = (".zip", ".tar", ".gz", ".tgz", ".7z")
 
 
 class Request(NamedTuple):
@@ -79,16 +78,9 @@ def prepare_dataset(request: Request) -> Summary:
 
 
 def _items(request: Request, source: DatasetSource) -> list[Item]:
-    raw = request.raw
-    if not raw.is_dir():
-        raise UserError(f"--raw {raw}: no such folder. Expected {source.expected}.")
-    items = source.find(raw)
-    if not items:
-        packed = sorted(path.name for path in raw.rglob("*") if path.suffix in _PACKED)
-        found = f"only {', '.join(packed[:3])}, which are to be unpacked" if packed else "nothing to read in it"
-        raise UserError(f"--raw {raw}: {found}. Expected {source.expected}.")
+    items = find_in(request.raw, source.find, source.expected)
     size = sum(path.stat().st_size for path in _files(items))
-    logger.info("%s: %d parts, %.2f GB", raw, len(items), size / 1e9)
+    logger.info("%s: %d parts, %.2f GB", request.raw, len(items), size / 1e9)
     return items
 
 

@@ -17,14 +17,13 @@ from kinemesh.machine.progress import progress
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS, open_motions
 from kinemesh.prepare.bvh.reading import read_motion
 from kinemesh.prepare.motions.npz import amass_sets_missing, find_npz, read_amass, read_smpl_npz
-from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, Choices, NotAMotion, Sequence
+from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, Choices, NotAMotion, Sequence, find_in
 from kinemesh.prepare.motions.sheet import SHEET_FILE, write_sheet
 
 logger = logging.getLogger(__name__)
 
 _COMMITTED_EVERY_S = 2.0
 _MOST_TOLD = 10
-_PACKED = (".zip", ".tar", ".bz2", ".xz", ".gz", ".tgz", ".7z", ".rar")
 _NOT_READABLE = "could not be read"
 
 
@@ -110,13 +109,7 @@ def prepare_motions(
     be read is left out, and counted.
     """
     source = SOURCES[kind]
-    if not raw.is_dir():
-        raise UserError(f"--raw {raw}: no such folder. Expected {source.expected} in it.")
-    paths = source.find(raw)
-    if not paths:
-        packed = sorted(path.name for path in raw.rglob("*") if path.suffix in _PACKED)
-        found = f"only {', '.join(packed[:3])}, which are to be unpacked" if packed else "nothing to read in it"
-        raise UserError(f"--raw {raw}: {found}. Expected {source.expected}.")
+    paths = find_in(raw, source.find, source.expected)
     bodies = Bodies(data_root)
     names = [_name(path, raw) for path in paths]
     sizes = [path.stat().st_size for path in paths]

@@ -1,5 +1,6 @@
 """One motion as SMPL parameters in a world whose y axis points up, whatever file it comes from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ REFIT, IGNORE, MEAN = "refit", "ignore", "mean"
 UP_SAID = {"y": "y up", "z": "z up, turned", "camera": "camera axes, turned: up is the camera's, not the ground's"}
 _FARTHEST_M = 1e4
 _LARGEST_BETA = 20.0
+_PACKED = (".zip", ".tar", ".bz2", ".xz", ".gz", ".tgz", ".7z", ".rar")
 
 
 class NotAMotion(Exception):
@@ -176,3 +178,15 @@ def checked(poses: np.ndarray, trans_m: np.ndarray, betas: np.ndarray, fps: floa
     if not 0 < fps <= 10_000:
         raise UserError(f"a rate of {fps} frames a second, expected one above 0.")
     return poses, trans_m, betas[:BETA_COUNT]
+
+
+def find_in(raw: Path, find: Callable[[Path], list], expected: str) -> list:
+    """What a source finds below `raw`. Raises UserError if that is no folder, or there is nothing to read in it."""
+    if not raw.is_dir():
+        raise UserError(f"--raw {raw}: no such folder. Expected {expected}.")
+    found = find(raw)
+    if not found:
+        packed = sorted(path.name for path in raw.rglob("*") if path.suffix in _PACKED)
+        why = f"only {', '.join(packed[:3])}, which are to be unpacked" if packed else "nothing to read in it"
+        raise UserError(f"--raw {raw}: {why}. Expected {expected}.")
+    return found
