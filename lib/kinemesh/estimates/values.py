@@ -147,7 +147,7 @@ def to_poses(
 
 def without_hands(poses: np.ndarray) -> np.ndarray:
     """SMPL's pose (F, 72) of one that begins with the joints it shares with SMPL+H and SMPL-X; hands as at rest."""
-    out = np.zeros((len(poses), *POSE_SHAPE), dtype=np.float32)
+    out = np.zeros((len(poses), *POSE_SHAPE), dtype=poses.dtype if poses.dtype.kind == "f" else np.float64)
     out[:, : SHARED_JOINT_COUNT * 3] = poses[:, : SHARED_JOINT_COUNT * 3]
     return out
 

@@ -17,7 +17,7 @@ from kinemesh.body.params import turned
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import UserError, fail
 from kinemesh.estimates.systems.amass import LAYOUTS, PARTS, RATES, gender_of, read_arrays, with_parts_joined
-from kinemesh.estimates.values import SHARED_JOINT_COUNT
+from kinemesh.estimates.values import without_hands
 from kinemesh.geometry.camera import UP_TURNS
 from kinemesh.prepare.motions.sequences import (
     POSE_COUNT,
@@ -111,9 +111,7 @@ def read_amass(path: Path, name: str, bodies: Bodies, choices: Choices) -> Itera
     if layout not in LAYOUTS.values():
         shape = given["poses"].shape if "poses" in given else None
         raise UserError(f"'poses' {shape}: expected (F, 156) as AMASS's SMPL+H has, or (F, 165) as its SMPL-X.")
-    body = np.zeros((len(poses), POSE_COUNT), dtype=poses.dtype if poses.dtype.kind == "f" else np.float64)
-    body[:, : 3 * SHARED_JOINT_COUNT] = poses[:, : 3 * SHARED_JOINT_COUNT]
-    poses, trans_m, betas = checked(body, given["trans"], given["betas"].reshape(-1), given["rate"])
+    poses, trans_m, betas = checked(without_hands(poses), given["trans"], given["betas"].reshape(-1), given["rate"])
     gender, notes = gender_of(given.get("gender")), ["hands dropped"]
     if layout == "SMPL-X":
         # Of another shape space; its pelvis is elsewhere at rest, by the same way in every frame.

@@ -15,6 +15,7 @@ import torch
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import fail
 from kinemesh.files.pickles import load_pickle
+from kinemesh.geometry.keypoints import LEAST_KEYPOINTS
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.keypoints.json_text import load_json
 from kinemesh.prepare.datasets.bodies import camera_body
@@ -24,7 +25,6 @@ from kinemesh.prepare.motions.sequences import POSE_COUNT
 _WHAT = "an annotation of AIST++"
 _WHERE = "AIST++'s annotations, unpacked (google.github.io/aistplusplus_dataset)"
 _FOLDERS = ("motions", "keypoints2d", "cameras/mapping.txt")
-_FEWEST_JOINTS = 4
 # Its published test sequences are told by choreography and music; here a setting of dancers is tested on, whole.
 _TEST_DANCERS = ("d04", "d07")
 
@@ -81,7 +81,7 @@ def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
             "test" if dancer in _TEST_DANCERS else "train", points[:length], "coco17", action=item.name.split("_")[0],
             notes=("mean shape, in metres of the dancer's own scale",),
         )  # fmt: skip
-        is_seen = (points[:length, :, 2] > 0).sum(axis=1) >= _FEWEST_JOINTS
+        is_seen = (points[:length, :, 2] > 0).sum(axis=1) >= LEAST_KEYPOINTS
         yield from stretches(without(whole, is_seen, "frames in which the detector found nobody", place))
 
 
