@@ -146,3 +146,21 @@ def test_missing_keypoints_are_filled_for_training_scoring_and_the_check(demo_fo
         (found[fill],) = lines(tmp_path / fill)
     assert found["interpolate"]["train_loss"] != found["released"]["train_loss"]
     assert found["interpolate"]["test_mpjpe_mine"] != found["released"]["test_mpjpe_mine"]
+
+
+def test_a_recipe_changes_what_is_trained_on_and_nothing_that_is_scored(motion_folder, config_file, call, tmp_path):
+    own = OWN | {"data_root": str(motion_folder), "datasets": [MOCAP], "dropout": 0.0, "lr_backbone": 0, "lr_head": 0}
+    figures = []
+    for name, recipe in (("usual", {}), ("level", {"camera": {"pitch_deg": [0, 0]}}), ("wrong", {"sped": 1})):
+        config = config_file(**own, epochs=1, recipe=recipe)
+        status, _, error = call("--config", config, "--checkpoint", str(tmp_path / name))
+        if name == "wrong":
+            assert status == 2
+            assert "recipe: unknown name 'sped'. Did you mean 'speed'?" in error
+            break
+        assert status == 0, error
+        figures.append(lines(tmp_path / name)[-1])
+    usual, level = figures
+    assert usual["train_loss"] != pytest.approx(level["train_loss"], rel=1e-3)
+    # The weights stand still, only the averages of the head's normalisation move.
+    assert usual["test_mpjpe_mocap"] == pytest.approx(level["test_mpjpe_mocap"], rel=1e-4)

@@ -161,6 +161,7 @@ class Config:
     synthesis: Literal["missing", "train"] = (
         "missing"  # whose keypoints are made of motion: of datasets without, or all
     )
+    recipe: dict | None = None  # numbers of kinemesh.synthesis.recipe that keypoints for training are made by
     fps_h36m: float = 50.0
     fps_pw3d: float = 30.0
     mean_pose_baseline: bool = False  # also score a constant mean body

@@ -102,20 +102,15 @@ def _is_score(value: Any) -> bool:
     return _is_count(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it is what a config key may hold."""
-    if isinstance(value, list):
-        return all(isinstance(item, str) or _is_entry(item) for item in value)
+def _is_plain(value: Any, depth: int = 3) -> bool:
+    """Whether it is what a config key may hold: text, numbers, and lists and dicts of them, not deep."""
+    if isinstance(value, list | dict):
+        parts = value.values() if isinstance(value, dict) else value
+        has_names = isinstance(value, list) or all(isinstance(name, str) for name in value)
+        return depth > 0 and has_names and all(_is_plain(part, depth - 1) for part in parts)
     if isinstance(value, int):
         return abs(value) < 1 << 63
     return value is None or isinstance(value, float | str)
-
-
-def _is_entry(value: Any) -> bool:
-    """Whether it is what an entry of a list in a config may be."""
-    return isinstance(value, dict) and all(
-        isinstance(key, str) and not isinstance(item, list) and _is_plain(item) for key, item in value.items()
-    )
 
 
 def _is_origin(value: Any) -> bool:

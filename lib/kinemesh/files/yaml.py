@@ -162,33 +162,39 @@ def _convert(value: object, hint: object, key: str, source: str) -> object:
     if typing.get_origin(hint) is Literal:
         if value in options:
             return value
-        raise UserError(f"{source}: {key} is {_shown(value)}, expected one of {', '.join(map(repr, options))}.")
+        raise UserError(f"{source}: {key} is {shown(value)}, expected one of {', '.join(map(repr, options))}.")
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
         hint = next(option for option in options if option is not type(None))
     if hint is bool and isinstance(value, bool):
         return value
-    if hint is str and isinstance(value, str):
+    if hint in (str, dict) and isinstance(value, hint):
         return value
-    if hint in (int, float):
-        # PyYAML reads 5e-5 (no dot) as text.
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
-            value = float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT:
-            if hint is float:
-                return float(value)
-            if value == int(value):
-                return int(value)
+    number = number_in(value) if hint in (int, float) else None
+    if number is not None and (hint is float or number == int(number)):
+        return hint(number)
     if typing.get_origin(hint) is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
         return tuple(value)
-    expected = {bool: "True or False", str: "text", int: "a whole number", float: "a number"}.get(
-        hint, "a list of text"
-    )
-    raise UserError(f"{source}: {key} is {_shown(value)}, expected {expected}.")
+    expected = {
+        bool: "True or False",
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        dict: "'name: value'",
+    }.get(hint, "a list of text")
+    raise UserError(f"{source}: {key} is {shown(value)}, expected {expected}.")
 
 
-def _shown(value: object) -> str:
+def number_in(value: object) -> int | float | None:
+    """The number that a plain value is, none beyond what a float holds exactly; PyYAML reads 5e-5 (no dot) as text."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_INT
+    return value if is_number else None
+
+
+def shown(value: object) -> str:
     """The value for an error, of a length that a line holds."""
     if isinstance(value, int) and abs(value) > _LARGEST_INT:
         return "a number of many digits"
@@ -204,12 +210,12 @@ def _nearest(key: str, known: Iterable[str]) -> str:
 def _entries(value: object, kind: type, key: str, source: str) -> tuple:
     """A list of mappings, each as a dataclass."""
     if not isinstance(value, list):
-        raise UserError(f"{source}: {key} is {_shown(value)}, expected a list of entries, each of 'key: value'.")
+        raise UserError(f"{source}: {key} is {shown(value)}, expected a list of entries, each of 'key: value'.")
     found = []
     for number, entry in enumerate(value, start=1):
         place = f"{source}: {key} entry {number}"
         if not isinstance(entry, dict):
-            raise UserError(f"{place} is {_shown(entry)}, expected 'key: value'.")
+            raise UserError(f"{place} is {shown(entry)}, expected 'key: value'.")
         try:
             found.append(kind(**fields_of(kind, entry, place)))
         except UserError as error:

@@ -24,7 +24,7 @@ from kinemesh.estimates.predictions import check_videos, load_predictions
 from kinemesh.machine.processes import Processes
 from kinemesh.protocols import ClipRule
 from kinemesh.synthesis.clips import Synthesizer
-from kinemesh.synthesis.recipe import DEFAULT, SCORED, Recipe
+from kinemesh.synthesis.recipe import DEFAULT, SCORED, Recipe, changed_recipe
 from kinemesh.training.state import TrainedDataset
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,9 @@ class DatasetOpener:
         is_thorough: bool = False,
         assets: BodyAssets | None = None,
     ):
-        """Raises `UserError` if the predictions cannot be read."""
+        """Raises `UserError` if the predictions cannot be read, or the config's recipe."""
         self._config, self._device, self._assets = config, device, assets
+        self._recipe = changed_recipe(DEFAULT, config.recipe or {})
         self._with_estimate, self._clip_rules = with_estimate, clip_rules
         body = partial(load_body_assets, config.data_root) if assets is None else (lambda: assets)
         self._predictions = load_predictions(predictions_path, body) if predictions_path else None
@@ -130,7 +131,7 @@ class DatasetOpener:
         train = None
         if used.is_trained:
             size = source.batch_size or (config.batch_size if source.is_video else config.batch_size_img)
-            made = self._synthesis(dataset.train, DEFAULT, is_wanted=config.synthesis == "train")
+            made = self._synthesis(dataset.train, self._recipe, is_wanted=config.synthesis == "train")
             train = self._load(dataset.train, train_clips, batch_size=size, training=True, synthesis=made)
         trained = TrainedDataset(
             name=source.name,

@@ -8,7 +8,13 @@ follow from focal length and depth, so that somebody small in the picture errs b
 is 1 / 0.298 m (`ERROR_UNIT_PER_M`).
 """
 
-from typing import NamedTuple
+import difflib
+import math
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+from kinemesh.errors import UserError
+from kinemesh.files.yaml import number_in, shown
 
 ERROR_UNIT_PER_M = 0.298  # MotionBERT scales AMASS by this
 Range = tuple[float, float]
@@ -91,3 +97,64 @@ class Recipe(NamedTuple):
 DEFAULT = Recipe()
 # What is scored, too, shows the frames that it is named after.
 SCORED = Recipe(speed=(1.0, 1.0), betas_std=0.0)
+
+# Numbers are as much as so many times as large as the default's, or as small, so that a clip never takes more memory.
+_FARTHEST = 100.0
+_ABOVE_0 = ("stature_m", "nearest_m", "reaction_s", "confidence_a", "confidence_s")
+_Record = TypeVar("_Record", bound=NamedTuple)
+
+
+def changed_recipe(recipe: _Record, values: Mapping[str, object], where: str = "recipe") -> _Record:
+    """The recipe with some of its numbers as a config gives them, by name, those of camera and noise in mappings.
+
+    Raises `UserError` for an unknown name (with the nearest), and a value that is not one of its kind.
+    """
+    known = recipe._asdict()
+    changes = {}
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(str(name)[:40], known, n=1)
+            advice = f"Did you mean '{near[0]}'?" if near else f"Expected one of {', '.join(known)}."
+            raise UserError(f"{where}: unknown name '{str(name)[:40]}'. {advice}")
+        changes[name] = _changed(known[name], value, f"{where}: {name}")
+    return recipe._replace(**changes)
+
+
+def _changed(default: object, value: object, where: str) -> object:
+    if isinstance(default, int | float):
+        name = where.rpartition(" ")[2]
+        most = 1 if name.endswith("_chance") else _FARTHEST * abs(default)
+        least = default / _FARTHEST if name in _ABOVE_0 else -most if default < 0 else 0.0
+        return _number(default, value, least, most, where)
+    if hasattr(default, "_asdict") or isinstance(default[0], tuple):
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where} is {shown(value)}, expected 'name: value' for some of its names.")
+        if hasattr(default, "_asdict"):
+            return changed_recipe(default, value, where)
+        by_name = dict(default)
+        for name, given in value.items():
+            if name not in by_name:
+                raise UserError(f"{where}: unknown joint '{str(name)[:40]}'. Expected one of {', '.join(by_name)}.")
+            by_name[name] = _number(by_name[name], given, 0.0, _FARTHEST * by_name[name], f"{where}: {name}")
+        return tuple(by_name.items())
+    if not isinstance(value, list | tuple) or len(value) != len(default):
+        raise UserError(f"{where} is {shown(value)}, expected {len(default)} numbers, such as {list(default)}.")
+    are_chances = len(default) == 3
+    most = 1.0 if are_chances else _FARTHEST * max(map(abs, default))
+    # What is drawn in the logarithm is above 0.
+    least = -most if default[0] < 0 else 0.0 if are_chances else default[0] / _FARTHEST
+    numbers = tuple(_number(default[0], one, least, most, where) for one in value)
+    if len(default) == 2 and numbers[0] > numbers[1]:
+        raise UserError(f"{where} is {shown(value)}, expected the smaller number first.")
+    if are_chances and not math.isclose(sum(numbers), 1.0, abs_tol=1e-6):
+        raise UserError(f"{where} is {shown(value)}, expected chances that add up to 1.")
+    return numbers
+
+
+def _number(default: float, value: object, least: float, most: float, where: str) -> float:
+    """The value, whole if the default is."""
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    number = number_in(value)
+    if number is None or not least <= number <= most or (isinstance(default, int) and number != int(number)):
+        raise UserError(f"{where} is {shown(value)}, expected {kind}, {least:g} to {most:g}.")
+    return type(default)(number)
