@@ -11,7 +11,7 @@ from kinemesh.errors import UserError
 from kinemesh.evaluation.results import Evaluations, metrics_content, write_metrics
 from kinemesh.evaluation.tables import refinement_warnings, results_table
 from kinemesh.files.writing import faults_of_writing, write_atomically
-from kinemesh.machine.device import choose_device, keep_freed_memory, make_deterministic
+from kinemesh.machine.device import choose_device, flush_denormals, keep_freed_memory, make_deterministic
 from kinemesh.machine.log import add_log_file, drop_metrics_from
 from kinemesh.machine.processes import join_model, joined
 from kinemesh.machine.run_lock import locked_folder
@@ -44,6 +44,7 @@ def run(options: RunOptions, config: Config) -> dict[str, dict]:
         return {}
     setup.device = choose_device(options.device)
     keep_freed_memory(setup.device)
+    flush_denormals(setup.device)
     with joined(setup.device) as setup.processes:
         if options.is_training:
             # From before the checkpoint is read until the last one is written: no other run may come between.

@@ -13,7 +13,7 @@ from kinemesh.errors import UserError
 from kinemesh.files.yaml import parse_yaml
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.infer.predictor import Tracks
-from kinemesh.machine.device import keep_freed_memory
+from kinemesh.machine.device import flush_denormals, keep_freed_memory
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT, DEFAULT_CONFIG
 from kinemesh.program.wild.video import detections_of_part, open_source
 
@@ -32,6 +32,7 @@ def load_predictor(arguments: argparse.Namespace) -> MeshPredictor:
         config = load_config(arguments.config, arguments.overrides)
         predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
     keep_freed_memory(predictor.device)
+    flush_denormals(predictor.device)
     return predictor
 
 
