@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.fit_quality import EVERYDAY_KINDS, FPS, VIEW, Clips, Scorer, difference, kinds_of
+from benchmarks.refine_any import refine
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.skeleton import LIMBS
@@ -77,9 +78,13 @@ def main() -> None:
     report("builtin", text, arguments.keep)
 
 
-def score(scorer: Scorer, clips: Clips, kind: str, rng: np.random.Generator) -> tuple[Track, Track, list[float]]:
-    """The truth, the fitted body, and the figures of `_METRICS`."""
+def score(
+    scorer: Scorer, clips: Clips, kind: str, rng: np.random.Generator, refiner: MeshPredictor | None = None
+) -> tuple[Track, Track, list[float]]:
+    """The truth, the fitted body, and the figures of `_METRICS`, of what `refiner` makes of the body where there is one."""
     truth, keypoints, camera, start = scorer.make(clips, kind, rng)
+    if refiner is not None:
+        start = refine(refiner, start, keypoints, camera)
     (fitted,), _ = fit_tracks(scorer.points, [start], [keypoints], camera, FPS, are_lifted=True)
     target = scorer.mesh(truth)
     return truth, fitted, [value for track in (start, fitted) for value in scorer.metrics(track, truth, target)[:2]]

@@ -96,9 +96,14 @@ def main() -> None:
 
 def difference(before: np.ndarray, after: np.ndarray) -> str:
     """Two means, and the 95 % interval over clips of how much they differ."""
-    drawn = np.random.default_rng(0).integers(len(before), size=(4000, len(before)))
-    low, high = np.quantile((after - before)[drawn].mean(axis=1), (0.025, 0.975))
+    low, high = interval(after - before)
     return f"{before.mean():.1f} -> {after.mean():.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def interval(differences: np.ndarray) -> np.ndarray:
+    """(2, ...) bounds of the 95 % interval of the mean over clips, by bootstrap; (clips, ...) values."""
+    drawn = np.random.default_rng(0).integers(len(differences), size=(4000, len(differences)))
+    return np.quantile(differences[drawn].mean(axis=1), (0.025, 0.975), axis=0)
 
 
 def kinds_of(clips: Clips, count: int) -> list[str]:

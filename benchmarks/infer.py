@@ -1,7 +1,7 @@
 """Frames a second of infer_wild_mesh.py without rendering, from the keypoint file to the written npz.
 
-By default the model of `--demo`; --released_size: random weights of the released configs' size, 42 M parameters, windows
-of 243 frames. Each with the flip test. The file is AlphaPose's (COCO-17), two walking people repeated.
+By default the model of `--demo`, or the built-in one, or random weights of the released configs' size, 42 M parameters, windows
+of 243 frames. The file is AlphaPose's (COCO-17), two walking people repeated.
 """
 
 import json
@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.config import load_config
-from kinemesh.demo.body import CHECKPOINT_PATH
+from kinemesh.demo.body import BUILTIN_PATH, CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.export.scene import Footage
@@ -22,7 +22,7 @@ from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.keypoints import read_keypoints
 from kinemesh.keypoints.formats import FORMATS
-from kinemesh.machine.device import keep_freed_memory
+from kinemesh.machine.device import flush_denormals, keep_freed_memory
 from kinemesh.model.opening import build_model
 from kinemesh.structures import Timeline
 
@@ -33,34 +33,39 @@ def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--frames", type=int, default=3000)
     flags.add_argument("--people", type=int, default=2)
-    flags.add_argument("--released_size", action="store_true")
+    flags.add_argument("--size", choices=("demo", "builtin", "released"), default="demo")
+    flags.add_argument("--tta", choices=("flip", "none"), default="flip")
+    flags.add_argument("--fit", choices=("keypoints", "none"), default="keypoints")
     arguments = flags.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
-    predictor = _predictor(arguments.released_size, device)
+    predictor = _predictor(arguments.size, device)
     keep_freed_memory(device)
+    flush_denormals(device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "alphapose-results.json"
         path.write_text(json.dumps(_alphapose(arguments.frames, arguments.people)))
-        _run(predictor, path, Path(folder))  # a first run to warm up
-        seconds = _run(predictor, path, Path(folder))
+        settings = Settings(is_pixel=True, is_flip_tested=arguments.tta == "flip", fit=arguments.fit)
+        _run(predictor, path, Path(folder), settings)  # a first run to warm up
+        seconds = _run(predictor, path, Path(folder), settings)
     bodies, total = arguments.frames * arguments.people, sum(seconds.values())
     rows = [("stage", "seconds", "share")]
     rows += [(stage, taken, f"{taken / total:.0%}") for stage, taken in seconds.items()]
-    size = "released" if arguments.released_size else "demo"
+    how = f"--tta {arguments.tta} --fit {arguments.fit}"
     text = (
-        f"inference with the flip test, {size} model, {arguments.frames} frames of {arguments.people} people, "
+        f"inference, {how}, {arguments.size} model, {arguments.frames} frames of {arguments.people} people, "
         f"without rendering\n{describe(device)}\n\n{table(rows)}\n\n"
         f"{bodies / total:.0f} bodies a second, {arguments.frames / total:.0f} frames a second"
     )
-    report(f"infer_{size}_{device.type}", text, arguments.keep)
+    report(f"infer_{arguments.size}_{device.type}", text, arguments.keep)
 
 
-def _predictor(is_released_size: bool, device: torch.device) -> MeshPredictor:
+def _predictor(size: str, device: torch.device) -> MeshPredictor:
     assets = StandIn().assets
-    if not is_released_size:
-        return MeshPredictor.load(CHECKPOINT_PATH, device=str(device), assets=assets)
+    if size != "released":
+        path = BUILTIN_PATH if size == "builtin" else CHECKPOINT_PATH
+        return MeshPredictor.load(path, device=str(device), assets=assets)
     config = load_config(ROOT / "configs/mesh/MB_ft_pw3d.yaml")
     model = build_model("regressor", config, assets)
     return MeshPredictor(model.to(device), assets, config, device, "regressor")
@@ -81,12 +86,11 @@ def _alphapose(frame_count: int, person_count: int) -> list[dict]:
     ]
 
 
-def _run(predictor: MeshPredictor, path: Path, folder: Path) -> dict[str, float]:
+def _run(predictor: MeshPredictor, path: Path, folder: Path, settings: Settings) -> dict[str, float]:
     """Seconds of each stage."""
     began = time.perf_counter()
     detections = read_keypoints(path)
     seconds = {"read": time.perf_counter() - began}
-    settings = Settings(is_pixel=True)
     found = predictor.infer(detections, image_size=CAMERA.image_size, fps=FPS, settings=settings)
     footage = Footage(found.camera, Timeline.of_constant_rate(FPS, int(detections.frame.max()) + 1))
     options = OutputChoices(["npz"]), predictor.assets, predictor.device

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import torch
 
-from benchmarks.fit_quality import FPS, Clips, Estimator, Scorer, err_by, place
+from benchmarks.fit_quality import FPS, Clips, Estimator, Scorer, err_by, interval, place
 from benchmarks.infer_quality import _params
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
@@ -20,7 +20,7 @@ from kinemesh.infer import MeshPredictor
 from kinemesh.motion.anatomy import rotation_matrices
 from kinemesh.motion.poses import HELD_OUT_KINDS, KINDS
 from kinemesh.motion.signals import random_runs, smooth_noise
-from kinemesh.structures import Track
+from kinemesh.structures import Track, VideoCamera
 
 _CHECKPOINT = "checkpoint/mesh/MB_demo_refine_any/best_epoch.bin"
 _SIDES = ("input", "refined", "refined and fitted", "fitted alone")
@@ -88,27 +88,26 @@ def _cell(errors: np.ndarray, side: int) -> str:
     means = " / ".join(f"{mean:.1f}" for mean in errors[:, side].mean(axis=0))
     if side == 0:
         return means
-    differences = errors[:, side] - errors[:, 0]
-    drawn = np.random.default_rng(0).integers(len(errors), size=(4000, len(errors)))
-    low, high = np.quantile(differences[drawn].mean(axis=1), (0.025, 0.975), axis=0)
+    low, high = interval(errors[:, side] - errors[:, 0])
     return f"{means} [{low[0]:+.1f}, {high[0]:+.1f}] / [{low[1]:+.1f}, {high[1]:+.1f}]"
 
 
 def _errors(scorer: Scorer, clips: Clips, number: int, rng: np.random.Generator) -> list[list[float]]:
     """MPJPE and PA-MPJPE of each of `_SIDES`."""
     truth, keypoints, camera, given = scorer.make(clips, clips.kinds[number % len(clips.kinds)], rng)
-    refined = _refine(scorer.predictor, given, scale_by_width(keypoints, camera.image_size))
-    refined = place(scorer.predictor, refined, keypoints, camera)
+    refined = refine(scorer.predictor, given, keypoints, camera)
     fitted = [fit_tracks(scorer.points, [track], [keypoints], camera, FPS)[0][0] for track in (refined, given)]
     target = scorer.body(_params(truth.poses, truth.betas))
     return [scorer.metrics(track, truth, target)[:2] for track in (given, refined, *fitted)]
 
 
-def _refine(predictor: MeshPredictor, given: Track, keypoints: np.ndarray) -> Track:
+def refine(refiner: MeshPredictor, given: Track, keypoints: np.ndarray, camera: VideoCamera) -> Track:
+    """The track as a refiner makes it, where its body fits the keypoints."""
     frames = len(given.poses)
     estimate = given.poses, np.tile(given.betas, (frames, 1))
-    poses, betas = predictor.predict_arrays(keypoints, [frames], [0], estimate, clip_len=predictor.default_clip_len)
-    return given._replace(poses=poses, betas=betas[0])
+    seen = scale_by_width(keypoints, camera.image_size)
+    poses, betas = refiner.predict_arrays(seen, [frames], [0], estimate, clip_len=refiner.default_clip_len)
+    return place(refiner, given._replace(poses=poses, betas=betas[0]), keypoints, camera)
 
 
 if __name__ == "__main__":

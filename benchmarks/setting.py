@@ -1,6 +1,7 @@
-"""What the benchmarks run on: the embedded default's data, and a config of the small or the released size."""
+"""What the benchmarks run on: the embedded default's data, a config of the small or the released size, runs of their own."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +13,11 @@ from kinemesh.config import Config, load_config
 from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.datasets import make_demo_data
+from kinemesh.errors import UserError
 from kinemesh.model.opening import build_model
+from kinemesh.program.cli import REGRESSOR
+from kinemesh.program.cli import main as train
+from kinemesh.training.names import BEST
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data" / "demo"
@@ -41,3 +46,14 @@ def build(config: Config, assets: BodyAssets, device: torch.device) -> tuple[nn.
     """A regressor with fresh weights, always the same, and the body."""
     torch.manual_seed(0)
     return build_model("regressor", config, assets).to(device), Body.of(assets, device)
+
+
+def train_run(run: Path, config: str, keys: dict, flags: Sequence[str] = ()) -> Path:
+    """The best checkpoint of a run as `train_mesh.py` makes it, with these config keys, trained unless that is done.
+
+    Raises UserError where training fails or is stopped.
+    """
+    sets = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    if train(REGRESSOR, ["--config", config, "--checkpoint", str(run), *flags, *sets]):
+        raise UserError(f"{run}: training failed or was stopped, see above. The same command goes on.")
+    return run / BEST

@@ -82,8 +82,13 @@ def main() -> None:
     store(trained, Path(arguments.out), note=NOTE, largest_bytes=LARGEST_BYTES, is_half=True)
 
 
-def make_motions(data_root: Path, seed: int, upright_share: float | None = None) -> None:
-    """The stand-in body's files and a motion folder, unless it is there: held-out kinds are its test split."""
+def make_motions(
+    data_root: Path, seed: int, upright_share: float | None = None, train_count: int | None = None
+) -> None:
+    """The stand-in body's files and a motion folder, unless it is there: held-out kinds are its test split.
+
+    `train_count`: of another number of motions than the built-in model is trained on.
+    """
     write_body_files(data_root)
     if (data_root / "motion").is_dir():
         return
@@ -98,7 +103,7 @@ def make_motions(data_root: Path, seed: int, upright_share: float | None = None)
         )
     # Other shares, other people.
     seeds = [seed] if upright_share is None else [seed, round(1000 * upright_share)]
-    kinds = list(np.random.default_rng([*seeds, 0]).choice(usual, TRAIN_COUNT, p=weights))
+    kinds = list(np.random.default_rng([*seeds, 0]).choice(usual, train_count or TRAIN_COUNT, p=weights))
     kinds += [HELD_OUT[number % len(HELD_OUT)] for number in range(TEST_COUNT)]
     columns = {name: Column(np.dtype(kind), row) for name, (kind, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()}
     columns |= dict.fromkeys(TEXTS, TEXT)
