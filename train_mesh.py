@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
-from kinemesh.program.cli import REGRESSOR, main
+from kinemesh.program.cli import main
+from kinemesh.program.flags.training import REGRESSOR
 
 if __name__ == "__main__":
     sys.exit(main(REGRESSOR))

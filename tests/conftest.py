@@ -21,7 +21,8 @@ from kinemesh.demo.datasets import make_demo_data
 from kinemesh.files.array_folder.writing import TEXT, Column, writing_folder
 from kinemesh.model.mesh import build_regressor
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS
-from kinemesh.program.cli import REGRESSOR, main
+from kinemesh.program.cli import main
+from kinemesh.program.flags.training import REGRESSOR
 from tools.fuzz.joblib_layout import write_joblib
 
 ROOT = Path(__file__).parent.parent

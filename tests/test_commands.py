@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kinemesh.config import load_config
-from kinemesh.program.cli import REFINER, REGRESSOR, parse_arguments
 from kinemesh.program.commands.prepare import parse_arguments as parse_prepare_arguments
+from kinemesh.program.flags.training import REFINER, REGRESSOR, parse_arguments
 from kinemesh.program.wild.cli import parse_arguments as parse_wild_arguments
 
 ROOT = Path(__file__).parent.parent

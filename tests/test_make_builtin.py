@@ -9,7 +9,7 @@ from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.infer import MeshPredictor
 from kinemesh.motion.recorded import open_motions
-from kinemesh.program.cli import REGRESSOR, parse_arguments
+from kinemesh.program.flags.training import REGRESSOR, parse_arguments
 from tools import make_builtin
 
 SMALL = ("dim_feat=8", "dim_rep=4", "num_heads=2", "hidden_dim=8", "epochs=1", "batch_size=8")

@@ -13,7 +13,8 @@ from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.video import CAMERA, FPS, make_video
 from kinemesh.infer import MeshPredictor
-from kinemesh.program.cli import REFINER, REGRESSOR, main
+from kinemesh.program.cli import main
+from kinemesh.program.flags.training import REFINER, REGRESSOR
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -11,8 +11,9 @@ import torch
 
 from kinemesh.data.folders import read_content, write_folder
 from kinemesh.machine.stopping import StopRequest
-from kinemesh.program.cli import REFINER, main
+from kinemesh.program.cli import main
 from kinemesh.program.console import main as console
+from kinemesh.program.flags.training import REFINER
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinemesh.data.sources import load_dataset
-from kinemesh.program.cli import REFINER
+from kinemesh.program.flags.training import REFINER
 
 ROOT = Path(__file__).parent.parent
 

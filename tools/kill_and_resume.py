@@ -23,8 +23,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kinemesh.program.train  # noqa: F401 - imported before the runs are forked, so that they need not
 from kinemesh.files.checkpoints import load_checkpoint
-from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as run_script
+from kinemesh.program.flags.training import REGRESSOR
 from kinemesh.training.names import BEST, LATEST
 
 _CHECKPOINT_EVERY_MINUTES = 0.0005

@@ -22,8 +22,9 @@ from kinemesh.motion import broad, poses
 from kinemesh.motion.actions import BROAD
 from kinemesh.motion.motion import make_motion
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS
-from kinemesh.program.cli import REGRESSOR, run_reporting_errors
 from kinemesh.program.cli import main as train
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.flags.training import REGRESSOR
 from kinemesh.training.names import BEST, LATEST
 from tools.make_demo_checkpoint import store
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint, save_checkpoint
-from kinemesh.program.cli import REGRESSOR, run_reporting_errors
 from kinemesh.program.cli import main as train
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.flags.training import REGRESSOR
 from kinemesh.training.names import BEST
 
 NOTE = "Trained on synthetic motion for the stand-in body. NOT for SMPL: its figures compare with nothing published."

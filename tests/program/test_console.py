@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kinemesh.program.cli import REGRESSOR, parse_arguments
 from kinemesh.program.console import COMMANDS, main
+from kinemesh.program.flags.training import REGRESSOR, parse_arguments
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import NamedTuple
 
 from kinemesh.errors import UserError
-from kinemesh.program.cli import REFINER, REGRESSOR, run_reporting_errors
 from kinemesh.program.cli import main as train_main
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.flags.training import REFINER, REGRESSOR
 
 
 class Command(NamedTuple):

@@ -11,10 +11,10 @@ from kinemesh.prepare.datasets.json_stream import stream_json
 from kinemesh.prepare.datasets.keypoints import KeypointFile, Seen, prove
 from kinemesh.prepare.datasets.sequences import PreparedSequence
 from kinemesh.prepare.datasets.sources import SOURCES
-from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as run_script
 from kinemesh.program.commands.prepare import DATASET_SOURCES
 from kinemesh.program.console import main
+from kinemesh.program.flags.training import REGRESSOR
 from tests.prepare.readers.conftest import FRAME_COUNT, K
 from tests.prepare.readers.test_pw3d import write
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.program.cli import REFINER, REGRESSOR, main
+from kinemesh.program.cli import main
 from kinemesh.program.commands.export_checkpoint import export
 from kinemesh.program.commands.export_checkpoint import main as export_main
+from kinemesh.program.flags.training import REFINER, REGRESSOR
 from tests.program.commands.same import assert_same
 
 ROOT = Path(__file__).parents[3]

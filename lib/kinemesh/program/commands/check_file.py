@@ -29,8 +29,9 @@ from kinemesh.motion.recorded import open_motions
 from kinemesh.program.check.findings import Finding, table
 from kinemesh.program.check.motions import motion_findings
 from kinemesh.program.check.values import dataset_findings
-from kinemesh.program.cli import OneLineParser, run_reporting_errors
+from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.convert import verify_with_progress
+from kinemesh.program.flags.parser import OneLineParser
 
 logger = logging.getLogger(__name__)
 

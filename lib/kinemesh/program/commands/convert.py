@@ -23,7 +23,8 @@ from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, op
 from kinemesh.files.writing import require_space, write_atomically
 from kinemesh.machine.log import set_up_console
 from kinemesh.machine.progress import progress
-from kinemesh.program.cli import OneLineParser, run_reporting_errors
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.flags.parser import OneLineParser
 
 logger = logging.getLogger(__name__)
 

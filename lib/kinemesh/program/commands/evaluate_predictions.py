@@ -24,8 +24,9 @@ from kinemesh.evaluation.results import record
 from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import set_up_console
-from kinemesh.program.cli import add_common_flags, add_fit_flag, run_reporting_errors
+from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.compare import comparison_table, file_differences, load_compared, score_files, verdict
+from kinemesh.program.flags.parser import add_common_flags, add_fit_flag
 from kinemesh.protocols import choose_protocols
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
-from kinemesh.program.cli import OneLineParser, run_reporting_errors
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.flags.parser import OneLineParser
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from kinemesh.detect.installing import install_blazepose
 from kinemesh.errors import UserError
 from kinemesh.export.formats import DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.machine.log import set_up_console
-from kinemesh.program.cli import OneLineParser, run_reporting_errors
+from kinemesh.program.cli import run_reporting_errors
+from kinemesh.program.flags.parser import OneLineParser
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_DETECTOR, add_flags
 
 # What the demo has of its own.

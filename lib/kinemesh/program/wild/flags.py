@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from kinemesh.export.formats import AXES, BVH_NAMES, DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.fit import FITS
-from kinemesh.program.cli import add_common_flags
+from kinemesh.program.flags.parser import add_common_flags
 from kinemesh.program.wild import values
 
 WINDOWS = ("overlap", "released")

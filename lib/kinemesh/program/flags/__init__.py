@@ -1,0 +1,1 @@
+"""The flags of the training scripts, and those that every command has."""
