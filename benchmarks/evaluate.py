@@ -17,6 +17,7 @@ from benchmarks.plain import PlainBody, PlainDataset, plain_evaluate
 from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, peak_growth_mib, report, table
 from kinemesh.data.clips import Clips
 from kinemesh.data.loader import ClipLoader
+from kinemesh.data.split import place_split
 from kinemesh.evaluation.evaluate import evaluate
 from kinemesh.protocols import DEFAULT
 
@@ -62,7 +63,8 @@ def _passes(size: str, clip_count: int, times_over: int, device: torch.device) -
     some = np.arange(clip_count * times_over) % min(clip_count, len(clips.frames))
     clips = Clips(clips.frames[some], clips.counted[some])
     model, body = setting.build(config, assets, device)
-    loader = ClipLoader(dataset.test, clips, batch_size=config.batch_size, device=device)
+    split = place_split(dataset.test, device)
+    loader = ClipLoader(split, clips, batch_size=config.batch_size, device=device)
     plain_loader = DataLoader(PlainDataset(dataset.test, clips.frames, PlainBody(assets)), config.batch_size)
     on_device = _OnDevice(plain_loader, device)
     plain_body = PlainBody(assets).to(device)

@@ -15,7 +15,7 @@ from benchmarks.timing import describe, parser, report, table
 from kinemesh.body.smpl import Body
 from kinemesh.data.clips import Clips, all_frames_clips
 from kinemesh.data.loader import ClipLoader
-from kinemesh.data.split import Split, fill_split
+from kinemesh.data.split import Split, fill_split, place_split
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.evaluation.evaluate import evaluate
 from kinemesh.evaluation.intervals import ratio_interval
@@ -34,7 +34,7 @@ def main() -> None:
 
     def errors_mm(split: Split) -> tuple[np.ndarray, np.ndarray]:
         clips: Clips = all_frames_clips(split.video_lengths, opened.config.clip_len)
-        loader = ClipLoader(split, clips, batch_size=256, device=device)
+        loader = ClipLoader(place_split(split, device), clips, batch_size=256, device=device)
         return evaluate(model, loader, body.mesh, opened.config, label="test")[DEFAULT].sides["model"].by_video["mpjpe"]
 
     plain, counts = errors_mm(dataset.test)

@@ -11,11 +11,13 @@ import torch
 
 from benchmarks import setting
 from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, report, table
+from kinemesh.body.mirror import mirror_some
 from kinemesh.config import load_config
 from kinemesh.data.loader import ClipLoader
+from kinemesh.data.split import place_split
 from kinemesh.synthesis.clips import Synthesizer
 from kinemesh.synthesis.recipe import DEFAULT
-from kinemesh.training.loop import mirror_some, training_losses
+from kinemesh.training.loop import training_losses
 from kinemesh.training.optimizer import build_optimizer
 
 CONFIGS = {"released": "MB_train_pw3d.yaml", "demo": "MB_demo.yaml"}
@@ -44,8 +46,9 @@ def _row(size: str, device: torch.device, rounds: int) -> tuple:
     model.train()
     optimizer = build_optimizer(model, config)
     common = {"batch_size": config.batch_size, "device": device, "training": True}
-    read = ClipLoader(dataset.train, clips, **common)
-    made = ClipLoader(dataset.train, clips, **common, synthesis=Synthesizer(assets, DEFAULT).to(device))
+    split = place_split(dataset.train, device)
+    read = ClipLoader(split, clips, **common)
+    made = ClipLoader(split, clips, **common, synthesis=Synthesizer(assets, DEFAULT).to(device))
     chosen = torch.arange(config.batch_size, device=device)
     batch = read.gather(chosen)
 

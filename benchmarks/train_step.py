@@ -14,10 +14,12 @@ from benchmarks import setting
 from benchmarks.plain import PlainBody, PlainDataset, plain_step
 from benchmarks.timing import describe, interleaved_ms, matrix_flops, median_ratio, parser, report, table
 from kinemesh.body.assets import BodyAssets
+from kinemesh.body.mirror import mirror_some
 from kinemesh.config import Config
 from kinemesh.data.loader import ClipLoader
+from kinemesh.data.split import place_split
 from kinemesh.structures import BodyParams
-from kinemesh.training.loop import mirror_some, training_losses
+from kinemesh.training.loop import training_losses
 from kinemesh.training.optimizer import build_optimizer
 
 # Forward, and twice as much backward.
@@ -46,7 +48,8 @@ def main() -> None:
     plain_config = setting.open_config(arguments.size, batch_size=config.batch_size)
     plain_model, _ = setting.build(plain_config, assets, device)
 
-    loader = ClipLoader(dataset.train, clips, batch_size=config.batch_size, device=device, training=True)
+    split = place_split(dataset.train, device)
+    loader = ClipLoader(split, clips, batch_size=config.batch_size, device=device, training=True)
     own = _OwnStep(model, build_optimizer(model, config), loader, body, config)
     plain = _PlainStep(plain_model, plain_config, dataset, clips, assets, device, arguments.workers)
     times = interleaved_ms({"plain": plain, "ours": own}, device, arguments.rounds)

@@ -36,6 +36,10 @@ class Protocol:
     skips_video_ends: bool = False  # accelerations that need a video's first or last frame do not count
     acceleration: Literal["accel_error", "accel_error_m_s2"] = "accel_error"  # which its papers report
 
+    def clip_rule(self, eval_clips: ClipRule) -> ClipRule:
+        """Which clips it is scored on; `eval_clips: all_frames` in the config overrules the released clips."""
+        return "all_frames" if eval_clips == "all_frames" else self.clips
+
     @property
     def joint_names(self) -> tuple[str, ...]:
         """Names of all joints that have an error of their own."""
@@ -106,3 +110,11 @@ def root_mm(mesh: BodyMesh, root: Root) -> Tensor:
     if root == "smpl_root":
         return mesh.smpl_root_mm[..., 0, :]
     raise ValueError(f"no point is named {root}")
+
+
+def by_clip_rule(protocols: Iterable[Protocol], eval_clips: ClipRule) -> dict[ClipRule, list[Protocol]]:
+    """The protocols by the clips that they are scored on, with `eval_clips` in the config."""
+    found: dict[ClipRule, list[Protocol]] = {}
+    for protocol in protocols:
+        found.setdefault(protocol.clip_rule(eval_clips), []).append(protocol)
+    return found

@@ -67,6 +67,16 @@ class Batch(NamedTuple):
     counted: Tensor  # (B, T) bool, False for frames that are padding or already counted by another clip
     part: BatchPart | None = None  # in training
 
+    @property
+    def whole(self) -> int:
+        """Clips of the whole batch that this is a part of."""
+        return len(self.frames) if self.part is None else self.part.whole
+
+    def own(self, drawn: Tensor) -> Tensor:
+        """This part's rows of what was drawn for the `whole` batch: the same however many processes share it."""
+        first = 0 if self.part is None else self.part.first
+        return drawn[first : first + len(self.frames)]
+
 
 class Motion(NamedTuple):
     """Motion of B clips, from which frames are chosen."""

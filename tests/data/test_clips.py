@@ -8,10 +8,12 @@ from kinemesh.data.clips import (
     cut_clips,
     dataset_clips,
     first_clips,
+    held_out_videos,
     image_clips,
     released_clips,
     repeats,
 )
+from kinemesh.errors import UserError
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 CLIP_LEN = st.integers(1, 30)
@@ -106,3 +108,35 @@ def test_a_split_of_one_short_video_has_no_clips():
 def test_repeats_numbers_each_value_from_zero():
     assert repeats(np.array([4, 4, 2, 4, 9, 2])).tolist() == [0, 1, 0, 2, 0, 1]
     assert repeats(np.array([], dtype=np.int64)).tolist() == []
+
+
+NAMES = [f"video_{number:03d}" for number in range(40)]
+
+
+class TestHeldOutVideos:
+    def test_share_and_repeatability(self):
+        found = held_out_videos(NAMES, 0.25)
+        assert found.sum() == 10
+        assert (found == held_out_videos(NAMES, 0.25)).all()
+
+    def test_follow_from_names_not_places(self):
+        order = np.random.default_rng(0).permutation(40)
+        shuffled = held_out_videos([NAMES[place] for place in order], 0.25)
+        assert (shuffled == held_out_videos(NAMES, 0.25)[order]).all()
+
+    def test_a_larger_share_holds_out_the_same_and_more(self):
+        small, large = held_out_videos(NAMES, 0.1), held_out_videos(NAMES, 0.5)
+        assert (large | ~small).all()
+
+    @pytest.mark.parametrize(("share", "count"), [(0.001, 1), (0.99, 39)])
+    def test_at_least_one_and_not_all(self, share, count):
+        assert held_out_videos(NAMES, share).sum() == count
+
+    def test_runs_of_one_name_go_together(self):
+        found = held_out_videos(["a", "b", "a", "c", "b"], 0.5)
+        assert found[0] == found[2]
+        assert found[1] == found[4]
+
+    def test_one_video(self):
+        with pytest.raises(UserError, match="val_split 0.5: 1 training video. Expected two or more"):
+            held_out_videos(["a", "a"], 0.5)

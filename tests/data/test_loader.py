@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
-from kinemesh.data.loader import ClipLoader, batch_bounds, place_split, training_order
+from kinemesh.data.clips import Clips, batch_bounds, cut_clips, first_clips, image_clips, training_order
+from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import load_dataset
+from kinemesh.data.split import place_split
 from kinemesh.errors import UserError
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams, MeshInputs, RefineInputs
@@ -163,7 +164,8 @@ def test_arrays_stay_where_they_are_on_a_cpu(open_split):
 def test_batches_on_a_cuda_device_are_those_of_the_cpu(data_device, open_split):
     split, _, clips = open_split("h36m")
     expected = list(ClipLoader(split, clips, batch_size=3, with_estimate=True).batches())
-    loader = ClipLoader(split, clips, batch_size=3, device="cuda", data_device=data_device, with_estimate=True)
+    split = place_split(split, torch.device("cuda"), data_device)
+    loader = ClipLoader(split, clips, batch_size=3, device="cuda", with_estimate=True)
     for batch, wanted in zip(loader.batches(), expected, strict=True):
         assert batch.inputs.keypoints.is_cuda and batch.frames.is_cuda
         torch.testing.assert_close(batch.inputs.keypoints.cpu(), wanted.inputs.keypoints)

@@ -5,11 +5,10 @@ import torch
 from kinemesh.body.chain import global_rotations
 from kinemesh.body.params import params_from_axis_angle
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
-from kinemesh.estimates.errors import draw_errors, err, turn_in_camera
+from kinemesh.estimates.errors import draw_errors, err, estimate_anew, turn_in_camera
 from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
 from kinemesh.machine.seeds import set_step_seed
 from kinemesh.structures import Batch, BatchPart, RefineInputs
-from kinemesh.training.loop import estimate_anew
 
 CLIPS, FRAMES = 64, 8
 

@@ -15,7 +15,8 @@ from kinemesh.program.evaluate import validator
 from kinemesh.training.checkpoint import restore, restore_progress
 from kinemesh.training.loop import train
 from kinemesh.training.names import LATEST
-from kinemesh.training.optimizer import AveragedModel, build_optimizer
+from kinemesh.training.optimizer import build_optimizer
+from kinemesh.training.optimizers.average import AveragedModel
 from kinemesh.training.state import Run, TrainedDataset, TrainState
 
 

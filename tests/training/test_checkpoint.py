@@ -14,7 +14,7 @@ from kinemesh.model.mesh import build_refiner
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.checkpoint import remove_stale_temporaries
 from kinemesh.training.optimizer import build_optimizer
-from kinemesh.training.optimizer_state import restore_optimizer
+from kinemesh.training.optimizers.states import restore_optimizer
 
 BODY_TENSORS = {
     "betas": (64, 10), "global_orient": (64, 3), "body_pose": (64, 69), "shapedirs": (60, 3, 10), "v_template": (60, 3),

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
-from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable, learning_rates
-from kinemesh.training.optimizer_state import restore_optimizer
+from kinemesh.training.optimizer import build_optimizer, choose_trainable, learning_rates
+from kinemesh.training.optimizers.average import AveragedModel
+from kinemesh.training.optimizers.states import restore_optimizer
 
 
 class TestLearningRates:

@@ -1,4 +1,4 @@
-"""Left/right mirror images; every function is its own inverse (behaviour contract, section 4).
+"""Left/right mirror images; every mirroring is its own inverse (behaviour contract, section 4).
 
 The mirror plane is x = 0. A mirrored rotation M R M with M = diag(-1, 1, 1) keeps its axis-angle x and negates y
 and z; limbs change names.
@@ -10,7 +10,7 @@ from torch import Tensor
 from kinemesh.body.skeleton import H36M_MIRROR_ORDER, SMPL_JOINT_COUNT, SMPL_MIRROR_ORDER
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.geometry.rotation import mean_rotation
-from kinemesh.structures import BodyMesh, BodyParams, MeshInputs, RefineInputs
+from kinemesh.structures import Batch, BodyMesh, BodyParams, MeshInputs, RefineInputs
 
 
 def mirror_keypoints(keypoints: Tensor) -> Tensor:
@@ -56,6 +56,13 @@ def select_clips(chosen: Tensor, when_true: tuple, when_false: tuple) -> tuple:
         else:
             picked.append(select_clips(chosen, true_part, false_part))
     return type(when_true)(*picked)
+
+
+def mirror_some(batch: Batch) -> Batch:
+    """Mirror each clip, input and target alike, with probability one half."""
+    chosen = batch.own(torch.rand(batch.whole, device=batch.frames.device)) < 0.5
+    inputs = select_clips(chosen, mirror_inputs(batch.inputs), batch.inputs)
+    return batch._replace(inputs=inputs, target=select_clips(chosen, mirror_params(batch.target), batch.target))
 
 
 def average_mesh(first: BodyMesh, second: BodyMesh) -> BodyMesh:

@@ -1,12 +1,24 @@
-"""Cuts videos into clips: which frames of a split go through the network together.
+"""Which frames of a split go through the network together: videos cut into clips, clips ordered into batches.
 
 A clip is a row of frame numbers into the split's arrays. Two ways: the released protocol, which published numbers
-are computed on, and every frame exactly once. Source: behaviour contract section 1.
+are computed on, and every frame exactly once. The order of an epoch's clips follows from seed, epoch and dataset name
+alone, so that a resumed run needs no stored generator. Source: behaviour contract sections 1 and 5.
 """
 
+import hashlib
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from kinemesh.data.split import Split
+from kinemesh.errors import UserError
+from kinemesh.machine.processes import Processes
+from kinemesh.machine.seeds import named_generator
+from kinemesh.structures import BatchPart
 
 
 class Clips(NamedTuple):
@@ -105,6 +117,27 @@ def first_clips(clips: Clips, limit: int) -> Clips:
     return Clips(clips.frames[:limit], clips.counted[:limit]) if limit else clips
 
 
+def of_videos(clips: Clips, split: Split, is_chosen: np.ndarray) -> Clips:
+    """The clips of those videos, `is_chosen` (videos,), of their split."""
+    rows = is_chosen[split.video_of(clips.frames[:, 0])]
+    return Clips(clips.frames[rows], clips.counted[rows])
+
+
+def held_out_videos(names: Sequence[str], share: float) -> np.ndarray:
+    """(videos,) bool: that share of the videos, at least one and not all; the same names give the same videos.
+
+    Raises UserError for fewer than two names.
+    """
+    different = sorted(set(names), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
+    if len(different) < 2:
+        raise UserError(
+            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0, and a refiner's "
+            "refine_trust: 1."
+        )
+    held_out = set(different[: min(max(round(share * len(different)), 1), len(different) - 1)])
+    return np.array([name in held_out for name in names])
+
+
 def _clip_places(clip_counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each clip the video it is from and its place there, counted from 0."""
     video = np.repeat(np.arange(len(clip_counts)), clip_counts)
@@ -124,3 +157,43 @@ def repeats(rows: np.ndarray) -> np.ndarray:
     found = np.empty(len(rows), dtype=np.int64)
     found[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
     return found
+
+
+def training_order(clip_count: int, seed: int, epoch: int, dataset: str, detection_count: int = 1) -> Tensor:
+    """(clip_count,) int64 permutation on the CPU; the same for the same arguments on every machine and process.
+
+    With several detections of each frame, a multiple of `clip_count` that is added says which one a clip takes.
+    """
+    generator = named_generator(f"{dataset} {seed} {epoch}")
+    order = torch.randperm(clip_count, generator=generator)
+    if detection_count > 1:
+        order += clip_count * torch.randint(detection_count, (clip_count,), generator=generator)
+    return order
+
+
+def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str = "data") -> list[tuple[int, int]]:
+    """First and one-past-last place of each batch; the last batch may be partial.
+
+    In training a last batch of one clip joins the batch before it, since batch norm cannot normalise one sample.
+    Raises UserError if training would have to see one clip alone all the same.
+    """
+    if training and (clip_count == 1 or batch_size == 1):
+        what = "one clip" if clip_count == 1 else "batch_size 1"
+        raise UserError(
+            f"{where}: {what} to train on, and batch norm needs two in a batch. "
+            "Expected at least 2; add videos or lower data_stride, or raise batch_size."
+        )
+    starts = list(range(0, clip_count, batch_size))
+    if training and clip_count - starts[-1] == 1:
+        starts.pop()
+    return list(itertools.pairwise([*starts, clip_count]))
+
+
+def batch_part(number: int, whole: int, batches: int, accumulation: int, processes: Processes) -> BatchPart:
+    """A process's part of training batch `number` of so many, of `whole` clips; so many batches make a step."""
+    begin, end = processes.share(0, whole)
+    step_first = number - number % accumulation
+    step_size = min(accumulation, batches - step_first)
+    share = (end - begin) / whole
+    weight = share * processes.count / step_size
+    return BatchPart(number, begin, whole, share, weight, is_last=number + 1 == step_first + step_size)

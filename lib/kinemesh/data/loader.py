@@ -5,23 +5,20 @@ generator. Source: behaviour contract sections 1 and 5.
 """
 
 import copy
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kinemesh.body.params import params_from_axis_angle
-from kinemesh.data.clips import Clips
+from kinemesh.data.clips import Clips, batch_bounds, batch_part, training_order
 from kinemesh.data.split import Split
 from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import network_keypoints
 from kinemesh.machine.processes import Processes
-from kinemesh.machine.seeds import named_generator
-from kinemesh.structures import Batch, BatchPart, MeshInputs, Motion, RefineInputs, Synthesis
+from kinemesh.structures import Batch, MeshInputs, Motion, RefineInputs, Synthesis
 
 _READ_KEYPOINTS = ("keypoints_px", "confidence", "image_size")  # what synthesis makes
 _MOTION = ("smpl_pose", "root_m")  # what it reads more frames of than a clip has
@@ -33,9 +30,8 @@ Share = Callable[[int, int], tuple[int, int]]
 class ClipLoader:
     """Batches of one split's clips on one device.
 
-    `data_device`: where the split's arrays lie: "cuda", "cpu", or "auto", the device if they take at most half of
-    its free memory. From the CPU, a batch is gathered into pinned memory by a second thread while the one before it
-    is used.
+    The split's arrays stay where they lie, see `place_split`. From the CPU to another device, a batch is gathered into
+    pinned memory by a second thread while the one before it is used.
     """
 
     def __init__(
@@ -45,7 +41,6 @@ class ClipLoader:
         *,
         batch_size: int,
         device: torch.device | str = "cpu",
-        data_device: str = "auto",
         with_estimate: bool = False,
         training: bool = False,
         synthesis: Synthesis | None = None,
@@ -73,8 +68,8 @@ class ClipLoader:
         self.with_estimate, self.synthesis = with_estimate, synthesis
         self.batch_size = batch_size
         self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
-        self.split = place_split(split, self.device, data_device)
-        home = self.split.smpl_pose.device
+        self.split = split
+        home = split.smpl_pose.device
         self.clip_frames = torch.from_numpy(clips.frames).to(home)
         self.counted = torch.from_numpy(clips.counted).to(home)
         self.clip_videos = torch.from_numpy(split.video_of(clips.frames[:, 0])).to(home)
@@ -164,7 +159,7 @@ class ClipLoader:
         if self.synthesis is not None:
             rows["takes"] = torch.stack((frames[:, 0], detection), dim=-1)
             source, rows["there"] = self._motion_frames(frames, self.video_rows[self.clip_videos[clip_ids]])
-        for name, values in _arrays(self.split).items():
+        for name, values in self.split.arrays.items():
             if name in _READ_KEYPOINTS and self.synthesis is not None:
                 continue
             if name.startswith("estimate_") and not self.with_estimate:
@@ -220,73 +215,6 @@ def gathered(parts: Iterable[tuple[ClipLoader, Tensor]]) -> Iterator[Batch]:
                 yield current[0].to_batch(current[1].result())
         if upcoming is not None:
             yield upcoming[0].to_batch(upcoming[1].result())
-
-
-def batch_part(number: int, whole: int, batches: int, accumulation: int, processes: Processes) -> BatchPart:
-    """A process's part of training batch `number` of so many, of `whole` clips; so many batches make a step."""
-    begin, end = processes.share(0, whole)
-    step_first = number - number % accumulation
-    step_size = min(accumulation, batches - step_first)
-    share = (end - begin) / whole
-    weight = share * processes.count / step_size
-    return BatchPart(number, begin, whole, share, weight, is_last=number + 1 == step_first + step_size)
-
-
-def place_split(split: Split, device: torch.device, data_device: str = "auto") -> Split:
-    """The split with its arrays where `data_device` says; a split that is there already is returned as it is.
-
-    Raises UserError for data_device "cuda" in a run on the CPU.
-    """
-    arrays = _arrays(split)
-    home = torch.device("cpu")
-    if data_device == "cuda":
-        if device.type != "cuda":
-            raise UserError(f"data_device is cuda, but the run is on {device}. Set data_device: auto, or run on cuda.")
-        home = device
-    elif data_device == "auto" and device.type == "cuda":
-        needed = sum(values.nbytes for values in arrays.values() if values.device != device)
-        if needed <= torch.cuda.mem_get_info(device)[0] / 2:
-            home = device
-    if split.smpl_pose.device.type == home.type:
-        return split
-    return replace(split, **{name: values.to(home) for name, values in arrays.items()})
-
-
-def training_order(clip_count: int, seed: int, epoch: int, dataset: str, detection_count: int = 1) -> Tensor:
-    """(clip_count,) int64 permutation on the CPU; the same for the same arguments on every machine and process.
-
-    With several detections of each frame, a multiple of `clip_count` that is added says which one a clip takes.
-    """
-    generator = named_generator(f"{dataset} {seed} {epoch}")
-    order = torch.randperm(clip_count, generator=generator)
-    if detection_count > 1:
-        order += clip_count * torch.randint(detection_count, (clip_count,), generator=generator)
-    return order
-
-
-def batch_bounds(clip_count: int, batch_size: int, *, training: bool, where: str = "data") -> list[tuple[int, int]]:
-    """First and one-past-last place of each batch; the last batch may be partial.
-
-    In training a last batch of one clip joins the batch before it, since batch norm cannot normalise one sample.
-    Raises UserError if training would have to see one clip alone all the same.
-    """
-    if training and (clip_count == 1 or batch_size == 1):
-        what = "one clip" if clip_count == 1 else "batch_size 1"
-        raise UserError(
-            f"{where}: {what} to train on, and batch norm needs two in a batch. "
-            "Expected at least 2; add videos or lower data_stride, or raise batch_size."
-        )
-    starts = list(range(0, clip_count, batch_size))
-    if training and clip_count - starts[-1] == 1:
-        starts.pop()
-    return list(itertools.pairwise([*starts, clip_count]))
-
-
-def _arrays(split: Split) -> dict[str, Tensor]:
-    """What batches are made of."""
-    beside = ("camera_matrix", "still_trans_m")
-    values = {field.name: getattr(split, field.name) for field in fields(split) if field.name not in beside}
-    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _take_rows(values: Tensor, rows: Tensor, *, pin: bool) -> Tensor:

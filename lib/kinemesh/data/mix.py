@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kinemesh.data.loader import ClipLoader, batch_part, gathered
+from kinemesh.data.clips import batch_part
+from kinemesh.data.loader import ClipLoader, gathered
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.seeds import named_generator
 from kinemesh.structures import Batch

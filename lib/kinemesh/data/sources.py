@@ -104,14 +104,6 @@ def load_dataset(
     return load_source(source, Reading(Path(path), sample_stride, needs_estimate, is_thorough=is_thorough))
 
 
-def load_configured(
-    source: Source, config: Config, *, needs_estimate: bool = False, is_thorough: bool = False
-) -> Dataset:
-    """The dataset that a config names."""
-    path = Path(config.data_root) / source.file
-    return load_source(source, Reading(path, config.sample_stride, needs_estimate, is_thorough=is_thorough))
-
-
 def load_source(source: Source, reading: Reading) -> Dataset:
     """Read a dataset's file; raises UserError as `load_dataset` does."""
     what = f"the {source.title} dataset pickle ({source.file_key} in the config)"

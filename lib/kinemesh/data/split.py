@@ -1,6 +1,6 @@
 """What is said of a dataset, and one split of it: the arrays of its frames, and the videos they are from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.errors import UserError
 from kinemesh.geometry.alignment import nearest_rotation
 from kinemesh.geometry.keypoints import fill_missing
 from kinemesh.structures import BodyParams
@@ -96,6 +97,13 @@ class Split:
         return len(self.smpl_pose)
 
     @property
+    def arrays(self) -> dict[str, Tensor]:
+        """What batches are made of."""
+        beside = ("camera_matrix", "still_trans_m")
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in beside}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    @property
     def detection_count(self) -> int:
         """How many times each frame's keypoints were detected."""
         return self.keypoints_px.shape[1] if self.keypoints_px is not None and self.keypoints_px.ndim == 4 else 1
@@ -146,3 +154,24 @@ def fill_split(split: Split) -> Split:
     )
     filled = [fill_missing(values[:, number], split.video_lengths)[..., :2] for number in range(values.shape[1])]
     return replace(split, keypoints_px=torch.stack(filled, dim=1).reshape(keypoints.shape))
+
+
+def place_split(split: Split, device: torch.device, data_device: str = "auto") -> Split:
+    """The split with its arrays where `data_device` says; a split that is there already is returned as it is.
+
+    "auto": on the device if they take at most half of its free memory, else on the CPU.
+    Raises UserError for data_device "cuda" in a run on the CPU.
+    """
+    arrays = split.arrays
+    home = torch.device("cpu")
+    if data_device == "cuda":
+        if device.type != "cuda":
+            raise UserError(f"data_device is cuda, but the run is on {device}. Set data_device: auto, or run on cuda.")
+        home = device
+    elif data_device == "auto" and device.type == "cuda":
+        needed = sum(values.nbytes for values in arrays.values() if values.device != device)
+        if needed <= torch.cuda.mem_get_info(device)[0] / 2:
+            home = device
+    if split.smpl_pose.device.type == home.type:
+        return split
+    return replace(split, **{name: values.to(home) for name, values in arrays.items()})

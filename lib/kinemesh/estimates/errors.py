@@ -15,7 +15,7 @@ from kinemesh.body.chain import chain_along_tree, tree_levels
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES, SMPL_PARENTS
 from kinemesh.geometry.constants import constant_tensor
 from kinemesh.geometry.rotation import axis_angle_to_matrix, turn_part_way
-from kinemesh.structures import BodyParams
+from kinemesh.structures import Batch, BodyParams, RefineInputs
 
 _SPREAD = {"pelvis": 3.6, "hip": 3.8, "knee": 5.0, "ankle": 6.3, "foot": 4.0, "spine1": 2.3, "spine2": 2.3, "spine3": 2.0,
            "neck": 2.9, "head": 4.0, "collar": 2.3, "shoulder": 5.2, "elbow": 7.0, "wrist": 6.3, "hand": 2.7}  # fmt: skip
@@ -75,6 +75,15 @@ def draw_errors(clips: int, frames: int, device: torch.device) -> Errors:
     is_wrong = (uniform(frames, 1, 1) < _WRONG) & (uniform(frames, SMPL_JOINT_COUNT, 1) < 0.4)
     vectors = vectors + 3 * is_wrong * normal(frames, SMPL_JOINT_COUNT, 3)
     return Errors(vectors, _LARGEST_SCALE * uniform(), uniform() < _KEPT, normal(BETA_COUNT))
+
+
+@torch.no_grad()
+def estimate_anew(batch: Batch) -> Batch:
+    """The batch with estimates of every quality instead of its own."""
+    keypoints, estimate = batch.inputs
+    drawn = draw_errors(batch.whole, *batch.frames.shape[1:], batch.frames.device)
+    made = err(batch.target, estimate, keypoints[..., 2], Errors(*map(batch.own, drawn)))
+    return batch._replace(inputs=RefineInputs(keypoints, made))
 
 
 def err(truth: BodyParams, estimate: BodyParams, confidence: Tensor, errors: Errors) -> BodyParams:

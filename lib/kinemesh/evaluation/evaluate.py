@@ -20,7 +20,7 @@ from kinemesh.losses import LOSSES, compute_losses, weighted_total
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.progress import progress
 from kinemesh.machine.stopping import StopRequest
-from kinemesh.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol
+from kinemesh.protocols import DEFAULT, PROTOCOLS, ClipRule, Flip, Protocol, by_clip_rule
 from kinemesh.structures import Batch, BodyParams, Loader, RefineInputs
 
 FITTED = "fitted"  # the side of the model's bodies, fitted to their keypoints
@@ -154,7 +154,7 @@ def evaluate(
     own_sums = (accumulator.sums for accumulator in scoring.accumulators.values())
     for totals in (sums, *own_sums, *(fitted.sums if fitted is not None else ())):
         processes.add_up(totals)
-    results = collect(scoring, loader, config, sees_mirrored, fitted)
+    results = collect(scoring, loader, config.eval_clips, sees_mirrored, fitted)
     first = results[protocols[0].name]
     *totals, clip_count = sums.tolist()
     first.losses = {name: total / clip_count for name, total in zip(losses, totals, strict=True)}
@@ -174,16 +174,10 @@ def evaluate_protocols(
 ) -> dict[str, Evaluation]:
     """`evaluate` under protocols of any clip rules: one pass over the data for each rule. In the order asked for."""
     results: dict[str, Evaluation] = {}
-    for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
-        chosen = [protocol for protocol in protocols if clip_rule(protocol, config) == rule]
+    for rule, chosen in by_clip_rule(protocols, config.eval_clips).items():
         results |= evaluate(model, loaders[rule], body, config, label=label, protocols=chosen, options=options)
         options = replace(options, keep_rows="")  # the first protocol's only
     return {protocol.name: results[protocol.name] for protocol in protocols}
-
-
-def clip_rule(protocol: Protocol, config: Config) -> ClipRule:
-    """Which clips a protocol is scored on; `eval_clips: all_frames` in the config overrules the released clips."""
-    return "all_frames" if config.eval_clips == "all_frames" else protocol.clips
 
 
 def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> None:
@@ -200,7 +194,7 @@ def require_finite_figures(label: str, evaluation: Evaluation, advice: str) -> N
 
 
 def collect(
-    scoring: Scoring, loader: Loader, config: Config, sees_mirrored: bool, fitted: FittedSides | None = None
+    scoring: Scoring, loader: Loader, eval_clips: ClipRule, sees_mirrored: bool, fitted: FittedSides | None = None
 ) -> dict[str, Evaluation]:
     """Everything that was scored, by protocol. Raises UserError where no frame counted."""
     split = loader.split
@@ -216,7 +210,7 @@ def collect(
     return {
         protocol.name: Evaluation(
             protocol=protocol,
-            clips=clip_rule(protocol, config),
+            clips=protocol.clip_rule(eval_clips),
             flip=protocol.flip if sees_mirrored else "none",
             fps=fps,
             coverage=coverage,

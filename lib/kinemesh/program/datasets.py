@@ -1,23 +1,21 @@
 """Which datasets a run uses, and what for: files into clips, clips into loaders."""
 
 import dataclasses
-import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from kinemesh.body.assets import BodyAssets, load_body_assets
 from kinemesh.config import Config
-from kinemesh.data.clips import Clips, cut_clips, first_clips, image_clips
-from kinemesh.data.loader import ClipLoader, place_split
+from kinemesh.data.clips import Clips, cut_clips, first_clips, held_out_videos, image_clips, of_videos
+from kinemesh.data.loader import ClipLoader
 from kinemesh.data.mix import MixedLoader
-from kinemesh.data.sources import Dataset, load_configured, sources_of
-from kinemesh.data.split import Source, Split, fill_split
+from kinemesh.data.sources import Dataset, load_source
+from kinemesh.data.split import Reading, Source, Split, fill_split, place_split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import attach_predictions, usable_clips
 from kinemesh.estimates.predictions import check_videos, load_predictions
@@ -40,18 +38,18 @@ class UsedDataset(NamedTuple):
     is_selecting: bool  # whether `best_epoch.bin` is chosen on it
 
 
-def used_datasets(config: Config, *, is_training: bool) -> list[UsedDataset]:
-    """What a run reads, by the config alone.
+def used_datasets(sources: Iterable[Source], root: Path, *, is_training: bool) -> list[UsedDataset]:
+    """What a run reads of a config's sources, files in `root`.
 
     Raises `UserError` if that is nothing.
     """
     used = []
-    for source in sources_of(config):
+    for source in sources:
         is_trained = is_training and source.train_epochs > 0
         is_scored = source.is_video and source.is_validated
         is_tested = is_scored and (is_trained or not is_training or source.is_always_validated)
         if is_trained or is_tested:
-            used.append(UsedDataset(source, Path(config.data_root) / source.file, is_trained, is_tested, False))
+            used.append(UsedDataset(source, root / source.file, is_trained, is_tested, False))
     if not used:
         raise UserError(
             "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m; or "
@@ -100,7 +98,8 @@ class DatasetOpener:
         body = partial(load_body_assets, config.data_root) if assets is None else (lambda: assets)
         self._predictions = load_predictions(predictions_path, body) if predictions_path else None
         self._is_thorough = is_thorough
-        self._load = partial(ClipLoader, device=device, data_device=config.data_device, with_estimate=with_estimate)
+        self._place = partial(place_split, device=device, data_device=config.data_device)
+        self._load = partial(ClipLoader, device=device, with_estimate=with_estimate)
         self._held_out_share = config.held_out_share if with_estimate else config.val_split
         self._opened: list[Dataset] = []
 
@@ -108,7 +107,8 @@ class DatasetOpener:
         """The dataset as it was read, and as the run uses it; raises `UserError` if the file is missing or wrong."""
         config, source, predictions = self._config, used.source, self._predictions
         is_in_file = self._with_estimate and (predictions is None or not source.is_video)
-        dataset = load_configured(source, config, needs_estimate=is_in_file, is_thorough=self._is_thorough)
+        reading = Reading(used.path, config.sample_stride, is_in_file, is_thorough=self._is_thorough)
+        dataset = load_source(source, reading)
         _require_splits(used, dataset)
         if config.fill_missing == "interpolate":
             dataset = dataset._replace(train=fill_split(dataset.train), test=fill_split(dataset.test))
@@ -123,16 +123,17 @@ class DatasetOpener:
         held_out_clips = None
         if used.is_selecting and self._held_out_share:
             train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config, self._held_out_share)
-        test_split = place_split(dataset.test, self._device, config.data_device) if test_clips else dataset.test
+        test_split = self._place(dataset.test) if test_clips else None
         tests = {rule: self._scored(test_split, clips) for rule, clips in test_clips.items()}
         test = tests.get(config.eval_clips)
+        train_split = self._place(dataset.train) if used.is_trained or held_out_clips is not None else None
         if held_out_clips is not None:
-            test = self._scored(dataset.train, held_out_clips)
+            test = self._scored(train_split, held_out_clips)
         train = None
         if used.is_trained:
             size = source.batch_size or (config.batch_size if source.is_video else config.batch_size_img)
-            made = self._synthesis(dataset.train, self._recipe, is_wanted=config.synthesis == "train")
-            train = self._load(dataset.train, train_clips, batch_size=size, training=True, synthesis=made)
+            made = self._synthesis(train_split, self._recipe, is_wanted=config.synthesis == "train")
+            train = self._load(train_split, train_clips, batch_size=size, training=True, synthesis=made)
         trained = TrainedDataset(
             name=source.name,
             train=train,
@@ -160,22 +161,22 @@ class DatasetOpener:
         is_filled = self._config.fill_missing == "interpolate"
         return Synthesizer(self._assets, recipe, is_filled).to(self._device)
 
-    def check_videos(self) -> None:
-        """Raises `UserError` if the predictions are of videos that none of the datasets opened has."""
+    def check_videos(self, names: Iterable[str]) -> None:
+        """Raises `UserError` if predictions are of videos that no dataset opened has; `names`: all the config's datasets."""
         if self._predictions is not None and self._opened:
-            check_videos(self._predictions, self._opened, [source.name for source in sources_of(self._config)])
+            check_videos(self._predictions, self._opened, names)
 
 
-def mixed(datasets: list[TrainedDataset], config: Config) -> list[TrainedDataset]:
-    """The datasets with those that the config gives a weight trained on as one, in the place of the first of them."""
-    weights = {source.name: source.weight for source in sources_of(config) if source.weight is not None}
+def mixed(datasets: list[TrainedDataset], sources: Iterable[Source], epochs: int) -> list[TrainedDataset]:
+    """The datasets with those that have a weight trained on as one, in the place of the first of them."""
+    weights = {source.name: source.weight for source in sources if source.weight is not None}
     members = [dataset for dataset in datasets if dataset.name in weights and dataset.train is not None]
     if not members:
         return datasets
     loader = MixedLoader([member.train for member in members], [weights[member.name] for member in members])
     # By its weights: a run that goes on with others would have another order.
     name = "mix of " + ", ".join(f"{member.name} {weights[member.name]:g}" for member in members)
-    mix = TrainedDataset(name=name, train=loader, test=None, train_epochs=config.epochs)
+    mix = TrainedDataset(name=name, train=loader, test=None, train_epochs=epochs)
     place = datasets.index(members[0])
     others = [dataclasses.replace(each, train=None) if each in members else each for each in datasets]
     return [*others[:place], mix, *others[place:]]
@@ -215,30 +216,10 @@ def _hold_out(split: Split, train_clips: Clips, config: Config, share: float) ->
     _, clips = cut_clips(
         split.video_lengths[:0], split.video_lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips
     )
-    kept = _of_videos(train_clips, split, ~is_held_out)
-    held_out = first_clips(_of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
+    kept = of_videos(train_clips, split, ~is_held_out)
+    held_out = first_clips(of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
     logger.info(
         "%s: %d of %d training videos held out (%s %g): %d clips to validate on, %d to train on",
         split.dataset, is_held_out.sum(), len(is_held_out), "val_split" if config.val_split else "refine_trust: auto,", share, len(held_out.frames), len(kept.frames),
     )  # fmt: skip
     return kept, held_out
-
-
-def _of_videos(clips: Clips, split: Split, is_chosen: np.ndarray) -> Clips:
-    rows = is_chosen[split.video_of(clips.frames[:, 0])]
-    return Clips(clips.frames[rows], clips.counted[rows])
-
-
-def held_out_videos(names: Sequence[str], share: float) -> np.ndarray:
-    """(videos,) bool: that share of the videos, at least one and not all; the same names give the same videos.
-
-    Raises UserError for fewer than two names.
-    """
-    different = sorted(set(names), key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
-    if len(different) < 2:
-        raise UserError(
-            f"val_split {share:g}: {len(different)} training video. Expected two or more; set val_split: 0, and a refiner's "
-            "refine_trust: 1."
-        )
-    held_out = set(different[: min(max(round(share * len(different)), 1), len(different) - 1)])
-    return np.array([name in held_out for name in names])

@@ -28,8 +28,9 @@ from kinemesh.machine.stopping import StopRequest
 from kinemesh.program.setup import Setup
 from kinemesh.protocols import DEFAULT
 from kinemesh.training.checkpoint import selected_on_of
+from kinemesh.training.figures import Validated
 from kinemesh.training.finite import training_advice
-from kinemesh.training.state import TrainedDataset, Validate, Validated
+from kinemesh.training.state import TrainedDataset, Validate
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ A stage fills in its part of the set-up and yields what it found. A run ends wit
 
 import dataclasses
 import logging
-import math
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,10 +18,10 @@ from torch import nn
 from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.body.smpl import Body
 from kinemesh.config import Config
-from kinemesh.data.split import mean_body
+from kinemesh.data.sources import sources_of
+from kinemesh.data.split import Source, mean_body
 from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
 from kinemesh.errors import UserError
-from kinemesh.evaluation.evaluate import clip_rule
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.seeds import set_step_seed
@@ -30,14 +29,15 @@ from kinemesh.model.opening import Checkpoint, build_model, load_pretrained, ope
 from kinemesh.program.check import machine
 from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
-from kinemesh.program.check.values import body_findings, dataset_findings
+from kinemesh.program.check.values import body_findings, dataset_findings, use_findings
 from kinemesh.program.datasets import DatasetOpener, UsedDataset, mixed, require_clip_for_each, used_datasets
 from kinemesh.program.options import RunOptions
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
-from kinemesh.training.checkpoint import restore
+from kinemesh.training.checkpoint import restore, say_what_goes_on
 from kinemesh.training.names import BEST
-from kinemesh.training.optimizer import AveragedModel, build_optimizer, choose_trainable, learning_rates
+from kinemesh.training.optimizer import build_optimizer, choose_trainable
+from kinemesh.training.optimizers.average import AveragedModel
 from kinemesh.training.state import TrainedDataset, TrainState
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ class Setup:
     protocols: list[Protocol]
     processes: Processes = field(default_factory=Processes)
     device: torch.device | None = None
+    sources: list[Source] = field(default_factory=list)  # every dataset of the config
+    used: list[UsedDataset] = field(default_factory=list)  # those that the run reads
     files: list[NeededFile] = field(default_factory=list)  # that the run reads, besides its config
     unusable: set[Path] = field(default_factory=set)  # those of them that cannot be read
     checkpoint: Checkpoint | None = None  # what the run starts from; None: a pretrained backbone or the seed
@@ -101,9 +103,12 @@ def _device(setup: Setup) -> Iterator[Finding]:
 
 def _files(setup: Setup) -> Iterator[Finding]:
     options = setup.options
+    root = Path(setup.config.data_root)
+    setup.sources = sources_of(setup.config)
+    setup.used = used_datasets(setup.sources, root, is_training=options.is_training)
     setup.files = needed_files(
-        setup.config,
-        is_training=options.is_training,
+        root,
+        setup.used,
         checkpoint=options.start,
         pretrained=setup.pretrained,
         predictions=options.predictions,
@@ -190,13 +195,7 @@ def _start_training(setup: Setup) -> TrainState:
     state = TrainState(model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None)
     if checkpoint is not None:
         restore(state, checkpoint.content, checkpoint.path)
-        if "optimizer" not in checkpoint.content:
-            logger.warning("%s: %s", checkpoint.path, _words_of_fresh_optimizer(checkpoint.content, config, state))
-        inside = " (stopped inside the next one)" if "progress" in checkpoint.content else ""
-        logger.info(
-            "%s: going on after epoch %d%s, best test mpjpe so far %.2f",
-            checkpoint.path, state.epoch, inside, state.best_jpe,
-        )  # fmt: skip
+        say_what_goes_on(state, checkpoint.content, checkpoint.path, config)
     if state.epoch >= config.epochs:
         raise UserError(
             f"{options.start or options.config}: already trained for {state.epoch} of {config.epochs} epochs. Raise "
@@ -204,19 +203,6 @@ def _start_training(setup: Setup) -> TrainState:
             f"{shlex.quote(str(options.config))} --evaluate {shlex.quote(str(options.folder / BEST))}"
         )
     return state
-
-
-def _words_of_fresh_optimizer(content: dict, config: Config, state: TrainState) -> str:
-    said = f"no optimizer state in it; a fresh optimizer goes on after epoch {state.epoch}"
-    if config.lr_schedule != "exponential":
-        return f"{said}, at the config's learning rates of there"
-    own = learning_rates(config, state.epoch, state.step, total_steps=0)
-    said += f", at learning rates {', '.join(f'{rate:.3g}' for rate in own)}"
-    stored = content.get("lr")
-    is_known = isinstance(stored, list) and all(isinstance(rate, float) for rate in stored)
-    if not is_known or (len(stored) == len(own) and all(map(math.isclose, stored, own))):
-        return said
-    return f"{said} by the config, where the file has {', '.join(f'{rate:.3g}' for rate in stored)[:80]}"
 
 
 def _datasets(setup: Setup) -> Iterator[Finding]:
@@ -227,14 +213,14 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             setup.device,
             with_estimate=options.kind == "refiner",
             predictions_path=options.predictions,
-            clip_rules=[clip_rule(protocol, config) for protocol in setup.protocols],
+            clip_rules=[protocol.clip_rule(config.eval_clips) for protocol in setup.protocols],
             is_thorough=options.is_check,
             assets=None if setup.body is None else setup.body.assets,
         )
     except UserError as error:
         yield from_error(error, "estimator's bodies", str(options.predictions))
         return
-    for used in used_datasets(config, is_training=options.is_training):
+    for used in setup.used:
         if used.path in setup.unusable or (options.is_check and not used.path.exists()):
             continue
         try:
@@ -250,29 +236,12 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             splits = [name for name, is_used in (("train", used.is_trained), ("test", used.is_tested)) if is_used]
             kinematics = setup.body.joints if setup.body is not None else None
             yield from dataset_findings(dataset, splits, str(used.path), kinematics)
-            yield from _use_findings(used, trained, config)
+            yield from use_findings(used, trained, config)
     try:
-        opener.check_videos()
+        opener.check_videos([source.name for source in setup.sources])
     except UserError as error:
         yield from_error(error, "estimator's bodies", str(options.predictions))
-    setup.datasets = mixed(setup.datasets, config)
-
-
-def _use_findings(used: UsedDataset, trained: TrainedDataset, config: Config) -> Iterator[Finding]:
-    """What would be trained on and tested on, how much."""
-    for what, loader in (("train", trained.train), ("test", trained.test)):
-        if loader is None:
-            continue
-        split = loader.split
-        videos = f"{len(split.video_names):,} videos, " if split.video_names else ""
-        found = f"{videos}{split.frame_count:,} frames, {loader.clip_count:,} clips in {len(loader):,} batches"
-        if what == "train" and used.source.weight is not None:
-            found += f": mixed with others by weight {used.source.weight:g}"
-        elif what == "train":
-            steps = -(-len(loader) // config.grad_accumulation)
-            epochs = min(used.source.train_epochs, config.epochs)
-            found += f": {steps:,} steps an epoch, in the first {epochs} of {config.epochs} epochs"
-        yield Finding("note", f"{used.source.name} {what}", str(used.path), found)
+    setup.datasets = mixed(setup.datasets, setup.sources, config.epochs)
 
 
 class Stage(NamedTuple):

@@ -4,25 +4,23 @@ Keys: behaviour contract, section 5. Reading and opening them is kinemesh.files.
 """
 
 import contextlib
+import logging
+import math
 import time
 from pathlib import Path
 
+from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import nonfinite_number, require_finite, save_checkpoint
 from kinemesh.machine.stopping import Stopped
+from kinemesh.training.figures import TrainMeter, Validated
 from kinemesh.training.finite import FiniteCheck, training_advice
 from kinemesh.training.names import BEST, LATEST
-from kinemesh.training.optimizer_state import restore_optimizer
-from kinemesh.training.state import (
-    NO_BEST_YET,
-    EpochProgress,
-    Run,
-    TrainedDataset,
-    TrainMeter,
-    TrainState,
-    Validated,
-    selected_on,
-)
+from kinemesh.training.optimizer import learning_rates
+from kinemesh.training.optimizers.states import restore_optimizer
+from kinemesh.training.state import NO_BEST_YET, EpochProgress, Run, TrainedDataset, TrainState, selected_on
+
+logger = logging.getLogger(__name__)
 
 
 def checkpoint_content(state: TrainState, datasets: list[TrainedDataset], run: Run) -> dict:
@@ -86,6 +84,27 @@ def restore(state: TrainState, content: dict, path: Path) -> None:
     state.step = int(content.get("step", 0))
     state.skipped = int(content.get("skipped_steps", 0))
     state.best_jpe = float(content.get("best_jpe", NO_BEST_YET))
+
+
+def say_what_goes_on(state: TrainState, content: dict, path: Path, config: Config) -> None:
+    """Log where a restored run stands, and what its checkpoint did not hold."""
+    if "optimizer" not in content:
+        logger.warning("%s: %s", path, _words_of_fresh_optimizer(content, config, state))
+    inside = " (stopped inside the next one)" if "progress" in content else ""
+    logger.info("%s: going on after epoch %d%s, best test mpjpe so far %.2f", path, state.epoch, inside, state.best_jpe)
+
+
+def _words_of_fresh_optimizer(content: dict, config: Config, state: TrainState) -> str:
+    said = f"no optimizer state in it; a fresh optimizer goes on after epoch {state.epoch}"
+    if config.lr_schedule != "exponential":
+        return f"{said}, at the config's learning rates of there"
+    own = learning_rates(config, state.epoch, state.step, total_steps=0)
+    said += f", at learning rates {', '.join(f'{rate:.3g}' for rate in own)}"
+    stored = content.get("lr")
+    is_known = isinstance(stored, list) and all(isinstance(rate, float) for rate in stored)
+    if not is_known or (len(stored) == len(own) and all(map(math.isclose, stored, own))):
+        return said
+    return f"{said} by the config, where the file has {', '.join(f'{rate:.3g}' for rate in stored)[:80]}"
 
 
 def restore_progress(state: TrainState, content: dict, path: Path, datasets: list[TrainedDataset], run: Run) -> None:

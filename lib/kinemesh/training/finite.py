@@ -14,8 +14,9 @@ from torch import Tensor
 
 from kinemesh.errors import UserError
 from kinemesh.machine.log import append_record
+from kinemesh.training.figures import columns
 from kinemesh.training.names import LATEST, NONFINITE_STEPS
-from kinemesh.training.state import Run, TrainedDataset, TrainState, columns
+from kinemesh.training.state import Run, TrainedDataset, TrainState
 
 logger = logging.getLogger(__name__)
 

@@ -11,21 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from kinemesh.body.kinematics import JointKinematics
-from kinemesh.body.mirror import mirror_inputs, mirror_params, select_clips
+from kinemesh.body.mirror import mirror_some
 from kinemesh.config import Config
-from kinemesh.estimates.errors import Errors, draw_errors, err
+from kinemesh.estimates.errors import estimate_anew
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
 from kinemesh.machine.log import ScalarLog, append_record
 from kinemesh.machine.progress import progress
 from kinemesh.machine.seeds import set_step_seed
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce
 from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
-from kinemesh.structures import Batch, BodyParams, RefineInputs
+from kinemesh.structures import Batch, BodyParams
 from kinemesh.training.checkpoint import Saver
+from kinemesh.training.figures import TrainMeter, Validated, columns
 from kinemesh.training.finite import FiniteCheck, StepValues
 from kinemesh.training.names import METRICS, SCALARS
 from kinemesh.training.optimizer import learning_rates, set_learning_rates
-from kinemesh.training.state import EpochProgress, Run, TrainedDataset, TrainMeter, TrainState, Validated, columns
+from kinemesh.training.state import EpochProgress, Run, TrainedDataset, TrainState
 
 logger = logging.getLogger(__name__)
 
@@ -150,26 +151,6 @@ def training_losses(
         mpjpe = mpjpe_mm(pred_joints, target_joints, ALL_JOINTS).mean()
         values = torch.stack([total, *(terms[name] for name in LOSSES), mpjpe])
     return total, values, pred
-
-
-@torch.no_grad()
-def estimate_anew(batch: Batch) -> Batch:
-    """The batch with estimates of every quality instead of its own, drawn for the whole batch that it is a part of."""
-    clips = batch.frames.shape[0]
-    first, whole = (0, clips) if batch.part is None else (batch.part.first, batch.part.whole)
-    keypoints, estimate = batch.inputs
-    errors = draw_errors(whole, *batch.frames.shape[1:], batch.frames.device)
-    chosen = Errors(*(column[first : first + clips] for column in errors))
-    return batch._replace(inputs=RefineInputs(keypoints, err(batch.target, estimate, keypoints[..., 2], chosen)))
-
-
-def mirror_some(batch: Batch) -> Batch:
-    """Mirror each clip, input and target alike, with probability one half, drawn for the whole batch it is a part of."""
-    clips = batch.frames.shape[0]
-    first, whole = (0, clips) if batch.part is None else (batch.part.first, batch.part.whole)
-    chosen = torch.rand(whole, device=batch.frames.device)[first : first + clips] < 0.5
-    inputs = select_clips(chosen, mirror_inputs(batch.inputs), batch.inputs)
-    return batch._replace(inputs=inputs, target=select_clips(chosen, mirror_params(batch.target), batch.target))
 
 
 @torch.no_grad()

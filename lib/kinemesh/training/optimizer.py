@@ -1,6 +1,5 @@
-"""The optimizer, its learning rates, and the running average of the weights."""
+"""The optimizer and its learning rates."""
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -9,7 +8,7 @@ from torch import nn
 
 from kinemesh.config import Config
 from kinemesh.errors import UserError
-from kinemesh.training.muon import Muon
+from kinemesh.training.optimizers.muon import Muon
 
 # Below this share of the first rate, a falling schedule has ended.
 _FINAL_SHARE = 0.01
@@ -81,21 +80,3 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float])
     """Give each of the optimizer's groups its rate."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
-
-
-class AveragedModel:
-    """An exponential moving average of a model's weights and batch-norm statistics (Polyak and Juditsky, 1992).
-
-    The average forgets its start faster: at step n its decay is at most (1 + n) / (10 + n).
-    """
-
-    def __init__(self, model: nn.Module, decay: float):
-        self.module = copy.deepcopy(model).requires_grad_(False)
-        self.decay = decay
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        own, current = self.module.state_dict(), model.state_dict()
-        moving = [name for name, value in own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([own[name] for name in moving], [current[name] for name in moving], 1 - decay)

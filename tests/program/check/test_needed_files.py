@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kinemesh.data.sources import sources_of
 from kinemesh.errors import UserError
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
+from kinemesh.program.datasets import used_datasets
 
 
 @pytest.fixture
@@ -19,36 +21,41 @@ def config(small_config, demo_folder):
     return make
 
 
+def needed(config, is_training=True, **files) -> list[NeededFile]:
+    root = Path(config.data_root)
+    return needed_files(root, used_datasets(sources_of(config), root, is_training=is_training), **files)
+
+
 def names(files) -> list[str]:
     return [file.path.name for file in files]
 
 
 def test_training_needs_body_datasets_and_start(config):
-    found = needed_files(config(), is_training=True, pretrained=Path("b.bin"), predictions=Path("p.pkl"))
+    found = needed(config(), pretrained=Path("b.bin"), predictions=Path("p.pkl"))
     body = ["SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "smpl_mean_params.npz"]
     datasets = ["mesh_det_h36m.pkl", "mesh_det_coco.pkl", "mesh_det_pw3d.pkl"]
     assert names(found) == [*body, "b.bin", "p.pkl", *datasets]
 
 
 def test_evaluation_needs_no_images(config):
-    assert "mesh_det_coco.pkl" not in names(needed_files(config(), is_training=False, checkpoint=Path("c.bin")))
+    assert "mesh_det_coco.pkl" not in names(needed(config(), is_training=False, checkpoint=Path("c.bin")))
 
 
 def test_body_model_as_npz(config, tmp_path):
     (tmp_path / "SMPL_NEUTRAL.npz").write_bytes(b"PK")
-    found = needed_files(config(data_root=str(tmp_path)), is_training=True)
+    found = needed(config(data_root=str(tmp_path)))
     assert names(found)[0] == "SMPL_NEUTRAL.npz"
     assert found[0].where_from.startswith("Download SMPL")
 
 
 def test_no_dataset(config):
     with pytest.raises(UserError, match="the config names no dataset"):
-        needed_files(config(train_pw3d=False, warmup_h36m=0, warmup_coco=0, dt_file_pw3d=None), is_training=True)
+        needed(config(train_pw3d=False, warmup_h36m=0, warmup_coco=0, dt_file_pw3d=None))
 
 
 def test_every_file_is_found_or_said_to_be_missing(config, tmp_path, demo_folder):
     shutil.copy(demo_folder / "SMPL_NEUTRAL.pkl", tmp_path)
-    found = [file_finding(file) for file in needed_files(config(data_root=str(tmp_path)), is_training=True)]
+    found = [file_finding(file) for file in needed(config(data_root=str(tmp_path)))]
     assert [finding.state for finding in found] == ["ok", *["missing"] * 5]
     assert all("data/README.md" in finding.found for finding in found[1:])
 

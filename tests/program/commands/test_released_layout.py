@@ -21,7 +21,7 @@ from kinemesh.program.commands.released_layout import (
     save_released,
 )
 from kinemesh.training.optimizer import build_optimizer
-from kinemesh.training.optimizer_state import restore_optimizer
+from kinemesh.training.optimizers.states import restore_optimizer
 from tests.program.commands.same import assert_same
 
 # Behaviour contract section 5.

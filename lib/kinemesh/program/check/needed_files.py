@@ -1,14 +1,14 @@
 """The files that a run reads: are they there, and are they the kind of file they should be?"""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM
-from kinemesh.config import Config
 from kinemesh.demo.datasets import is_made_here
 from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.program.check.findings import Finding
-from kinemesh.program.datasets import used_datasets
+from kinemesh.program.datasets import UsedDataset
 
 # What takes the place of a large file when a download went wrong, by its first bytes.
 _NO_FILES = {
@@ -29,18 +29,14 @@ class NeededFile(NamedTuple):
 
 
 def needed_files(
-    config: Config,
+    root: Path,
+    datasets: Iterable[UsedDataset],
     *,
-    is_training: bool,
     checkpoint: Path | None = None,
     pretrained: Path | None = None,
     predictions: Path | None = None,
 ) -> list[NeededFile]:
-    """Every file that a run reads besides its config, in the order in which it does.
-
-    Raises `UserError` if the config names no dataset.
-    """
-    root = Path(config.data_root)
+    """Every file that a run reads besides its config, in the order in which it does; `root` has the body's."""
     smpl = root / SMPL_FILE
     if not smpl.exists() and smpl.with_suffix(".npz").exists():
         smpl = smpl.with_suffix(".npz")
@@ -77,7 +73,7 @@ def needed_files(
     if predictions is not None:
         where_from = "Give the estimator's file, or a folder of them, to --predictions; README.md lists the layouts."
         files.append(NeededFile(predictions, "estimator's bodies", where_from, "predictions"))
-    for used in used_datasets(config, is_training=is_training):
+    for used in datasets:
         source = used.source
         where_from = f"data/README.md says where it is from; or name another as {source.file_key} in the config."
         if source.is_own:

@@ -8,12 +8,15 @@ import numpy as np
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import H36M_ROOT
+from kinemesh.config import Config
 from kinemesh.data.sources import Dataset
 from kinemesh.data.split import Split
 from kinemesh.program.check.findings import Finding
 from kinemesh.program.check.order import order_findings
 from kinemesh.program.check.projection import fit_projection
 from kinemesh.program.check.repeats import leak_findings, repeat_findings
+from kinemesh.program.datasets import UsedDataset
+from kinemesh.training.state import TrainedDataset
 
 _STATURES_M = (0.9, 2.5)  # of the mean person of a body model
 # Part of the body's height: what perspective and a detector's noise explain.
@@ -68,6 +71,23 @@ def dataset_findings(
         if split.frame_count:
             yield from split_findings(split, where, kinematics)
     yield from leak_findings(dataset, where)
+
+
+def use_findings(used: UsedDataset, trained: TrainedDataset, config: Config) -> Iterator[Finding]:
+    """What would be trained on and tested on, how much."""
+    for what, loader in (("train", trained.train), ("test", trained.test)):
+        if loader is None:
+            continue
+        split = loader.split
+        videos = f"{len(split.video_names):,} videos, " if split.video_names else ""
+        found = f"{videos}{split.frame_count:,} frames, {loader.clip_count:,} clips in {len(loader):,} batches"
+        if what == "train" and used.source.weight is not None:
+            found += f": mixed with others by weight {used.source.weight:g}"
+        elif what == "train":
+            steps = -(-len(loader) // config.grad_accumulation)
+            epochs = min(used.source.train_epochs, config.epochs)
+            found += f": {steps:,} steps an epoch, in the first {epochs} of {config.epochs} epochs"
+        yield Finding("note", f"{used.source.name} {what}", str(used.path), found)
 
 
 def split_findings(split: Split, where: str, kinematics: JointKinematics | None) -> Iterator[Finding]:

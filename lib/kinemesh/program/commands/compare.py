@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,17 +13,18 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.loader import ClipLoader
-from kinemesh.data.sources import Dataset, load_configured, sources_of
+from kinemesh.data.sources import Dataset, load_source, sources_of
+from kinemesh.data.split import Reading, place_split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import predicted_rows
 from kinemesh.estimates.predictions import Predictions, check_videos
-from kinemesh.evaluation.evaluate import Evaluation, clip_rule, collect
+from kinemesh.evaluation.evaluate import Evaluation, collect
 from kinemesh.evaluation.fitting import FittedSides, Fitting
 from kinemesh.evaluation.intervals import Interval
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.evaluation.tables import TITLES, aligned, differences, intervals
 from kinemesh.machine.progress import progress
-from kinemesh.protocols import Protocol
+from kinemesh.protocols import Protocol, by_clip_rule
 from kinemesh.structures import BodyParams
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ def load_compared(config: Config, files: dict[str, Predictions]) -> list[Dataset
     """
     sources = sources_of(config)
     named = [source for source in sources if source.is_video and source.is_validated]
-    datasets = [load_configured(source, config) for source in named]
+    root, stride = Path(config.data_root), config.sample_stride
+    datasets = [load_source(source, Reading(root / source.file, stride)) for source in named]
     for predictions in files.values():
         check_videos(predictions, datasets, [source.name for source in sources])
     predicted = [dataset for dataset in datasets if all(_has_video(dataset, other) for other in files.values())]
@@ -77,8 +80,7 @@ def score_files(
     halves of the flip test is averaged as the protocol says, unless the config has `flip: False`.
     """
     results: dict[str, Evaluation] = {}
-    for rule in dict.fromkeys(clip_rule(protocol, config) for protocol in protocols):
-        chosen = [protocol for protocol in protocols if clip_rule(protocol, config) == rule]
+    for rule, chosen in by_clip_rule(protocols, config.eval_clips).items():
         results |= _score_clips(dataset, files, body, config, chosen, rule, fitting)
     return {protocol.name: results[protocol.name] for protocol in protocols}
 
@@ -97,9 +99,8 @@ def _score_clips(dataset, files, body, config, protocols, rule, fitting) -> dict
                 "%s %s clips: %d frames of %s are not scored, since another file lacks them",
                 source.title, rule, left_out, label,
             )  # fmt: skip
-    loader = ClipLoader(
-        split, Clips(clips.frames, counted), batch_size=config.batch_size, device=device, data_device=config.data_device
-    )
+    placed = place_split(split, device, config.data_device)
+    loader = ClipLoader(placed, Clips(clips.frames, counted), batch_size=config.batch_size, device=device)
     halves = {label: _halves(predictions, config.flip) for label, predictions in files.items()}
     scoring = Scoring(protocols, list(files), split.video_lengths, body, device=device, detailed=True)
     fitted = None
@@ -120,7 +121,7 @@ def _score_clips(dataset, files, body, config, protocols, rule, fitting) -> dict
                 fitted.add(batch, predictions, is_known)
         if fitted is not None:
             fitted.finish()
-    return collect(scoring, loader, config, any(len(pair) > 1 for pair in halves.values()), fitted)
+    return collect(scoring, loader, config.eval_clips, any(len(pair) > 1 for pair in halves.values()), fitted)
 
 
 def _halves(predictions: Predictions, flip: bool) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -29,7 +29,7 @@ from kinemesh.program.commands.released_layout import (
     save_released,
 )
 from kinemesh.training.optimizer import build_optimizer, choose_trainable, learning_rates, set_learning_rates
-from kinemesh.training.optimizer_state import restore_optimizer
+from kinemesh.training.optimizers.states import restore_optimizer
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from kinemesh.body.assets import EXTRA_REGRESSOR_FILE, BodyAssets, read_joint_re
 from kinemesh.body.skeleton import BETA_COUNT, EXTRA_JOINT_COUNT, SMPL_JOINT_COUNT, VERTEX_LANDMARKS
 from kinemesh.files.checkpoints import BODY_PREFIX
 from kinemesh.files.writing import write_atomically
-from kinemesh.training.optimizer_state import BODY_PARAMETER_COUNT
+from kinemesh.training.optimizers.states import BODY_PARAMETER_COUNT
 from kinemesh.training.state import NO_BEST_YET
 
 # Clips that the released body model is made for; no value depends on it.

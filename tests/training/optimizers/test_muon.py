@@ -3,8 +3,8 @@ import copy
 import pytest
 import torch
 
-from kinemesh.training.muon import Muon, orthogonalize
 from kinemesh.training.optimizer import build_optimizer, choose_trainable
+from kinemesh.training.optimizers.muon import Muon, orthogonalize
 
 
 class TestOrthogonalize:
