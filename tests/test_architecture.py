@@ -1,13 +1,22 @@
 """The house: rooms in one order, imports that go one way and never in a circle, and nothing too large to see."""
 
 import ast
+import functools
 import graphlib
+import itertools
+import sys
 from pathlib import Path
 
 import pytest
 
+from kinemesh.config import Config
+from kinemesh.losses import weighted_total
+from kinemesh.program.cli import main
+from kinemesh.program.flags.training import REGRESSOR
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lib/kinemesh"
+CONFIG = PACKAGE / "config.py"
 # No room imports a later one.
 ROOMS = (
     "errors", "structures", "geometry", "files", "config", "machine", "body", "keypoints", "motion", "losses",
@@ -17,7 +26,7 @@ ROOMS = (
 # The program joins these.
 APART = {"model", "data", "evaluation", "training"}
 LOOSE = {"errors", "structures", "config", "losses", "metrics", "protocols"}
-LONGEST_FILE, MOST_FILES, MOST_PARAMETERS = 300, 8, 7
+LONGEST_FILE, MOST_FILES, MOST_PARAMETERS, MOST_WAYS_BACK = 300, 8, 7, 3
 # From before there was a limit; none may be added.
 WIDE = {
     "dstformer.__init__", "placing.fit_people", "placing.place_person",
@@ -37,10 +46,16 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports_of(path: Path) -> set[str]:
     """The package's modules that a file imports, inside functions too."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
@@ -82,7 +97,7 @@ def test_files_and_rooms_can_be_seen_at_once():
 
 def test_functions_take_few_arguments():
     for path in MODULES.values():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef) and f"{path.stem}.{node.name}" not in WIDE:
                 names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
                 count = len([name for name in names if name not in ("self", "cls")])
@@ -91,8 +106,40 @@ def test_functions_take_few_arguments():
 
 def test_only_the_program_knows_flags_and_the_console():
     for module, path in MODULES.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         assert module == "kinemesh.program.cli" or not any(getattr(c.func, "id", "") == "print" for c in calls), module
         names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
         assert room_of(module) == "program" or "argparse" not in names, module
+
+
+class Arrived(Exception):
+    """The config has come to the loss."""
+
+
+def test_the_config_goes_from_the_command_line_to_the_loss_with_few_ways_back(config_file, tmp_path):
+    """Every call that is handed the config itself, up to the first weighted loss: how often is a room entered again?"""
+    visited: list[str] = []
+
+    def follow(frame, event, _) -> None:
+        code = frame.f_code
+        if event != "call" or not code.co_filename.startswith(str(PACKAGE)) or code.co_filename == str(CONFIG):
+            return
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if any(isinstance(frame.f_locals.get(name), Config) for name in names):
+            visited.append(Path(code.co_filename).relative_to(PACKAGE).with_suffix("").as_posix())
+            if code.co_name == weighted_total.__name__:
+                sys.setprofile(None)
+                raise Arrived
+
+    sys.setprofile(follow)
+    try:
+        with pytest.raises(Arrived):
+            main(REGRESSOR, ["--config", config_file(), "-c", str(tmp_path / "run"), "--device", "cpu"])
+    finally:
+        sys.setprofile(None)
+    rooms = [name.split("/")[0] for name in visited]
+    assert {"program", "data", "model", "training", "losses"} <= set(rooms)
+    for stays in (rooms, visited):
+        entered = [name for name, _ in itertools.groupby(stays)]
+        assert len(entered) - len(set(entered)) <= MOST_WAYS_BACK, entered
