@@ -23,7 +23,7 @@ from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.keypoints import read_keypoints
 from kinemesh.keypoints.formats import FORMATS
 from kinemesh.machine.device import flush_denormals, keep_freed_memory
-from kinemesh.model.opening import build_model
+from kinemesh.model.building import build_model
 from kinemesh.structures import Timeline
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.datasets import make_demo_data
 from kinemesh.errors import UserError
-from kinemesh.model.opening import build_model
+from kinemesh.model.building import build_model
 from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as train
 from kinemesh.training.names import BEST

@@ -19,7 +19,7 @@ from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.body import write_body_files
 from kinemesh.demo.datasets import make_demo_data
 from kinemesh.files.array_folder.writing import TEXT, Column, writing_folder
-from kinemesh.model.mesh import build_regressor
+from kinemesh.model.building import build_regressor
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS
 from kinemesh.program.cli import main
 from kinemesh.program.flags.training import REGRESSOR

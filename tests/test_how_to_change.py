@@ -35,7 +35,7 @@ kinemesh.config.LAMBDA_OF_TERM["loss_size"] = "lambda_size"
 from kinemesh.program.cli import main
 from kinemesh.losses import LOSSES
 from kinemesh.metrics import METRICS, Metric
-from kinemesh.model.mesh import BACKBONES
+from kinemesh.model.building import BACKBONES
 from kinemesh.protocols import PROTOCOLS, Protocol
 from train_mesh import REGRESSOR
 

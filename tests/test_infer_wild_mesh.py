@@ -19,7 +19,8 @@ from kinemesh.demo.video import DemoVideo, make_video
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.infer import settings
 from kinemesh.keypoints.formats import FORMATS
-from kinemesh.model.opening import build_model, open_checkpoint
+from kinemesh.model.building import build_model
+from kinemesh.model.opening import open_checkpoint
 from kinemesh.program.wild.cli import main
 from kinemesh.program.wild.flags import JOINT_ORDERS, WINDOWS
 from kinemesh.render.video import read_frames, video_info, video_writer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kinemesh.config import Config, load_config
     from kinemesh.data.sources import load_dataset
     from kinemesh.infer.predictor import MeshPredictor, Tracks
-    from kinemesh.model.opening import build_model
+    from kinemesh.model.building import build_model
 
 __version__ = "0.2.0"
 __all__ = ["Config", "build_model", "evaluate", "load", "load_config", "load_dataset", "predict", "save", "train"]
@@ -26,7 +26,7 @@ _HOMES = {
     "Config": "kinemesh.config",
     "load_config": "kinemesh.config",
     "load_dataset": "kinemesh.data.sources",
-    "build_model": "kinemesh.model.opening",
+    "build_model": "kinemesh.model.building",
 }
 
 

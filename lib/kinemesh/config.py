@@ -127,7 +127,7 @@ class Config:
     nonfinite_limit: int = 10  # steps that a run may skip
 
     # Model
-    backbone: str = "DSTformer"  # a name of kinemesh.model.mesh.BACKBONES
+    backbone: str = "DSTformer"  # a name of kinemesh.model.building.BACKBONES
     maxlen: int
     dim_feat: int
     mlp_ratio: float

@@ -9,7 +9,7 @@ import yaml
 from kinemesh.config import config_from_values
 from kinemesh.demo.video import DemoVideo, make_video
 from kinemesh.infer import MeshPredictor
-from kinemesh.model.opening import build_model
+from kinemesh.model.building import build_model
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = {"dim_feat": 16, "dim_rep": 16, "depth": 1, "num_heads": 2, "hidden_dim": 24, "clip_len": 16, "maxlen": 64}

@@ -8,7 +8,8 @@ from kinemesh.body.params import params_from_axis_angle
 from kinemesh.geometry.rotation import matrix_to_axis_angle
 from kinemesh.losses import compute_losses, weighted_total
 from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
-from kinemesh.model.mesh import MeshRefiner, MeshRegressor, build_refiner, build_regressor
+from kinemesh.model.building import build_refiner, build_regressor
+from kinemesh.model.mesh import MeshRefiner, MeshRegressor
 from kinemesh.structures import BodyParams, MeshInputs, RefineInputs
 
 # Biases ahead of a BatchNorm have a gradient of 0, of which AdamW makes steps out of rounding; running means follow.

@@ -5,7 +5,7 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT, SMPL_JOINT_COUNT
 from kinemesh.geometry.rotation import axis_angle_to_matrix, rotation_angle
-from kinemesh.model.mesh import build_refiner
+from kinemesh.model.building import build_refiner
 from kinemesh.model.trust import blend_bodies, frame_shares, picture_differences
 from kinemesh.structures import BodyParams
 

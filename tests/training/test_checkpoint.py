@@ -10,9 +10,9 @@ import torch
 
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint, nonfinite_number, save_checkpoint
-from kinemesh.model.mesh import build_refiner
+from kinemesh.model.building import build_refiner
 from kinemesh.model.opening import load_pretrained, open_checkpoint
-from kinemesh.training.checkpoint import remove_stale_temporaries
+from kinemesh.training.checkpoint import prepare_folder
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizers.states import restore_optimizer
 
@@ -357,8 +357,10 @@ class TestWrongCheckpoints:
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):
     (tmp_path / ".latest_epoch.bin.abc123").write_bytes(b"half")
     (tmp_path / "latest_epoch.bin").write_bytes(b"whole")
-    remove_stale_temporaries(tmp_path)
-    assert os.listdir(tmp_path) == ["latest_epoch.bin"]
+    config = tmp_path / "tiny.yaml"
+    config.write_text("epochs: 1")
+    prepare_folder(tmp_path, config, epoch=0)
+    assert sorted(os.listdir(tmp_path)) == ["latest_epoch.bin", "tiny.yaml"]
 
 
 @pytest.fixture

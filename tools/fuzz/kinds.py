@@ -22,7 +22,7 @@ from kinemesh.data.reading import CAMERA_IMAGE_SIZES
 from kinemesh.data.sources import load_dataset
 from kinemesh.demo.splits import StandIn
 from kinemesh.estimates.predictions import load_predictions
-from kinemesh.model.mesh import build_regressor
+from kinemesh.model.building import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.program.origin import say_what_changed
 from kinemesh.training.checkpoint import require_same_selection, restore

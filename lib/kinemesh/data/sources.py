@@ -4,6 +4,7 @@ Source: behaviour contract section 1.
 """
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,6 +63,40 @@ def own_source(name: str, fps: float | None) -> Source:
     """A dataset of the layout of docs/data.md; without `fps` it has single images."""
     where = f"of '{name}' under datasets"
     return Source(name, name, None, f"file {where}", 0, fps, f"fps {where}", needs_confidence=False, is_own=True)
+
+
+class UsedDataset(NamedTuple):
+    """A dataset that a run reads, and what for."""
+
+    source: Source
+    path: Path
+    is_trained: bool
+    is_tested: bool
+    is_selecting: bool  # whether `best_epoch.bin` is chosen on it
+
+
+def used_datasets(sources: Iterable[Source], root: Path, *, is_training: bool) -> list[UsedDataset]:
+    """What a run reads of a config's sources, files in `root`.
+
+    Raises `UserError` if that is nothing.
+    """
+    used = []
+    for source in sources:
+        is_trained = is_training and source.train_epochs > 0
+        is_scored = source.is_video and source.is_validated
+        is_tested = is_scored and (is_trained or not is_training or source.is_always_validated)
+        if is_trained or is_tested:
+            used.append(UsedDataset(source, root / source.file, is_trained, is_tested, False))
+    if not used:
+        raise UserError(
+            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m; or "
+            "datasets."
+        )
+    tested = [each for each in used if each.is_tested]
+    if is_training and tested:
+        selecting = min(tested, key=lambda each: each.source.selection_rank)
+        used[used.index(selecting)] = selecting._replace(is_selecting=True)
+    return used
 
 
 class Dataset(NamedTuple):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.config import Config, config_from_values, load_config
-from kinemesh.errors import UserError, require_one_of
+from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint, mesh_weights
-from kinemesh.model.mesh import build_refiner, build_regressor
+from kinemesh.model.building import build_model, build_unchecked
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,6 @@ _MODEL_KEYS = (
     "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
     "crop_input",
 )  # fmt: skip
-# Twenty times the released model's; those of larger ones would fill the memory before anything says why.
-_MOST_PARAMETERS = 1 << 30
 # What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
 _BEFORE_CHOICE = {"crop_input": False}
 # The same of keys that are the checkpoint's whatever a config says.
@@ -42,7 +40,7 @@ class Checkpoint(NamedTuple):
     def build_model(self, assets: BodyAssets) -> nn.Module:
         """A model on the CPU with the checkpoint's weights. Raises `UserError` if they do not fit the config."""
         with torch.device("meta"):  # what a file claims costs no memory, unless it holds that
-            self._require_fit(_built(self.kind, self.config, assets))
+            self._require_fit(build_unchecked(self.kind, self.config, assets))
         model = build_model(self.kind, self.config, assets)
         self.fill(model)
         return model
@@ -104,26 +102,6 @@ def _as_trained(config: Config, content: dict, path: Path) -> Config:
     why = "as it records" if "config" in content else "as released checkpoints are, since it records none"
     logger.info("%s: refine_rotation %s, %s", path, found["refine_rotation"], why)
     return config_from_values(config.to_dict() | found, {}, str(path))
-
-
-def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
-    """A `regressor` or `refiner` with fresh weights. Raises `UserError` for another kind, and for sizes beyond reason."""
-    require_one_of("kind", kind, ("regressor", "refiner"))
-    with torch.device("meta"):
-        count = sum(parameter.numel() for parameter in _built(kind, config, assets).parameters())
-    if count > _MOST_PARAMETERS:
-        raise UserError(
-            f"the config asks for a model of {count:.2g} parameters, expected at most {_MOST_PARAMETERS:.2g}. Lower dim_feat, "
-            "dim_rep, hidden_dim, mlp_ratio, maxlen or depth."
-        )
-    return _built(kind, config, assets)
-
-
-def _built(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
-    if kind == "refiner":
-        return build_refiner(config, assets)
-    mean = (torch.tensor(array, dtype=torch.float32) for array in (assets.mean_pose_6d, assets.mean_betas))
-    return build_regressor(config, *mean)
 
 
 def load_pretrained(model: nn.Module, kind: str, path: Path | str, *, with_head: bool = True) -> bool:

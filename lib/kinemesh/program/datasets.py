@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -14,7 +13,7 @@ from kinemesh.config import Config
 from kinemesh.data.clips import Clips, cut_clips, first_clips, held_out_videos, image_clips, of_videos
 from kinemesh.data.loader import ClipLoader
 from kinemesh.data.mix import MixedLoader
-from kinemesh.data.sources import Dataset, load_source
+from kinemesh.data.sources import Dataset, UsedDataset, load_source
 from kinemesh.data.split import Reading, Source, Split, fill_split, place_split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import attach_predictions, usable_clips
@@ -26,40 +25,6 @@ from kinemesh.synthesis.recipe import DEFAULT, SCORED, Recipe, changed_recipe
 from kinemesh.training.state import TrainedDataset
 
 logger = logging.getLogger(__name__)
-
-
-class UsedDataset(NamedTuple):
-    """A dataset that a run reads, and what for."""
-
-    source: Source
-    path: Path
-    is_trained: bool
-    is_tested: bool
-    is_selecting: bool  # whether `best_epoch.bin` is chosen on it
-
-
-def used_datasets(sources: Iterable[Source], root: Path, *, is_training: bool) -> list[UsedDataset]:
-    """What a run reads of a config's sources, files in `root`.
-
-    Raises `UserError` if that is nothing.
-    """
-    used = []
-    for source in sources:
-        is_trained = is_training and source.train_epochs > 0
-        is_scored = source.is_video and source.is_validated
-        is_tested = is_scored and (is_trained or not is_training or source.is_always_validated)
-        if is_trained or is_tested:
-            used.append(UsedDataset(source, root / source.file, is_trained, is_tested, False))
-    if not used:
-        raise UserError(
-            "the config names no dataset to use. Set dt_file_h36m or dt_file_pw3d, and train_pw3d or warmup_h36m; or "
-            "datasets."
-        )
-    tested = [each for each in used if each.is_tested]
-    if is_training and tested:
-        selecting = min(tested, key=lambda each: each.source.selection_rank)
-        used[used.index(selecting)] = selecting._replace(is_selecting=True)
-    return used
 
 
 def require_clip_for_each(processes: Processes, dataset: TrainedDataset) -> None:

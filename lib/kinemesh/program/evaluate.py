@@ -20,16 +20,18 @@ from kinemesh.evaluation.evaluate import (
     require_finite_figures,
 )
 from kinemesh.evaluation.fitting import Fitting
-from kinemesh.evaluation.results import Evaluations
+from kinemesh.evaluation.results import Evaluations, write_metrics
 from kinemesh.evaluation.tables import refinement_record, refinement_warnings, results_table
 from kinemesh.evaluation.trust import choose_trust
 from kinemesh.files.writing import write_atomically
 from kinemesh.machine.stopping import StopRequest
+from kinemesh.program.origin import origin_of
 from kinemesh.program.setup import Setup
 from kinemesh.protocols import DEFAULT
 from kinemesh.training.checkpoint import selected_on_of
 from kinemesh.training.figures import Validated
 from kinemesh.training.finite import training_advice
+from kinemesh.training.names import BEST
 from kinemesh.training.state import TrainedDataset, Validate
 
 logger = logging.getLogger(__name__)
@@ -148,3 +150,18 @@ def write_predictions(path: Path, evaluations: dict[str, Evaluation], splits: di
         tables.append(named | {"fps": np.full(count, splits[name].fps), **rows})
     merged = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
     write_atomically(path, lambda file: np.savez(file, **merged))
+
+
+def tell(setup: Setup, evaluations: Evaluations, selection_split: str) -> None:
+    """Results on the console and, where asked for, in a file."""
+    options = setup.options
+    results = [(name, found) for name, by_protocol in evaluations.items() for found in by_protocol.values()]
+    if results:
+        logger.info("checkpoint selected on: %s\n%s", selection_split, results_table(results))
+    for warning in refinement_warnings(results):
+        logger.warning("%s", warning)
+    if options.metrics_out:
+        checkpoint = options.evaluate or options.folder / BEST
+        meta = {"config_file": str(options.config), "checkpoint": str(checkpoint), "config": setup.config.to_dict()}
+        write_metrics(options.metrics_out, meta | origin_of(setup), evaluations, selection_split)
+        logger.info("metrics written to %s", options.metrics_out)

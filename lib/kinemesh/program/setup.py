@@ -18,19 +18,20 @@ from torch import nn
 from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.body.smpl import Body
 from kinemesh.config import Config
-from kinemesh.data.sources import sources_of
+from kinemesh.data.sources import UsedDataset, sources_of, used_datasets
 from kinemesh.data.split import Source, mean_body
 from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
 from kinemesh.errors import UserError
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.seeds import set_step_seed
-from kinemesh.model.opening import Checkpoint, build_model, load_pretrained, open_checkpoint
+from kinemesh.model.building import build_model
+from kinemesh.model.opening import Checkpoint, load_pretrained, open_checkpoint
 from kinemesh.program.check import machine
 from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
 from kinemesh.program.check.values import body_findings, dataset_findings, use_findings
-from kinemesh.program.datasets import DatasetOpener, UsedDataset, mixed, require_clip_for_each, used_datasets
+from kinemesh.program.datasets import DatasetOpener, mixed, require_clip_for_each
 from kinemesh.program.options import RunOptions
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams

@@ -2,30 +2,26 @@
 
 import contextlib
 import logging
-from pathlib import Path
 
 import torch
 
 from kinemesh.config import Config
-from kinemesh.errors import UserError
-from kinemesh.evaluation.results import Evaluations, metrics_content, write_metrics
-from kinemesh.evaluation.tables import refinement_warnings, results_table
-from kinemesh.files.writing import faults_of_writing, write_atomically
+from kinemesh.evaluation.results import Evaluations, metrics_content
 from kinemesh.machine.device import choose_device, flush_denormals, keep_freed_memory, make_deterministic
-from kinemesh.machine.log import add_log_file, drop_metrics_from
+from kinemesh.machine.log import add_log_file
 from kinemesh.machine.processes import join_model, joined
 from kinemesh.machine.run_lock import locked_folder
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce, StopRequest
 from kinemesh.model.opening import open_checkpoint
-from kinemesh.program.check.findings import table
-from kinemesh.program.evaluate import evaluate_all, evaluate_checkpoint, validator
+from kinemesh.program.check.findings import require_startable
+from kinemesh.program.evaluate import evaluate_all, evaluate_checkpoint, tell, validator
 from kinemesh.program.options import RunOptions
 from kinemesh.program.origin import command_line, origin_of, say_what_changed
 from kinemesh.program.setup import Setup, set_up
 from kinemesh.protocols import choose_protocols
-from kinemesh.training.checkpoint import remove_stale_temporaries, require_same_selection, restore_progress
+from kinemesh.training.checkpoint import prepare_folder, require_same_selection, restore_progress
 from kinemesh.training.loop import train
-from kinemesh.training.names import BEST, LATEST, LOG, METRICS
+from kinemesh.training.names import BEST, LATEST, LOG
 from kinemesh.training.state import Run, TrainState, selected_on
 
 logger = logging.getLogger(__name__)
@@ -40,7 +36,7 @@ def run(options: RunOptions, config: Config) -> dict[str, dict]:
     if config.deterministic:
         make_deterministic()
     if options.is_check:
-        check(setup)
+        require_startable(set_up(setup))
         return {}
     setup.device = choose_device(options.device)
     keep_freed_memory(setup.device)
@@ -56,19 +52,8 @@ def run(options: RunOptions, config: Config) -> dict[str, dict]:
             evaluations, selection_split = evaluate_checkpoint(setup)
     if not setup.processes.is_main:
         return {}
-    _tell(setup, evaluations, selection_split)
+    tell(setup, evaluations, selection_split)
     return metrics_content(evaluations, selection_split)
-
-
-def check(setup: Setup) -> None:
-    """Print what the stages find. Raises `UserError` if no run would start."""
-    findings = set_up(setup)
-    logger.info("%s", table(findings))
-    fatal = sum(finding.is_fatal for finding in findings)
-    if fatal:
-        lines = "1 line" if fatal == 1 else f"{fatal} lines"
-        raise UserError(f"{lines} of the table would stop the run. Nothing was started.")
-    logger.info("this run would start")
 
 
 def train_model(setup: Setup) -> tuple[Evaluations, str]:
@@ -87,7 +72,7 @@ def train_model(setup: Setup) -> tuple[Evaluations, str]:
         require_same_selection(content, selection_split, path)
         restore_progress(state, content, path, setup.datasets, run)
     if setup.processes.is_main:
-        _prepare_folder(folder, options.config, state.epoch)
+        prepare_folder(folder, options.config, state.epoch)
         add_log_file(folder / LOG)
     _say_what_is_trained(setup, selection_split)
     with stop.listening():
@@ -129,28 +114,3 @@ def _how_to_go_on(setup: Setup, state: TrainState) -> str:
         place += f", the next is begun ({state.step} optimizer steps in all)"
     again = command_line(setup.options)
     return f"stopped: {place}, {folder / LATEST} holds the place; the same command goes on from there: {again}"
-
-
-def _prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
-    copied = folder / config_path.name
-    with faults_of_writing(copied):
-        if not (copied.exists() and copied.samefile(config_path)):
-            content = config_path.read_bytes()
-            write_atomically(copied, lambda file: file.write(content))
-    remove_stale_temporaries(folder)
-    drop_metrics_from(folder / METRICS, epoch)
-
-
-def _tell(setup: Setup, evaluations: Evaluations, selection_split: str) -> None:
-    """Results on the console and, where asked for, in a file."""
-    options = setup.options
-    results = [(name, found) for name, by_protocol in evaluations.items() for found in by_protocol.values()]
-    if results:
-        logger.info("checkpoint selected on: %s\n%s", selection_split, results_table(results))
-    for warning in refinement_warnings(results):
-        logger.warning("%s", warning)
-    if options.metrics_out:
-        checkpoint = options.evaluate or options.folder / BEST
-        meta = {"config_file": str(options.config), "checkpoint": str(checkpoint), "config": setup.config.to_dict()}
-        write_metrics(options.metrics_out, meta | origin_of(setup), evaluations, selection_split)
-        logger.info("metrics written to %s", options.metrics_out)

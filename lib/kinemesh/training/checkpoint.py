@@ -12,10 +12,12 @@ from pathlib import Path
 from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import nonfinite_number, require_finite, save_checkpoint
+from kinemesh.files.writing import faults_of_writing, write_atomically
+from kinemesh.machine.log import drop_metrics_from
 from kinemesh.machine.stopping import Stopped
 from kinemesh.training.figures import TrainMeter, Validated
 from kinemesh.training.finite import FiniteCheck, training_advice
-from kinemesh.training.names import BEST, LATEST
+from kinemesh.training.names import BEST, LATEST, METRICS
 from kinemesh.training.optimizer import learning_rates
 from kinemesh.training.optimizers.states import restore_optimizer
 from kinemesh.training.state import NO_BEST_YET, EpochProgress, Run, TrainedDataset, TrainState, selected_on
@@ -223,7 +225,18 @@ class Saver:
         self._saved_at = time.monotonic()
 
 
-def remove_stale_temporaries(folder: Path) -> None:
+def prepare_folder(folder: Path, config_path: Path, epoch: int) -> None:
+    """Make a run's folder hold its config, the metrics of epochs before `epoch`, and nothing half written."""
+    copied = folder / config_path.name
+    with faults_of_writing(copied):
+        if not (copied.exists() and copied.samefile(config_path)):
+            content = config_path.read_bytes()
+            write_atomically(copied, lambda file: file.write(content))
+    _remove_stale_temporaries(folder)
+    drop_metrics_from(folder / METRICS, epoch)
+
+
+def _remove_stale_temporaries(folder: Path) -> None:
     """Delete what a killed run left half written in a checkpoint folder."""
     for pattern in (".*.bin.*", ".metrics.jsonl.*"):
         for leftover in folder.glob(pattern):

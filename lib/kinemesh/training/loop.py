@@ -15,16 +15,15 @@ from kinemesh.body.mirror import mirror_some
 from kinemesh.config import Config
 from kinemesh.estimates.errors import estimate_anew
 from kinemesh.losses import LOSSES, compute_losses, weighted_total
-from kinemesh.machine.log import ScalarLog, append_record
 from kinemesh.machine.progress import progress
 from kinemesh.machine.seeds import set_step_seed
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce
 from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
 from kinemesh.structures import Batch, BodyParams
 from kinemesh.training.checkpoint import Saver
+from kinemesh.training.epoch_log import EpochLog
 from kinemesh.training.figures import TrainMeter, Validated, columns
 from kinemesh.training.finite import FiniteCheck, StepValues
-from kinemesh.training.names import METRICS, SCALARS
 from kinemesh.training.optimizer import learning_rates, set_learning_rates
 from kinemesh.training.state import EpochProgress, Run, TrainedDataset, TrainState
 
@@ -42,7 +41,7 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
     """
     config = run.config
     saver = Saver(state, datasets, run)
-    scalars = ScalarLog(run.folder / SCALARS, state.epoch + 1) if run.processes.is_main else None
+    log = EpochLog(datasets, run, state.epoch) if run.processes.is_main else None
     total_steps = sum(_step_count(dataset, config) * min(dataset.train_epochs, config.epochs) for dataset in datasets)
     try:
         if run.kind == "refiner" and config.chooses_trust and (state.epoch, state.progress) == (0, None):
@@ -57,11 +56,11 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
                 if dataset.is_tested_in(state.epoch):
                     state.progress.validated[dataset.name] = _validate(dataset, state, run, saver)
                 state.progress.go_to_next_dataset()
-            _finish_epoch(state, datasets, run, saver, scalars, total_steps)
+            _finish_epoch(state, datasets, run, saver, log, total_steps)
             run.stop.raise_if_agreed()
     finally:
-        if scalars is not None:
-            scalars.close()
+        if log is not None:
+            log.close()
 
 
 def _save_input_as_best(state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver) -> None:
@@ -200,51 +199,23 @@ def _validate(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver
 
 
 def _finish_epoch(
-    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, scalars: ScalarLog | None,
-    total_steps: int,
-) -> None:  # fmt: skip
-    """Make the next epoch the state's; the main process, whose `scalars` are, logs what this one has found and saves."""
-    validated, seconds = state.progress.validated, state.progress.seconds
-    record = state.progress.meter.scalars()
-    said = [f"epoch {state.epoch + 1}/{run.config.epochs}"]
-    if "train_loss" in record:
-        said.append(f"train loss {record['train_loss']:.2f} mpjpe(17) {record['train_mpjpe']:.1f}")
-    is_best = False
-    for place, dataset in enumerate(datasets):
-        if dataset.name not in validated:
-            continue
-        found = validated[dataset.name]
-        record |= dataset.named(found.figures)
-        said.append(f"{dataset.name} {_scored_split(place, datasets, state.epoch)} {found.words}")
-        if dataset.is_selecting and found.mpjpe < state.best_jpe:
+    state: TrainState, datasets: list[TrainedDataset], run: Run, saver: Saver, log: EpochLog | None, total_steps: int
+) -> None:
+    """Make the next epoch the state's; the main process, whose `log` is, tells what this one has found and saves."""
+    progress, is_best = state.progress, False
+    for dataset in datasets:
+        found = progress.validated.get(dataset.name)
+        if found is not None and dataset.is_selecting and found.mpjpe < state.best_jpe:
             state.best_jpe, is_best = found.mpjpe, True
     rates = [group["lr"] for group in state.optimizer.param_groups]
     state.epoch += 1
     state.progress = None
     # As released checkpoints, ours hold the rates of the epoch that comes next.
     set_learning_rates(state.optimizer, learning_rates(run.config, state.epoch, state.step, total_steps))
-    if scalars is None:
-        return
-    scalars.add(record, state.epoch)
-    line = {"epoch": state.epoch, "seconds": round(seconds, 2), "lr": rates, **record}
-    if state.skipped:
-        line["skipped_steps"] = state.skipped
-    line |= {f"refinement_{name}": found.refinement for name, found in validated.items() if found.refinement}
-    append_record(run.folder / METRICS, line)
-    saver.save_epoch(is_best)
-    logger.info("%s mm | %.1f s%s", " | ".join(said), seconds, " | best so far" if is_best else "")
-    for found in validated.values():
-        if found.table:
-            logger.info("%s", found.table)
-        for warning in found.warnings:
-            logger.warning("%s", warning)
-
-
-def _scored_split(place: int, datasets: list[TrainedDataset], epoch: int) -> str:
-    """Which split of a dataset an epoch scored, and what that epoch trained on only afterwards, as released."""
-    later = [dataset.name for dataset in datasets[place + 1 :] if dataset.is_trained_in(epoch)]
-    split = datasets[place].validated_split
-    return f"{split} (before this epoch's {' and '.join(later)})" if later else split
+    if log is not None:
+        seconds = log.record(state, progress, rates)
+        saver.save_epoch(is_best)
+        log.say(state.epoch, progress, seconds, is_best)
 
 
 def _step_count(dataset: TrainedDataset, config: Config) -> int:

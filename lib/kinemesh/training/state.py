@@ -44,14 +44,6 @@ class TrainedDataset:
     def batch_count(self) -> int:
         return 0 if self.train is None else len(self.train)
 
-    def named(self, figures: dict[str, float]) -> dict[str, float]:
-        """Figures under their names in TensorBoard: `test_mpjpe_pw3d`, `test_loss_pw3d/loss_pose`, `val_mpjpe`."""
-        parts = ((name.partition("/"), value) for name, value in figures.items())
-        return {
-            f"{self.validated_split}_{head}{self.scalar_suffix}{slash}{term}": value
-            for (head, slash, term), value in parts
-        }
-
 
 def selected_on(datasets: list[TrainedDataset]) -> str:
     """The split that `best_epoch.bin` is chosen on, in words."""

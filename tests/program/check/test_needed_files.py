@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kinemesh.data.sources import sources_of
+from kinemesh.data.sources import sources_of, used_datasets
 from kinemesh.errors import UserError
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
-from kinemesh.program.datasets import used_datasets
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ class TestRefused:
         """A checkpoint of the config's own model, fresh."""
         from kinemesh.body.assets import load_body_assets
         from kinemesh.config import load_config
-        from kinemesh.model.opening import build_model
+        from kinemesh.model.building import build_model
         from kinemesh.training.optimizer import build_optimizer
 
         def write(kind, path, **changes):

@@ -12,7 +12,7 @@ from torch import nn
 
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint
-from kinemesh.model.mesh import build_refiner, build_regressor
+from kinemesh.model.building import build_refiner, build_regressor
 from kinemesh.model.opening import Checkpoint
 from kinemesh.program.commands.released_layout import (
     body_tensors,

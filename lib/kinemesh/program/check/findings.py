@@ -1,10 +1,13 @@
 """One thing that was checked, and the table of all of them."""
 
+import logging
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from kinemesh.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 3
 _HEADINGS = ("state", "what", "where", "found")
@@ -47,6 +50,16 @@ def table(findings: Iterable[Finding]) -> str:
     for finding in findings:
         lines.extend(_rows(finding))
     return "\n".join(lines)
+
+
+def require_startable(findings: Sequence[Finding]) -> None:
+    """Log them as a table. Raises `UserError` if no run would start."""
+    logger.info("%s", table(findings))
+    fatal = sum(finding.is_fatal for finding in findings)
+    if fatal:
+        lines = "1 line" if fatal == 1 else f"{fatal} lines"
+        raise UserError(f"{lines} of the table would stop the run. Nothing was started.")
+    logger.info("this run would start")
 
 
 def _rows(finding: Finding) -> Iterator[str]:

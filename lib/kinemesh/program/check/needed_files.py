@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM
+from kinemesh.data.sources import UsedDataset
 from kinemesh.demo.datasets import is_made_here
 from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.program.check.findings import Finding
-from kinemesh.program.datasets import UsedDataset
 
 # What takes the place of a large file when a download went wrong, by its first bytes.
 _NO_FILES = {

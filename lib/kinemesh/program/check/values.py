@@ -9,13 +9,12 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.body.skeleton import H36M_ROOT
 from kinemesh.config import Config
-from kinemesh.data.sources import Dataset
+from kinemesh.data.sources import Dataset, UsedDataset
 from kinemesh.data.split import Split
 from kinemesh.program.check.findings import Finding
 from kinemesh.program.check.order import order_findings
 from kinemesh.program.check.projection import fit_projection
 from kinemesh.program.check.repeats import leak_findings, repeat_findings
-from kinemesh.program.datasets import UsedDataset
 from kinemesh.training.state import TrainedDataset
 
 _STATURES_M = (0.9, 2.5)  # of the mean person of a body model
