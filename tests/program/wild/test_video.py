@@ -1,6 +1,5 @@
 """What keypoints are of: clocks of videos, keypoints of another rate, parts of a video."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,6 @@ from kinemesh.errors import UserError
 from kinemesh.keypoints import Detections
 from kinemesh.program.wild.video import Source, check_frames, chosen_part, open_source
 from tests.render.clips import encode, numbered_frames
-
-
-def opened(path, **flags):
-    empty = {"image_size": None, "fps": None, "keypoint_fps": None}
-    return open_source(Namespace(**{"vid_path": path and str(path), **empty, **flags}))
 
 
 def detections_until(last):
@@ -31,10 +25,10 @@ def fast(tmp_path_factory):
 
 
 def test_the_videos_clock_is_taken_unless_a_flag_says_another(fast):
-    source = opened(fast)
+    source = open_source(fast)
     assert (source.fps, source.image_size) == (60, (32, 16))
     np.testing.assert_allclose(source.time_s, np.arange(60) / 60)
-    slow = opened(fast, fps=25.0)
+    slow = open_source(fast, fps=25.0)
     assert slow.fps == 25 and slow.pictures is None
     np.testing.assert_allclose(slow.time_s, np.arange(60) / 25)
 
@@ -42,23 +36,23 @@ def test_the_videos_clock_is_taken_unless_a_flag_says_another(fast):
 def test_a_varying_rate_goes_on_beyond_the_end_at_its_mean(tmp_path):
     ticks = [0, 33, 67, 100, 300, 333, 400]
     encode(tmp_path / "phone.mkv", numbered_frames(7), ticks=ticks)
-    timeline = opened(tmp_path / "phone.mkv").timeline(2, 9)
+    timeline = open_source(tmp_path / "phone.mkv").timeline(2, 9)
     assert timeline.first_frame == 2 and not timeline.is_constant and timeline.fps == pytest.approx(15)
     np.testing.assert_allclose(timeline.time_s, [0.067, 0.1, 0.3, 0.333, 0.4, 0.4 + 1 / 15, 0.4 + 2 / 15])
 
 
 def test_without_a_video_the_flags_say_it():
-    source = opened(None, image_size=(640, 480), fps=50.0)
+    source = open_source(None, image_size=(640, 480), fps=50.0)
     np.testing.assert_allclose(source.timeline(0, 5).time_s, np.arange(5) / 50)
-    assert opened(None, image_size=(640, 480)).fps == 30
+    assert open_source(None, image_size=(640, 480)).fps == 30
 
 
 def test_a_rate_that_cannot_be_true_asks_for_the_flag(tmp_path):
     path = tmp_path / "clip.mp4"
     encode(path, numbered_frames(5), rate=20000)
     with pytest.raises(UserError, match=r"clip\.mp4: says no frame rate that can be true\. Give it as --fps\."):
-        opened(path)
-    assert opened(path, fps=240.0).fps == 240
+        open_source(path)
+    assert open_source(path, fps=240.0).fps == 240
 
 
 @pytest.mark.parametrize(("last", "step"), [(29, 2), (28, 2), (19, 3), (14, 4)])
@@ -66,14 +60,14 @@ def test_keypoints_of_every_second_frame_are_noticed(fast, last, step):
     with pytest.raises(
         UserError, match=rf"has 60 frames, 60 a second, .+ Give --keypoint_fps {60 / step:g} if they are"
     ):
-        check_frames(detections_until(last), opened(fast))
-    check_frames(detections_until(last), opened(fast, keypoint_fps=60.0))  # said to be of every frame
-    check_frames(detections_until(last), opened(fast, keypoint_fps=60 / step))
+        check_frames(detections_until(last), open_source(fast))
+    check_frames(detections_until(last), open_source(fast, keypoint_fps=60.0))  # said to be of every frame
+    check_frames(detections_until(last), open_source(fast, keypoint_fps=60 / step))
 
 
 @pytest.mark.parametrize("last", [59, 58, 45, 33, 8])
 def test_keypoints_that_end_elsewhere_are_not_suspected(fast, last):
-    check_frames(detections_until(last), opened(fast))
+    check_frames(detections_until(last), open_source(fast))
 
 
 @pytest.mark.parametrize(("last", "rate"), [(249, "25"), (239, "24"), (260, ""), (299, "")])
@@ -87,11 +81,11 @@ def test_keypoints_of_television_rate_are_suspected(caplog, last, rate):
 
 
 def test_keypoints_beyond_the_video_are_refused(fast):
-    check_frames(detections_until(60 + 59), opened(fast))
+    check_frames(detections_until(60 + 59), open_source(fast))
     with pytest.raises(UserError, match=r"has 60 frames, but there are keypoints of frame 120\. .+--keypoint_fps"):
-        check_frames(detections_until(120), opened(fast))
+        check_frames(detections_until(120), open_source(fast))
     with pytest.raises(UserError, match="has 30 frames, but there are keypoints of frame 60"):
-        check_frames(detections_until(60), opened(fast, keypoint_fps=30.0))
+        check_frames(detections_until(60), open_source(fast, keypoint_fps=30.0))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +93,7 @@ def test_keypoints_beyond_the_video_are_refused(fast):
     [(30.0, np.arange(0, 60, 2)), (20.0, np.arange(0, 60, 3)), (120.0, np.repeat(np.arange(60), 2))],
 )
 def test_keypoints_of_another_rate_go_with_the_nearest_pictures(fast, rate, pictures):
-    source = opened(fast, keypoint_fps=rate)
+    source = open_source(fast, keypoint_fps=rate)
     timeline = source.timeline(0, len(pictures) + 1)
     assert source.fps == rate and len(source.time_s) == len(pictures)
     np.testing.assert_array_equal(timeline.pictures[:-1], pictures)
@@ -108,7 +102,7 @@ def test_keypoints_of_another_rate_go_with_the_nearest_pictures(fast, rate, pict
 
 
 def test_a_part_is_from_start_to_before_end(fast):
-    detections, source = detections_until(59), opened(fast)
+    detections, source = detections_until(59), open_source(fast)
     for start, end, expected in (
         (0.5, None, range(30, 60)),
         (None, 0.5, range(30)),
@@ -124,9 +118,9 @@ def test_a_part_is_from_start_to_before_end(fast):
 
 def test_a_part_of_nothing_is_refused(fast):
     with pytest.raises(UserError, match=r"--start 5: no frame from there to --end 9; the last is at 0\.983 s"):
-        chosen_part(detections_until(59), opened(fast), 5.0, 9.0)
+        chosen_part(detections_until(59), open_source(fast), 5.0, 9.0)
     with pytest.raises(UserError, match="nobody was detected in frames 30 to 59"):
-        chosen_part(detections_until(20), opened(fast), 0.5, None)
+        chosen_part(detections_until(20), open_source(fast), 0.5, None)
 
 
 def test_images_are_a_video_of_the_rate_given(tmp_path):
@@ -134,13 +128,13 @@ def test_images_are_a_video_of_the_rate_given(tmp_path):
 
     for number, frame in enumerate(numbered_frames(4)):
         Image.fromarray(frame).save(tmp_path / f"{number}.png")
-    source = opened(tmp_path, fps=10.0)
+    source = open_source(tmp_path, fps=10.0)
     assert source.image_size == (48, 32)
     np.testing.assert_allclose(source.time_s, [0, 0.1, 0.2, 0.3])
-    assert opened(tmp_path).fps == 30
+    assert open_source(tmp_path).fps == 30
 
 
 def test_a_length_that_a_file_claims_takes_no_memory(tmp_path):
     encode(tmp_path / "long.mkv", numbered_frames(12), ticks=[3_000_000 * n for n in range(12)])
     with pytest.raises(UserError, match=r"--keypoint_fps 1000: 36000000 frames of .+long\.mkv, which claims"):
-        opened(tmp_path / "long.mkv", keypoint_fps=1000.0)
+        open_source(tmp_path / "long.mkv", keypoint_fps=1000.0)

@@ -2,7 +2,9 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from kinemesh.body.assets import SMPL_FILE, load_body_assets
 from kinemesh.config import Config, load_config
@@ -20,17 +22,31 @@ from kinemesh.program.wild.video import detections_of_part, open_source
 logger = logging.getLogger(__name__)
 
 
-def load_predictor(arguments: argparse.Namespace) -> MeshPredictor:
+class Choice(NamedTuple):
+    """Which network and body, as the flags of these names say it."""
+
+    evaluate: str | None  # None: no network
+    device: str = "auto"
+    config: str = DEFAULT_CONFIG
+    overrides: Sequence[str] = ()
+    demo: bool = False
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Choice":
+        return cls(*(getattr(arguments, name) for name in cls._fields))
+
+
+def load_predictor(choice: Choice) -> MeshPredictor:
     """Raises UserError for whatever is missing or does not fit."""
-    if arguments.demo or arguments.evaluate == BUILTIN:
-        path = CHECKPOINT_PATH if arguments.demo else BUILTIN_PATH
-        predictor = MeshPredictor.load(path, device=arguments.device, assets=StandIn().assets)
-        logger.info("the body is a stand-in, not SMPL%s", ", and the video is made up" if arguments.demo else "")
-    elif arguments.evaluate is None:
-        predictor = MeshPredictor.without_network(load_body_assets(_data_root(arguments)), arguments.device)
+    if choice.demo or choice.evaluate == BUILTIN:
+        path = CHECKPOINT_PATH if choice.demo else BUILTIN_PATH
+        predictor = MeshPredictor.load(path, device=choice.device, assets=StandIn().assets)
+        logger.info("the body is a stand-in, not SMPL%s", ", and the video is made up" if choice.demo else "")
+    elif choice.evaluate is None:
+        predictor = MeshPredictor.without_network(load_body_assets(_data_root(choice.overrides)), choice.device)
     else:
-        config = load_config(arguments.config, arguments.overrides)
-        predictor = MeshPredictor.load(arguments.evaluate, config, arguments.device)
+        config = load_config(choice.config, choice.overrides)
+        predictor = MeshPredictor.load(choice.evaluate, config, choice.device)
     keep_freed_memory(predictor.device)
     flush_denormals(predictor.device)
     return predictor
@@ -62,20 +78,18 @@ def predict_video(
     video: Path | str, predictor: MeshPredictor | None, detector: str, device: str, settings: Settings
 ) -> Tracks:
     """What `kinemesh.predict` does."""
-    nothing_said = {"image_size": None, "fps": None, "keypoint_fps": None}
-    source = open_source(argparse.Namespace(vid_path=str(video), **nothing_said))
+    source = open_source(video)
     if predictor is None:
-        named = {"evaluate": default_checkpoint(), "config": DEFAULT_CONFIG, "overrides": [], "device": device}
-        predictor = load_predictor(argparse.Namespace(demo=False, **named))
+        predictor = load_predictor(Choice(default_checkpoint(), device))
     detections = detections_of_part(open_detector(detector, device), source, 0, len(source.time_s))
     found = predictor.infer(detections, image_size=source.image_size, fps=source.fps, settings=settings)
     return Tracks(found, source.fps, predictor)
 
 
-def _data_root(arguments: argparse.Namespace) -> str:
+def _data_root(overrides: Sequence[str]) -> str:
     """Of the body model, where there is no config: the only key that counts. Raises UserError for others."""
     root: object = Config.data_root
-    for override in arguments.overrides:
+    for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or key.strip() != "data_root":
             raise UserError(f"--set {override[:80]}: --evaluate none has no config. Expected data_root=FOLDER alone.")

@@ -33,7 +33,7 @@ from kinemesh.program.wild.folder import (
     runs_of_folder,
     write_summary,
 )
-from kinemesh.program.wild.predictor import default_checkpoint, load_predictor
+from kinemesh.program.wild.predictor import Choice, default_checkpoint, load_predictor
 from kinemesh.program.wild.video import (
     KEYPOINTS_FILE,
     Source,
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     runs = runs_of_folder(arguments)
     if arguments.is_default_wanted:
         arguments.evaluate = default_checkpoint()
-    load = functools.cache(lambda: load_predictor(arguments))
+    load = functools.cache(lambda: load_predictor(Choice.of(arguments)))
     if runs is None:
         _run_one(arguments, load)
     else:
@@ -73,7 +73,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     """One video's people: what its summary.json holds. The predictor is loaded when the inputs have been read."""
     began = time.perf_counter()
     folder = claim_folder(arguments)
-    source = Source(None, CAMERA.image_size, FPS, np.zeros(0)) if arguments.demo else open_source(arguments)
+    source = Source(None, CAMERA.image_size, FPS, np.zeros(0)) if arguments.demo else _open_source(arguments)
     settings = Settings(
         is_pixel=arguments.pixel or arguments.demo,
         is_flip_tested=arguments.tta == "flip",
@@ -148,6 +148,15 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     write_summary(folder, summary | {"command": shlex.join(["python", "infer_wild_mesh.py", *sys.argv[1:]])})
     _report(inference, folder, seconds["total"])
     return summary
+
+
+def _open_source(arguments: argparse.Namespace) -> Source:
+    return open_source(
+        arguments.vid_path,
+        image_size=arguments.image_size,
+        fps=arguments.fps,
+        keypoint_fps=arguments.keypoint_fps,
+    )
 
 
 def _reading(arguments: argparse.Namespace, source: Source) -> Reading:

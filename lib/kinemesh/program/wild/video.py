@@ -60,32 +60,37 @@ class Source(NamedTuple):
         return Timeline(self.fps, time_s, first, np.concatenate((self.pictures, none))[first:stop])
 
 
-def open_source(arguments: argparse.Namespace) -> Source:
-    """The video's own size and clock, unless a flag says another rate; without a video those of the flags."""
-    if not arguments.vid_path:
-        if arguments.fps is None:
+def open_source(
+    video: Path | str | None,
+    *,
+    image_size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    keypoint_fps: float | None = None,
+) -> Source:
+    """The video's own size and clock, unless another rate is given; without a video what is given."""
+    if not video:
+        if fps is None:
             logger.info("no --vid_path and no --fps: %g frames a second are taken", _DEFAULT_FPS)
-        return Source(None, arguments.image_size, arguments.fps or _DEFAULT_FPS, np.zeros(0))
-    path = Path(arguments.vid_path)
+        return Source(None, image_size, fps or _DEFAULT_FPS, np.zeros(0))
+    path = Path(video)
     if not path.exists():
         raise UserError(f"--vid_path {path} not found. Expected a video file, or --image_size WIDTHxHEIGHT instead.")
     info = video_info(path)
     size = (info.width, info.height)
-    if arguments.image_size and arguments.image_size != size:
-        given = "x".join(map(str, arguments.image_size))
+    if image_size and image_size != size:
+        given = "x".join(map(str, image_size))
         raise UserError(f"--image_size {given}: {path} is {size[0]}x{size[1]}. Leave out --image_size.")
-    fps, time_s = info.fps, info.time_s
-    if arguments.fps is not None:
-        fps, time_s = arguments.fps, None
-    elif fps is None and path.is_dir():
+    time_s = info.time_s if fps is None else None
+    fps = fps or info.fps
+    if fps is None and path.is_dir():
         logger.info("images and no --fps: %g frames a second are taken", _DEFAULT_FPS)
         fps = _DEFAULT_FPS
     elif fps is None:
         raise UserError(f"{path}: says no frame rate that can be true. Give it as --fps.")
     if time_s is None:
         time_s = np.arange(info.frame_count) / fps
-    source = Source(path, size, fps, time_s, is_sure=arguments.keypoint_fps is None)
-    return source if arguments.keypoint_fps is None else _sampled(source, arguments.keypoint_fps)
+    source = Source(path, size, fps, time_s, is_sure=keypoint_fps is None)
+    return source if keypoint_fps is None else _sampled(source, keypoint_fps)
 
 
 def focal_px_of(arguments: argparse.Namespace, source: Source) -> float | None:
