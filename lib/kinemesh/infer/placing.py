@@ -1,5 +1,7 @@
 """One person's bodies -> a track: smoothed, placed before the camera, and what there is to say of it."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -27,14 +29,20 @@ from kinemesh.world.finding import place_in_world
 _FRAMES_AT_ONCE = 4096
 
 
+class Filmed(NamedTuple):
+    """What bodies are placed by: where their joints are, and how they were filmed."""
+
+    kinematics: JointKinematics
+    camera: VideoCamera
+    fps: float
+
+
 def place_person(
     name: str,
     segments: list[Segment],
     poses: list[np.ndarray],
     betas: np.ndarray,
-    kinematics: JointKinematics,
-    camera: VideoCamera,
-    fps: float,
+    filmed: Filmed,
     *,
     smoothing_radius: int = 0,
     reference: np.ndarray | None = None,
@@ -47,13 +55,13 @@ def place_person(
         smoothing_radius: frames on both sides that the filter of rotations sees; 0: off.
         reference: (frames of the track, K, 3), or only of those that are not interpolated; see `solve_from_reference`.
     """
-    joints_before = [regress_joints_m(kinematics, pose, betas) for pose in poses]
+    joints_before = [regress_joints_m(filmed.kinematics, pose, betas) for pose in poses]
     joints = joints_before
     if smoothing_radius:
         poses = [smooth_poses(pose, smoothing_radius) for pose in poses]
-        joints = [regress_joints_m(kinematics, pose, betas) for pose in poses]
+        joints = [regress_joints_m(filmed.kinematics, pose, betas) for pose in poses]
     options = {"joints_before": joints_before, "reference": reference}
-    trans_m, error_px, facts = place_joints(joints, segments, camera, fps, **options)
+    trans_m, error_px, facts = place_joints(joints, segments, filmed.camera, filmed.fps, **options)
     keypoints = np.concatenate([segment.keypoints_px for segment in segments])
     track = Track(
         name=name,
@@ -143,12 +151,10 @@ def _mean_of_seen(error_px: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 def fit_people(
     body: BodyPoints,
-    kinematics: JointKinematics,
+    filmed: Filmed,
     tracks: list[Track],
     facts: dict[str, dict],
     segments: list[Segment],
-    camera: VideoCamera,
-    fps: float,
     *,
     are_lifted: bool,
     stand: Stand | None,
@@ -157,6 +163,7 @@ def fit_people(
 
     `are_lifted`, `stand`: as for `fit_standing_tracks`.
     """
+    kinematics, camera, fps = filmed
     own = [[segment for segment in segments if segment.person == number] for number in range(len(tracks))]
     keypoints = [np.concatenate([segment.keypoints_px for segment in some]) for some in own]
     shown = [np.concatenate([segment.shown_px for segment in some]) for some in own]

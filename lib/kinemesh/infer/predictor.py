@@ -34,7 +34,7 @@ from kinemesh.infer.estimates import (
     require_predictions,
 )
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
-from kinemesh.infer.placing import fit_people, misfit, place_person, stand_people
+from kinemesh.infer.placing import Filmed, fit_people, misfit, place_person, stand_people
 from kinemesh.infer.settings import Settings, check_rate
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
@@ -199,6 +199,7 @@ class MeshPredictor:
         if not (np.isfinite(poses).all() and np.isfinite(betas).all()):
             raise UserError("the model's output is not finite. Give another checkpoint, as of an earlier epoch.")
         tracks, facts = [], {}
+        filmed = Filmed(self.kinematics, camera, fps)
         with clock("placing"):
             cuts = np.cumsum(lengths)[:-1]
             poses_of, given_of = np.split(poses, cuts), np.split(estimate[0] if estimate else poses, cuts)
@@ -209,9 +210,7 @@ class MeshPredictor:
                     [segments[place] for place in own],
                     [poses_of[place] for place in own],
                     betas[number],
-                    self.kinematics,
-                    camera,
-                    fps,
+                    filmed,
                     smoothing_radius=settings.smoothing_radius(fps),
                     reference=reference,
                 )
@@ -226,8 +225,9 @@ class MeshPredictor:
         # A reference's path is to be kept, a fit would leave it.
         if settings.fit != "none" and reference is None:
             with clock("fit"):
-                given = self.kinematics, tracks, facts, segments, camera, fps
-                tracks, settled = fit_people(points, *given, are_lifted=self.kind == "regressor", stand=stand)
+                tracks, settled = fit_people(
+                    points, filmed, tracks, facts, segments, are_lifted=self.kind == "regressor", stand=stand
+                )
         if focus is None:
             tracks = without_wild(tracks, facts)
         if stand is not None:
