@@ -1,6 +1,7 @@
 """A dataset as a folder: the same dict as the pickle's both ways, and the same numbers in training, unloaded."""
 
 import json
+import logging
 import pickle
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from kinemesh.data.clips import cut_clips
-from kinemesh.data.folders import content_of_folder, write_folder
+from kinemesh.data.folders import content_of_folder, read_content, write_folder
 from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import load_dataset
 from kinemesh.errors import UserError
@@ -128,3 +129,17 @@ def test_a_manifest_that_says_nonsense_is_one_line(told, message, make_content, 
         return
     with pytest.raises(UserError, match=message):
         content_of_folder(tmp_path / "folder", "a dataset")
+
+
+@pytest.mark.parametrize(
+    ("splits", "tested", "is_val_left_out"),
+    [(["train", "val", "test"], "name 2", True), (["train", "val", ""], "name 1", False)],
+)
+def test_motion_of_val_is_tested_on_or_said_to_be_left_out(write_motions, caplog, splits, tested, is_val_left_out):
+    path, _ = write_motions(split=splits, length=np.array([7, 4, 9]))
+    with caplog.at_level(logging.INFO, "kinemesh"):
+        content, _ = read_content(path, "a dataset", 30.0)
+    tested_on, trained_on = (set(content[split]["source"].names) for split in ("test", "train"))
+    assert tested_on == {tested} and "name 1" not in trained_on and "name 0" in trained_on
+    said = "1 sequences of split val are left out, since there are those of test"
+    assert any(said in line for line in caplog.messages) == is_val_left_out

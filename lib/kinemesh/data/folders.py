@@ -6,6 +6,7 @@ its different values, `train.source` into the text `train.source.names`. What is
 """
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from kinemesh.files.joblib import unpacked_limit
 from kinemesh.files.pickles import load_pickle
 from kinemesh.machine.progress import progress
 from kinemesh.motion import recorded as motion
+
+logger = logging.getLogger(__name__)
 
 KIND = "dataset"
 SPLITS = ("train", "test")
@@ -95,6 +98,8 @@ def _content_of_motions(motions: motion.RecordedMotions, fps: float | None) -> d
         fail(motions.path, "holds motion", "fps: frames a second to train at, for this dataset")
     splits = motions.texts["split"]
     tested = "test" if "test" in splits else "val"
+    if left_out := splits.count("val") if tested == "test" else 0:
+        logger.info("%s: %d sequences of split val are left out, since there are those of test", motions.path, left_out)
     chosen = {
         "train": [number for number, split in enumerate(splits) if split not in ("test", "val")],
         "test": [number for number, split in enumerate(splits) if split == tested],
