@@ -8,16 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.fit_quality import SETS, Scorer, _params
-from benchmarks.timing import describe, parser, report, table
+from benchmarks.fit_quality import SETS, Scorer, _params, opened
+from benchmarks.timing import describe, report, table
 from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER, MM_PER_M, VERTEX_LANDMARKS
-from kinemesh.demo.body import CHECKPOINT_PATH
-from kinemesh.demo.splits import STATURE_M, StandIn
+from kinemesh.demo.splits import STATURE_M
 from kinemesh.fit.tracks import fit_tracks
 from kinemesh.geometry.camera import project
 from kinemesh.geometry.translation import solve_translation
-from kinemesh.infer import MeshPredictor, Settings
+from kinemesh.infer import Settings
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.formats import FORMATS, shown_joints
 from kinemesh.metrics import pa_mpjpe_mm
@@ -97,12 +96,7 @@ HARMS = {
 
 
 def main() -> None:
-    flags = parser(__doc__)
-    flags.add_argument("--clips", type=int, default=8, help="of each kind of start")
-    flags.add_argument("--seed", type=int, default=2027)
-    arguments = flags.parse_args()
-    predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
-    scorer = Scorer(predictor)
+    arguments, scorer = opened(__doc__, clips=8, seed=2027)
     rows = [("PA-MPJPE of the frames concerned, mm", *_STARTS)]
     made = {name: _clips(scorer, name, arguments.clips, arguments.seed) for name in _STARTS}
     for name, (harm, span) in HARMS.items():
@@ -117,7 +111,7 @@ def main() -> None:
     shown = [("MPJPE / PA-MPJPE, mm", "not fitted", "to H36M-17 made of them", "to all that is shown")]
     for order in _DETECTORS:
         shown.append((FORMATS[order].title, *_shown(scorer, made[_STARTS[0]], order)))
-    text = f"{arguments.clips} clips a row\n{describe(predictor.device)}\n\n{table(rows)}\n\n{table(shown)}"
+    text = f"{arguments.clips} clips a row\n{describe(scorer.predictor.device)}\n\n{table(rows)}\n\n{table(shown)}"
     report("fit_harm", text, arguments.keep)
 
 

@@ -3,6 +3,7 @@
 Clips are drawn anew; nothing was chosen on the seed that is the default. The body is the stand-in: nothing published compares.
 """
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -79,18 +80,22 @@ SETS = {
 }
 
 
-def main() -> None:
-    flags = parser(__doc__)
-    flags.add_argument("--clips", type=int, default=16, help="of each set")
-    flags.add_argument("--seed", type=int, default=2026)
+def opened(description: str, clips: int, seed: int) -> "tuple[argparse.Namespace, Scorer]":
+    """The flags of a benchmark over clips, with these defaults, and what scores the shipped model."""
+    flags = parser(description)
+    flags.add_argument("--clips", type=int, default=clips, help="of each row's kind")
+    flags.add_argument("--seed", type=int, default=seed)
     arguments = flags.parse_args()
-    predictor = MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets)
-    scorer = Scorer(predictor)
+    return arguments, Scorer(MeshPredictor.load(CHECKPOINT_PATH, device=arguments.device, assets=StandIn().assets))
+
+
+def main() -> None:
+    arguments, scorer = opened(__doc__, clips=16, seed=2026)
     rows = [("mm, network -> fitted [95 % of the difference]", *_METRICS)]
     for number, (name, clips) in enumerate(SETS.items()):
         scores = np.array(list(scorer.scores(clips, arguments.clips, np.random.default_rng([arguments.seed, number]))))
         rows.append((name, *(difference(*column) for column in scores.transpose(2, 1, 0))))
-    text = f"fitting to keypoints, {arguments.clips} clips of {_FRAMES} frames a row\n{describe(predictor.device)}\n\n{table(rows)}"
+    text = f"fitting to keypoints, {arguments.clips} clips of {_FRAMES} frames a row\n{describe(scorer.predictor.device)}\n\n{table(rows)}"
     report("fit_quality", text, arguments.keep)
 
 

@@ -1,6 +1,7 @@
 """`kinemesh COMMAND`: every command is there, calls what the scripts call, and says what is wrong in one line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,14 @@ def test_without_a_command_all_are_listed(capsys):
 def test_an_unknown_command_is_one_line(capsys):
     assert main(["fly"]) == 2
     assert capsys.readouterr().err == f"error: kinemesh fly: no such command. Expected one of {', '.join(COMMANDS)}.\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_flag_is_one_line_that_names_the_help(name, capsys):
+    assert main([name, "--no_such_flag", "x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert re.search(r"See python (?!python)\S.* --help\.$", error)
 
 
 def test_it_runs_as_a_module_from_any_folder(tmp_path):

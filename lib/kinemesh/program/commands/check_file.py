@@ -8,7 +8,6 @@ The exit status is 2 for what training would refuse. Where a body model is in --
 the bodies too.
 """
 
-import argparse
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ from kinemesh.program.check.motions import motion_findings
 from kinemesh.program.check.values import dataset_findings
 from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.convert import verify_with_progress
-from kinemesh.program.flags.parser import OneLineParser
+from kinemesh.program.flags.parser import command_parser
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None = None) -> None:
     """What the command does. Raises `UserError` for a file that training would refuse."""
-    parser = OneLineParser(
-        prog="python -m kinemesh check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("kinemesh check", __doc__)
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="a pickle, or a folder of arrays")
     add(

@@ -6,7 +6,6 @@ Both ways are exact: the same keys, and every array to the bit. A folder says wh
 flag is "unknown".
 """
 
-import argparse
 import logging
 import pickle
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from kinemesh.files.writing import require_space, write_atomically
 from kinemesh.machine.log import set_up_console
 from kinemesh.machine.progress import progress
 from kinemesh.program.cli import run_reporting_errors
-from kinemesh.program.flags.parser import OneLineParser
+from kinemesh.program.flags.parser import command_parser
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None = None) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
-    parser = OneLineParser(
-        prog="python -m kinemesh convert",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("kinemesh convert", __doc__)
     parser.add_argument("source", type=Path, metavar="FROM", help="a pickle, or a folder of arrays")
     parser.add_argument("out", type=Path, metavar="TO", help="the folder, or the pickle, to write")
     for name, text in PROVENANCE.items():

@@ -7,7 +7,6 @@ Files are those of --predictions, this project's and those of docs/estimators.md
 scored on the frames that all of them predict, and compared video by video.
 """
 
-import argparse
 import logging
 from collections.abc import Sequence
 from functools import cache, partial
@@ -26,7 +25,7 @@ from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.compare import comparison_table, file_differences, load_compared, score_files, verdict
-from kinemesh.program.flags.parser import add_common_flags, add_fit_flag
+from kinemesh.program.flags.parser import add_common_flags, add_fit_flag, command_parser
 from kinemesh.protocols import choose_protocols
 
 logger = logging.getLogger(__name__)
@@ -41,11 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None = None) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.evaluate_predictions",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("tools.evaluate_predictions", __doc__)
     add = parser.add_argument
     add("--predictions", nargs="+", required=True, metavar="FILE", help="one or more files or folders")
     add("--config", default="configs/mesh/MB_demo.yaml", metavar="FILE", help="names the datasets (%(default)s)")

@@ -8,7 +8,6 @@ optimizer state are carried over bit for bit; rates are those of the next epoch.
 to be used here: --resume and --evaluate read it as it is.
 """
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from kinemesh.program.commands.released_layout import (
     released_content,
     save_released,
 )
+from kinemesh.program.flags.parser import command_parser
 from kinemesh.training.optimizer import build_optimizer, choose_trainable, learning_rates, set_learning_rates
 from kinemesh.training.optimizers.states import restore_optimizer
 
@@ -41,11 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None = None) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.export_checkpoint",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("tools.export_checkpoint", __doc__)
     parser.add_argument("--config", required=True, metavar="FILE")
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="to read")
     parser.add_argument("--to", required=True, choices=("released", "ours"))

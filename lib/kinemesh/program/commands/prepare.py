@@ -18,7 +18,7 @@ from pathlib import Path
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.cli import run_reporting_errors
-from kinemesh.program.flags.parser import OneLineParser
+from kinemesh.program.flags.parser import command_parser
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags. Raises `UserError` for one that is unknown or belongs to another source."""
-    parser = OneLineParser(
-        prog="-m kinemesh prepare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_parser("kinemesh prepare", __doc__)
     add = parser.add_argument
     add("source", choices=(*MOTION_SOURCES, *DATASET_SOURCES))
     add("--raw", required=True, metavar="DIR", help="the files, in any folders below this one")

@@ -21,7 +21,18 @@ class OneLineParser(argparse.ArgumentParser):
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}. See python {self.prog} --help.")
+        command = self.prog if self.prog.startswith("python ") else f"python {self.prog}"
+        raise UserError(f"{message}. See {command} --help.")
+
+
+def command_parser(module: str, description: str) -> OneLineParser:
+    """The parser of `python -m module`; `description` is laid out."""
+    return OneLineParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def shipped_file(name: str) -> str:

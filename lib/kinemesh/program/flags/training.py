@@ -17,17 +17,16 @@ class Task:
     script: str
     summary: str
     default_config: str
-    examples: str
+    examples: str  # beside that of the script alone
 
 
+_WITHOUT_FILES = "train on the embedded default: no file needed, a few minutes on two CPU cores"
 REGRESSOR = Task(
     kind="regressor",
     script="train_mesh.py",
     summary="Train an SMPL mesh regressor on 2D keypoint clips, or evaluate one.",
     default_config="configs/mesh/MB_demo.yaml",
     examples="""\
-  python train_mesh.py
-      train on the embedded default: no file needed, a few minutes on two CPU cores
   python train_mesh.py --config configs/mesh/MB_train_pw3d.yaml --checkpoint checkpoint/mesh/MB_train_pw3d
       train from scratch
   python train_mesh.py --config configs/mesh/MB_ft_pw3d.yaml --pretrained checkpoint/pretrain/MB_release \\
@@ -46,8 +45,6 @@ REFINER = Task(
     summary="Train a refiner of another estimator's SMPL pose from 2D keypoint clips, or evaluate one.",
     default_config="configs/mesh/MB_demo_refine_hybrik.yaml",
     examples="""\
-  python train_mesh_refine.py
-      train on the embedded default: no file needed, a few minutes on two CPU cores
   python train_mesh_refine.py --config configs/mesh/MB_ft_pw3d_refine_hybrik.yaml \\
       --pretrained checkpoint/pretrain/MB_release --checkpoint checkpoint/mesh/FT_MB_release_MB_ft_pw3d_refine_hybrik
       finetune a pretrained backbone
@@ -68,7 +65,7 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
     parser = OneLineParser(
         prog=task.script,
         description=task.summary,
-        epilog=f"examples:\n{task.examples}",
+        epilog=f"examples:\n  python {task.script}\n      {_WITHOUT_FILES}\n{task.examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
