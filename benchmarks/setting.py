@@ -15,8 +15,8 @@ from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.datasets import make_demo_data
 from kinemesh.errors import UserError
 from kinemesh.model.building import build_model
-from kinemesh.program.cli import REGRESSOR
 from kinemesh.program.cli import main as train
+from kinemesh.program.flags.training import REGRESSOR
 from kinemesh.training.names import BEST
 
 ROOT = Path(__file__).parent.parent
