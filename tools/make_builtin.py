@@ -84,11 +84,11 @@ def main() -> None:
 
 
 def make_motions(
-    data_root: Path, seed: int, upright_share: float | None = None, train_count: int | None = None
+    data_root: Path, seed: int, upright_share: float | None = None, counts: tuple[int, int] | None = None
 ) -> None:
     """The stand-in body's files and a motion folder, unless it is there: held-out kinds are its test split.
 
-    `train_count`: of another number of motions than the built-in model is trained on.
+    `counts`: other numbers of motions to train and test on than the built-in model's.
     """
     write_body_files(data_root)
     if (data_root / "motion").is_dir():
@@ -102,10 +102,11 @@ def make_motions(
         weights *= np.where(is_upright, upright_share, 1 - upright_share) / np.where(
             is_upright, weights[is_upright].sum(), weights[~is_upright].sum()
         )
+    train_count, test_count = counts or (TRAIN_COUNT, TEST_COUNT)
     # Other shares, other people.
     seeds = [seed] if upright_share is None else [seed, round(1000 * upright_share)]
-    kinds = list(np.random.default_rng([*seeds, 0]).choice(usual, train_count or TRAIN_COUNT, p=weights))
-    kinds += [HELD_OUT[number % len(HELD_OUT)] for number in range(TEST_COUNT)]
+    kinds = list(np.random.default_rng([*seeds, 0]).choice(usual, train_count, p=weights))
+    kinds += [HELD_OUT[number % len(HELD_OUT)] for number in range(test_count)]
     columns = {name: Column(np.dtype(kind), row) for name, (kind, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()}
     columns |= dict.fromkeys(TEXTS, TEXT)
     provenance = {
