@@ -15,8 +15,8 @@ from kinemesh.program.cli import main as run_script
 from kinemesh.program.commands.prepare import DATASET_SOURCES
 from kinemesh.program.console import main
 from kinemesh.program.flags.training import REGRESSOR
-from tests.prepare.readers.conftest import FRAME_COUNT, K
 from tests.prepare.readers.test_pw3d import write
+from tools.published.scene import FRAME_COUNT, K
 
 __all__ = ["write"]
 

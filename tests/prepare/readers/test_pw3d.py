@@ -1,7 +1,6 @@
 """3DPW's sequences come out as bodies that lie on their keypoints, whatever gender they were of."""
 
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -10,28 +9,15 @@ from kinemesh.demo.body import write_body_files
 from kinemesh.errors import UserError
 from kinemesh.prepare.datasets import prepare as prepare_module
 from kinemesh.prepare.motions.sequences import Bodies
-from tests.prepare.readers.conftest import FRAME_COUNT, NAMED, K
+from tools.published.scene import FRAME_COUNT, NAMED
+from tools.published.videos import write_3dpw
 
 
 @pytest.fixture
 def write(make_scene, tmp_path):
-    """Writes a sequence as 3DPW has it (SPIN's `datasets/preprocess/pw3d.py` reads these keys); keyword arguments change keys."""
-
     def _write(split="train", name="downtown_walking_00", genders=("f", "m"), **changes):
         scenes = [make_scene({"f": "female", "m": "male"}.get(gender, "neutral")) for gender in genders]
-        content = {
-            "sequence": name, "genders": list(genders), "cam_intrinsics": K, "cam_poses": scenes[0].camera,
-            "poses": [scene.poses for scene in scenes], "trans": [scene.trans for scene in scenes],
-            "betas": [np.concatenate([scene.betas, np.zeros(290)]) for scene in scenes],
-            "poses2d": [scene.keypoints("coco18").transpose(0, 2, 1) for scene in scenes],
-            "campose_valid": [np.ones(FRAME_COUNT, int) for _ in scenes], "img_frame_ids": np.arange(FRAME_COUNT),
-        }  # fmt: skip
-        path = tmp_path / "raw/sequenceFiles" / split / f"{name}.pkl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Protocol 2 is what Python 2 wrote.
-        path.write_bytes(
-            pickle.dumps({key: value for key, value in (content | changes).items() if value is not None}, protocol=2)
-        )
+        write_3dpw(tmp_path / "raw", scenes, genders, f"{split}/{name}", **changes)
         return scenes
 
     return _write

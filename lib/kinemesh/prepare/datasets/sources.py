@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace
+from kinemesh.prepare.human36m.reading import find_h36m, read_h36m
 from kinemesh.prepare.readers.aist import find_aist, read_aist
 from kinemesh.prepare.readers.bedlam import find_bedlam, read_bedlam
 from kinemesh.prepare.readers.bedlam2 import find_bedlam2, read_bedlam2
 from kinemesh.prepare.readers.coco import find_coco, read_coco
 from kinemesh.prepare.readers.emdb import find_emdb, read_emdb
 from kinemesh.prepare.readers.gvhmr import find_gvhmr, read_gvhmr
-from kinemesh.prepare.readers.neuralannot import find_3dhp, find_h36m, read_3dhp, read_h36m
+from kinemesh.prepare.readers.neuralannot import find_3dhp, read_3dhp
 from kinemesh.prepare.readers.pw3d import find_3dpw, read_3dpw
 
 
@@ -55,9 +56,9 @@ SOURCES = {
     "h36m": DatasetSource(
         find_h36m,
         read_h36m,
-        "Human36M_subject*_smpl_param.json, _camera.json and _joint_3d.json (docs/data.md)",
+        "Human36M_subject*_smpl_param.json, _camera.json and _joint_3d.json, or the set's own CDF files with them or with MoSh's (docs/data.md)",
         "Human3.6M: academic use, after registration, vision.imar.ro/human3.6m/eula.php",
-        "none in the set",
+        "none: Human3.6M's D2_Positions, measured joints as its cameras see them",
         fps=50.0,
         square_px=None,
         counted_from=1,

@@ -1,0 +1,1 @@
+"""Human3.6M: its own recordings, and the SMPL parameters that others fitted to them."""

@@ -1,0 +1,106 @@
+"""Human3.6M's own recordings, Ionescu et al., PAMI 2014: joints that were measured, in CDF files of one variable, `Pose`.
+
+Below a subject's folder, `S1`: `MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf` (1, F, 96), mm, in the camera's axes;
+`D3_Positions/Directions 1.cdf`, the same in the world's; `D2_Positions/Directions 1.54138969.cdf` (1, F, 64), pixels. 32 joints, of
+which 17 are no copies; 50 frames a second. As VideoPose3D's `prepare_data_h36m.py` and mmhuman3d's `data_converters/h36m.py` read them.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.errors import fail
+from kinemesh.prepare.datasets.sequences import numbers
+from kinemesh.prepare.human36m.cdf import read_cdf
+
+WHERE = "Human3.6M's Poses_D3_Positions_mono and Poses_D2_Positions, unpacked (vision.imar.ro/human3.6m, after registration)"
+CAMERAS = ("54138969", "55011271", "58860488", "60457274")
+WORLD = ""  # stands for a camera's name
+_KINDS = ("D3_Positions_mono", "D3_Positions", "D2_Positions")
+_WHAT = "a recording of Human3.6M"
+_JOINTS = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
+_ALL_JOINTS = 32
+# What a recording is called for some of the subjects.
+_OTHERWISE = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
+_NAME = re.compile(r"(?P<name>(?P<action>[A-Za-z]+)( \d)?)(\.(?P<camera>\d{8}))?\.cdf")
+_SUBJECT = re.compile(r"S(\d{1,2})")
+
+
+class Recording(NamedTuple):
+    """What one camera, or the world, saw of one recording."""
+
+    subject: int
+    name: str  # as "Directions 1"
+    action: str
+    camera: str  # or WORLD
+    joints: Path
+    keypoints: Path | None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.joints,) if self.keypoints is None else (self.joints, self.keypoints)
+
+
+def find_recordings(raw: Path) -> list[Recording]:
+    """Every recording below a folder whose joints in three dimensions are there, by the files' names."""
+    found: dict[tuple[int, str, str], dict[str, Path]] = {}
+    actions = {}
+    for path in sorted(raw.rglob("*.cdf")):
+        kind = next((kind for kind in _KINDS if path.parent.name.endswith(kind)), None)
+        subject = next((each for part in reversed(path.parts[:-1]) if (each := _SUBJECT.fullmatch(part))), None)
+        named = _NAME.fullmatch(path.name)
+        if kind is None or subject is None or named is None or (named["camera"] or WORLD) not in (*CAMERAS, WORLD):
+            continue
+        key = (int(subject[1]), named["name"], named["camera"] or WORLD)
+        actions[key] = _OTHERWISE.get(named["action"], named["action"])
+        found.setdefault(key, {})[kind] = path
+    return [
+        Recording(*key[:2], actions[key], key[2], joints, paths.get("D2_Positions"))
+        for key, paths in found.items()
+        if (joints := paths.get("D3_Positions" if key[2] == WORLD else "D3_Positions_mono")) is not None
+    ]
+
+
+def recording_before(camera: str, subject: int, action: str, recordings: Iterable[Recording]) -> list[Recording]:
+    """The recordings of an action, an action being recorded twice: before this camera, or else in the world."""
+    own = [each for each in recordings if (each.subject, each.action) == (subject, action)]
+    seen = {each.name: each for each in own if each.camera == WORLD}
+    return list((seen | {each.name: each for each in own if each.camera == camera}).values())
+
+
+@lru_cache(maxsize=16)  # bodies are held against those of one action
+def joints_of(recording: Recording) -> np.ndarray:
+    """(F, 17, 3) m, read-only. Raises UserError."""
+    return _points(recording.joints, 3) / MM_PER_M
+
+
+@lru_cache(maxsize=16)
+def keypoints_of(recording: Recording) -> np.ndarray | None:
+    """(F, 17, 3) pixels, with 1 for confidence, read-only, as many as there are joints. Raises UserError."""
+    if recording.keypoints is None:
+        return None
+    points, count = _points(recording.keypoints, 2), len(joints_of(recording))
+    if len(points) < count:
+        fail(recording.keypoints, f"'Pose' has {len(points)} frames", f"{count}, as {recording.joints.parent.name} has")
+    return np.concatenate((points[:count], np.ones((count, len(_JOINTS), 1))), axis=-1)
+
+
+def camera_matrix(joints_m: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
+    """K (3, 3) of the pinhole that sees joints (F, 17, 3), before it, nearest to keypoints (F, 17, 2 or more): least squares."""
+    K = np.eye(3)
+    for axis in range(2):
+        slope = (joints_m[..., axis] / joints_m[..., 2]).ravel()
+        K[axis, axis], K[axis, 2] = np.polyfit(slope, keypoints_px[..., axis].ravel(), 1)
+    return K
+
+
+def _points(path: Path, axes: int) -> np.ndarray:
+    values = read_cdf(path, "Pose", what=_WHAT)
+    if values.ndim != 3 or values.shape[0] != 1 or values.shape[2] != _ALL_JOINTS * axes:
+        fail(path, f"'Pose' has shape {values.shape}", f"(1, F, {_ALL_JOINTS * axes})")
+    return numbers(path, {"Pose": values[0].reshape(-1, _ALL_JOINTS, axes)}, "Pose", (None, None, axes))[:, _JOINTS]
