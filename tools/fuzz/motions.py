@@ -18,7 +18,7 @@ _FRAMES = 4
 
 @cache
 def _bodies() -> Bodies:
-    return Bodies(Path(), StandIn().assets)
+    return Bodies(None)
 
 
 def bvh_files() -> list[bytes]:

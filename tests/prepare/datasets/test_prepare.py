@@ -17,6 +17,7 @@ from kinemesh.program.console import main
 from kinemesh.program.flags.training import REGRESSOR
 from tests.prepare.readers.test_pw3d import write
 from tools.published.scene import FRAME_COUNT, K
+from tools.published.videos import write_aist, write_emdb
 
 __all__ = ["write"]
 
@@ -39,6 +40,19 @@ def test_a_run_trains_on_what_was_prepared(write, write_config, body_root, tmp_p
     assert (tmp_path / "run/best_epoch.bin").is_file()
     assert main(["prepare", "3dpw", *places, "--up", "z"]) == 2
     assert main(["prepare", "3dpw", *places]) == 2 and "is there already" in capsys.readouterr().err
+
+
+def test_without_smpl_one_line_says_what_to_do_and_the_stand_in_does_it(make_scene, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_aist(tmp_path / "raw", make_scene(stands=True, is_mean=True))
+    write_emdb(tmp_path / "emdb", make_scene("female"))
+    command = ["prepare", "aist", "--raw", "raw", "--out", "out"]
+    assert main(command) == 2 and not (tmp_path / "out").exists()
+    assert "data/mesh/SMPL_NEUTRAL.pkl not found" in (said := capsys.readouterr().err) and "--stand_in" in said
+    assert main([*command, "--stand_in"]) == 0
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["provenance"]["body_model"] == "stand-in, not SMPL"
+    assert main(["prepare", "emdb", "--raw", "emdb", "--out", "other", "--stand_in"]) == 2
+    assert "the stand-in has no female body to be refitted to. Give --betas ignore" in capsys.readouterr().err
 
 
 def test_every_source_of_the_table_is_a_word_of_the_command():

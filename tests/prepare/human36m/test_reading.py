@@ -106,7 +106,7 @@ def test_bodies_of_mosh_are_put_where_the_joints_were_measured(scene, recordings
     for number in (0, 1):
         write_mosh(recordings, scene, "S1/Directions 1", number)
     summary = prepare("h36m")
-    assert summary.dropped == {"fits more than 25 mm off the measured joints": 4} and summary.items == 2
+    assert summary.dropped == {"fits more than 25 mm off the measured joints": 4} and summary.parts == 2
     rows = np.r_[0, 2, 4:FRAME_COUNT]
     expected = np.concatenate([scene.px[rows]] * 2) + SHIFT
     train = loaded().train

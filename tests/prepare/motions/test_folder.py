@@ -60,8 +60,9 @@ def test_a_folder_holds_the_motions_and_says_what_it_left_out(prepare, truth, bo
         assert np.linalg.norm(joints_of(motion, body) - expected, axis=2).max() < 1e-4
     assert motions.provenance["up"] == "y" and motions.body_model == "stand-in, not SMPL"
     assert motions.provenance["licence"] == "as AMASS has it"
-    dropped = motions.provenance["summary"]["dropped"]
-    assert dropped == {"a shape or a calibration, no motion": 1, "could not be read": 1} == dict(summary.dropped)
+    said = motions.provenance["summary"]
+    assert said["dropped"] == {"a shape or a calibration, no motion": 1} == dict(summary.dropped)
+    assert said["unreadable"] == 1
     assert "02_01_poses.npz" in summary.told[0]
     with Image.open(tmp_path / "out/sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)

@@ -84,7 +84,7 @@ def test_a_pickle_holds_what_the_released_one_does(write, prepare, loaded, tmp_p
     [
         ({"cam_poses": None}, "'cam_poses' is missing. Expected numbers of shape (any, 4, 4)"),
         ({"poses2d": [np.zeros((FRAME_COUNT, 18, 3))]}, "'poses2d' of person 0 has shape (8, 18, 3)"),
-        ({"trans": [np.full((FRAME_COUNT, 3), np.nan)]}, "'trans' of person 0 holds nan"),
+        ({"trans": [np.full((FRAME_COUNT, 3), np.nan)]}, "'trans' of person 0 holds NaN"),
         ({"genders": ["x"]}, "'genders' of person 0 is missing or none of m, f"),
         ({"poses": {}}, "'poses' is a dict. Expected a list"),
     ],

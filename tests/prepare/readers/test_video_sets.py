@@ -30,7 +30,7 @@ def test_labels_come_out_as_tracks_of_bodies(source, model, others, make_scene, 
 def test_a_scene_is_read_at_its_full_rate_and_labels_that_lie_elsewhere_are_not(make_scene, prepare, tmp_path):
     path = write_labels(tmp_path / "raw", make_scene(), "smpl")
     write_labels(tmp_path / "raw", make_scene(), "smpl", stem="batch01hand_6fps", step=5)
-    assert prepare("bedlam", is_dry=True).items == 1
+    assert prepare("bedlam", is_dry=True).parts == 1
     content = dict(np.load(path))
     np.savez(path, **content | {"gtkps": content["gtkps"] + 500})
     with pytest.raises(UserError, match="dropped: of people whose body lies on none of their gtkps"):

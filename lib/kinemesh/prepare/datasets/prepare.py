@@ -22,12 +22,19 @@ from kinemesh.prepare.datasets.sequences import (
     without,
 )
 from kinemesh.prepare.datasets.sources import SOURCES, DatasetSource
-from kinemesh.prepare.datasets.write import DatasetWriter, Summary, left_to_do, provenance_of, write_dataset
+from kinemesh.prepare.datasets.write import (
+    DatasetWriter,
+    count_sequence,
+    left_to_do,
+    lines,
+    provenance_of,
+    write_dataset,
+)
 from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, find_in
+from kinemesh.prepare.summary import Summary
 
 logger = logging.getLogger(__name__)
 
-_MOST_TOLD = 10
 _FEWEST_SEEN = 0.1
 _NEAREST_M = 0.2
 _FEWEST_SHOWN = 8
@@ -39,7 +46,7 @@ class Request(NamedTuple):
     source: str
     raw: Path
     out: Path
-    data_root: Path
+    data_root: Path | None  # None: the stand-in, not SMPL
     betas: str
     keypoints: str = OF_THE_SET  # or projected, none, or a file
     licence: str = ""
@@ -54,7 +61,9 @@ def prepare_dataset(request: Request) -> Summary:
     if request.is_dry:
         begun = nullcontext(_Dry())
     else:
-        said = provenance_of(request.source, request.licence or source.licence, request.betas, request.data_root)
+        said = provenance_of(
+            request.source, request.licence or source.licence, request.betas, preparation.place.bodies.model
+        )
         square_px = source.square_px if request.out.suffix == ".pkl" else None
         begun = contextmanager(write_dataset)(request.out, said, _work(request, items), square_px)
     with begun as dataset:
@@ -72,7 +81,7 @@ def prepare_dataset(request: Request) -> Summary:
             dataset.writer.provenance["detector"] = preparation.detector(summary)
     for text in summary.told:
         logger.warning("left out: %s", text)
-    for line in summary.lines():
+    for line in lines(summary):
         logger.info("%s", line)
     return summary
 
@@ -91,7 +100,12 @@ def _files(items: list[Item]) -> set[Path]:
 def _work(request: Request, items: list[Item]) -> dict:
     """What tells this work from another, so that only the same goes on."""
     return {
-        "choices": [request.source, str(request.data_root.resolve()), request.betas, request.keypoints],
+        "choices": [
+            request.source,
+            request.data_root and str(request.data_root.resolve()),
+            request.betas,
+            request.keypoints,
+        ],
         "items": [item.name for item in items],
         "sizes": sorted([path.name, path.stat().st_size] for path in _files(items)),
     }
@@ -104,10 +118,10 @@ class _Dry:
         self.summary = Summary()
 
     def append(self, sequence: PreparedSequence, keypoints_px: np.ndarray | None, proof: Proof | None) -> None:
-        self.summary.count(sequence, proof)
+        count_sequence(self.summary, sequence, proof)
 
     def finish_item(self, item: Item) -> None:
-        self.summary.items += 1
+        self.summary.parts += 1
 
 
 class _Preparation:
@@ -134,8 +148,7 @@ class _Preparation:
             if dataset.summary.sequences > before:  # half of a file is no dataset
                 raise
             dataset.summary.unreadable += 1
-            if len(dataset.summary.told) < _MOST_TOLD:
-                dataset.summary.told.append(str(error))
+            dataset.summary.tell(str(error))
         dataset.summary.dropped.update(self.place.dropped)
         for frames, error_mm in self.place.refit_mm:
             dataset.summary.add("refit", frames, mm=error_mm)

@@ -10,8 +10,7 @@ import torch
 
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.errors import UserError, fail
-from kinemesh.files.arrays import array_of
-from kinemesh.prepare.motions.sequences import Bodies
+from kinemesh.prepare.motions.sequences import Bodies, finite_floats
 
 # What `--keypoints` may say beside a file.
 OF_THE_SET, PROJECTED, NONE = "set", "projected", "none"
@@ -120,22 +119,13 @@ def numbers(path: Path, held: Any, key: Any, shape: tuple[int | None, ...], what
         value = held[key]
     except (KeyError, IndexError, TypeError):
         return fail(path, f"{place} is missing", expected)
-    if hasattr(value, "detach"):
-        value = value.detach().numpy()
     try:
-        array = value if isinstance(value, np.ndarray) else array_of(value)
-        if array.dtype == object:
-            array = array_of([array_of(row) for row in array.tolist()])
-    except (ValueError, TypeError):
-        return fail(path, f"{place} is no array", expected)
-    if array.dtype.kind not in "fiub":
-        return fail(path, f"{place} holds {array.dtype}", expected)
+        array = finite_floats(value)
+    except ValueError as error:
+        return fail(path, f"{place} {error}", expected)
     fits = array.ndim == len(shape) and all(side in (None, own) for side, own in zip(shape, array.shape, strict=True))
     if not fits:
         return fail(path, f"{place} has shape {array.shape}", expected)
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        return fail(path, f"{place} holds nan or infinity", "finite numbers")
     return array
 
 

@@ -3,7 +3,6 @@
 import logging
 import pickle
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -12,9 +11,7 @@ from typing import Any
 import numpy as np
 
 import kinemesh
-from kinemesh.body.assets import SMPL_FILE
 from kinemesh.data.folders import KIND, SPLITS, content_of_folder
-from kinemesh.demo.body import is_stand_in
 from kinemesh.errors import UserError
 from kinemesh.files.array_folder.manifest import sha256_of
 from kinemesh.files.array_folder.reading import is_array_folder
@@ -23,6 +20,7 @@ from kinemesh.files.writing import json_text, write_atomically, write_text_atomi
 from kinemesh.machine.progress import progress
 from kinemesh.prepare.datasets.keypoints import Proof, filled
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence
+from kinemesh.prepare.summary import Summary
 
 logger = logging.getLogger(__name__)
 
@@ -35,71 +33,37 @@ _KEPT_ELSEWHERE = ("files", "names", "sums", "orders")
 _TEXTS = ("source", "action", "camera_name")
 
 
-class Summary:
-    """What was found and done, as plain values: what is printed, kept in the manifest, and gone on from."""
-
-    def __init__(self, state: dict | None = None):
-        state = state or {}
-        self.items, self.sequences, self.frames, self.unreadable = (
-            int(state.get(key, 0)) for key in ("items", "sequences", "frames", "unreadable")
+def count_sequence(summary: Summary, sequence: PreparedSequence, proof: Proof | None) -> None:
+    """A sequence that was prepared, and what was proven of its keypoints."""
+    summary.count(sequence, len(sequence.poses))
+    if proof is not None:
+        summary.orders[proof.joint_order] += proof.frames
+        summary.add(
+            "keypoints", proof.frames, error_px=proof.error_px, error=proof.error, mirrored=proof.mirrored_error
         )
-        self.done, self.dropped, self.splits, self.orders = (
-            Counter(state.get(key, {})) for key in ("done", "dropped", "splits", "orders")
+
+
+def proven(summary: Summary) -> dict[str, Any]:
+    """What was proven of the joints' order, for the manifest."""
+    names = ("error_px", "error", "mirrored")
+    found = {name: None if (mean := summary.mean("keypoints", name)) is None else round(mean, 4) for name in names}
+    return {"frames": summary.sums["keypoints frames"], "orders": dict(summary.orders), **found}
+
+
+def lines(summary: Summary) -> list[str]:
+    """For the console."""
+    said = summary.lines("parts", "frames", "frames")
+    if (error := summary.mean("keypoints", "error_px")) is not None:
+        share, mirrored = (summary.mean("keypoints", name) for name in ("error", "mirrored"))
+        said.append(
+            f"  keypoints are {', '.join(summary.orders)}: the projected body lies {error:.2f} px off them, {share:.1%} of its "
+            f"size ({mirrored:.1%} with left and right exchanged)"
         )
-        self.sums = Counter(state.get("sums", {}))  # frames, and errors weighted by them
-        self.told, self.files = list(state.get("told", [])), list(state.get("files", []))
-        self.names = {key: list(names) for key, names in state.get("names", {}).items()}
-
-    def state(self) -> dict:
-        """Plain values."""
-        return {key: dict(value) if isinstance(value, Counter) else value for key, value in vars(self).items()}
-
-    def count(self, sequence: PreparedSequence, proof: Proof | None) -> None:
-        self.sequences, self.frames = self.sequences + 1, self.frames + len(sequence.poses)
-        self.done.update({note: len(sequence.poses) for note in sequence.notes})
-        self.splits.update({sequence.split: len(sequence.poses)})
-        if proof is not None:
-            self.orders.update({proof.joint_order: proof.frames})
-            self.add(
-                "keypoints", proof.frames, error_px=proof.error_px, error=proof.error, mirrored=proof.mirrored_error
-            )
-
-    def add(self, what: str, frames: int, **errors: float) -> None:
-        """Means over frames of what is measured sequence by sequence."""
-        self.sums[f"{what} frames"] += frames
-        for name, error in errors.items():
-            self.sums[f"{what} {name}"] += frames * error
-
-    def mean(self, what: str, name: str) -> float | None:
-        frames = self.sums[f"{what} frames"]
-        return self.sums[f"{what} {name}"] / frames if frames else None
-
-    @property
-    def keypoints(self) -> dict[str, Any]:
-        """What was proven of the joints' order, for the manifest."""
-        names = ("error_px", "error", "mirrored")
-        found = {name: None if (mean := self.mean("keypoints", name)) is None else round(mean, 4) for name in names}
-        return {"frames": self.sums["keypoints frames"], "orders": dict(self.orders), **found}
-
-    def lines(self) -> list[str]:
-        """For the console."""
-        lines = [f"{self.items} parts read: {self.sequences} sequences, {self.frames} frames"]
-        lines += [f"  {split}: {count} frames" for split, count in self.splits.most_common()]
-        lines += [f"  {count} frames: {what}" for what, count in self.done.most_common()]
-        lines += [f"  {self.unreadable} parts could not be read"] if self.unreadable else []
-        lines += [f"  dropped {count} frames: {why}" for why, count in self.dropped.most_common()]
-        if (error := self.mean("keypoints", "error_px")) is not None:
-            orders = ", ".join(self.orders)
-            share, mirrored = (self.mean("keypoints", name) for name in ("error", "mirrored"))
-            lines.append(
-                f"  keypoints are {orders}: the projected body lies {error:.2f} px off them, {share:.1%} of its size "
-                f"({mirrored:.1%} with left and right exchanged)"
-            )
-        if (error := self.mean("refit", "mm")) is not None:
-            lines.append(f"  refitted vertices lie {error:.1f} mm off those of the gendered bodies")
-        if (error := self.mean("joints", "mm")) is not None:
-            lines.append(f"  joints lie {error:.1f} mm off the measured ones")
-        return lines
+    if (error := summary.mean("refit", "mm")) is not None:
+        said.append(f"  refitted vertices lie {error:.1f} mm off those of the gendered bodies")
+    if (error := summary.mean("joints", "mm")) is not None:
+        said.append(f"  joints lie {error:.1f} mm off the measured ones")
+    return said
 
 
 def columns() -> dict[str, Column]:
@@ -140,7 +104,7 @@ class DatasetWriter:
         rows = {f"{sequence.split}.{key}": values.astype("<f4") for key, values in arrays.items()}
         self.writer.append(rows | {f"{sequence.split}.frame": sequence.frames.astype("<i8")})
         self._append_names(sequence, count)
-        self.summary.count(sequence, proof)
+        count_sequence(self.summary, sequence, proof)
 
     def _append_names(self, sequence: PreparedSequence, count: int) -> None:
         source = f"{sequence.split}.source"
@@ -163,7 +127,7 @@ class DatasetWriter:
 
     def finish_item(self, item: Item) -> None:
         """Everything of an item is written: work that is stopped goes on behind it."""
-        self.summary.items += 1
+        self.summary.parts += 1
         known = {file["file"] for file in self.summary.files}
         self.summary.files += [
             {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
@@ -192,9 +156,8 @@ def in_square(
     return sequence._replace(image_size=np.full(2, side_px), K=K), keypoints_px
 
 
-def provenance_of(source: str, licence: str, betas: str, data_root: Path) -> dict[str, Any]:
+def provenance_of(source: str, licence: str, betas: str, model: str) -> dict[str, Any]:
     """What a folder says of itself from the start."""
-    model = "stand-in, not SMPL" if is_stand_in(data_root / SMPL_FILE) else "SMPL neutral"
     return {
         "source": source, "licence": licence, "body_model": model, "betas": betas, "joint_order": "h36m",
         "written_by": f"kinemesh {kinemesh.__version__}",
@@ -216,7 +179,7 @@ def write_dataset(
         dataset = DatasetWriter(writer, square_px)
         yield dataset
         summary = dataset.summary
-        writer.provenance |= {"keypoints": summary.keypoints, "sources": summary.files}
+        writer.provenance |= {"keypoints": proven(summary), "sources": summary.files}
         writer.provenance["summary"] = {
             key: value for key, value in summary.state().items() if key not in _KEPT_ELSEWHERE
         }
@@ -238,6 +201,6 @@ def write_dataset(
 
 def left_to_do(items: list[Item], summary: Summary) -> Iterator[Item]:
     """Those behind the items that were done before, with progress."""
-    if summary.items:
-        logger.info("going on behind %d of %d parts", summary.items, len(items))
-    yield from progress(items[summary.items :], len(items), "parts", every=10, done=summary.items)
+    if summary.parts:
+        logger.info("going on behind %d of %d parts", summary.parts, len(items))
+    yield from progress(items[summary.parts :], len(items), "parts", every=10, done=summary.parts)

@@ -1,7 +1,6 @@
 """Makes a motion folder of a source's files, one after another; what was stopped goes on."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -9,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.body.assets import SMPL_FILE
-from kinemesh.demo.body import is_stand_in
 from kinemesh.errors import UserError
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
 from kinemesh.machine.progress import progress
@@ -19,12 +16,11 @@ from kinemesh.prepare.bvh.reading import read_motion
 from kinemesh.prepare.motions.npz import amass_sets_missing, find_npz, read_amass, read_smpl_npz
 from kinemesh.prepare.motions.sequences import Bodies, BodyMissingError, Choices, NotAMotion, Sequence, find_in
 from kinemesh.prepare.motions.sheet import SHEET_FILE, write_sheet
+from kinemesh.prepare.summary import Summary
 
 logger = logging.getLogger(__name__)
 
 _COMMITTED_EVERY_S = 2.0
-_MOST_TOLD = 10
-_NOT_READABLE = "could not be read"
 
 
 def _find_bvh(raw: Path) -> list[Path]:
@@ -60,48 +56,15 @@ SOURCES = {
 }
 
 
-class Summary:
-    """What was found: frames and sequences, what was done to how many of them, and what was left out and why."""
-
-    def __init__(self, state: dict | None = None):
-        state = state or {}
-        self.files, self.sequences, self.frames = (int(state.get(key, 0)) for key in ("files", "sequences", "frames"))
-        self.seconds = float(state.get("seconds", 0.0))
-        self.done, self.dropped, self.splits, self.sets = (
-            Counter(state.get(key, {})) for key in ("done", "dropped", "splits", "sets")
-        )
-        self.told = list(state.get("told", []))
-
-    def state(self) -> dict:
-        """Plain values."""
-        return {key: dict(value) if isinstance(value, Counter) else value for key, value in vars(self).items()}
-
-    def count(self, sequence: Sequence) -> None:
-        self.sequences, self.frames = self.sequences + 1, self.frames + len(sequence.poses)
-        self.seconds += len(sequence.poses) / sequence.fps
-        self.done.update(sequence.notes)
-        self.splits.update([sequence.split] if sequence.split else [])
-        self.sets.update([sequence.subject.split("/")[0]] if sequence.subject else [])
-
-    def drop(self, path: Path, error: Exception) -> None:
-        self.dropped.update([str(error) if isinstance(error, NotAMotion) else _NOT_READABLE])
-        if isinstance(error, UserError) and len(self.told) < _MOST_TOLD:
-            text = str(error)
-            self.told.append(text if str(path) in text else f"{path}: {text}")
-
-    def lines(self) -> list[str]:
-        """For the console."""
-        lines = [
-            f"{self.files} files: {self.sequences} sequences, {self.frames} frames, {self.seconds / 60:.1f} minutes"
-        ]
-        lines += [f"  {count} {what}" for what, count in self.done.most_common()]
-        lines += [f"  split {split}: {count}" for split, count in self.splits.most_common()]
-        lines += [f"  dropped {count} files: {why}" for why, count in self.dropped.most_common()]
-        return lines
-
-
 def prepare_motions(
-    kind: str, raw: Path, out: Path, data_root: Path, choices: Choices, *, licence: str = "", is_dry: bool = False
+    kind: str,
+    raw: Path,
+    out: Path,
+    data_root: Path | None,
+    choices: Choices,
+    *,
+    licence: str = "",
+    is_dry: bool = False,
 ) -> Summary:
     """Read every file of a source below `raw` and write a motion folder with a contact sheet to `out`.
 
@@ -121,19 +84,18 @@ def prepare_motions(
         summary = Summary()
         for path, name in progress(zip(paths, names, strict=True), len(paths), "files", every=200):
             for sequence in _sequences(source, path, name, bodies, choices, summary):
-                summary.count(sequence)
+                _count(summary, sequence)
         return _told(summary, source)
     columns = {name: Column(np.dtype(dtype), row) for name, (dtype, row) in {**FRAME_ARRAYS, **SEQUENCE_ARRAYS}.items()}
     columns |= dict.fromkeys(TEXTS, TEXT)
-    is_made_up = is_stand_in(data_root / SMPL_FILE)
     provenance = {
         "source": kind, "licence": licence or source.licence or "not said (--licence)", "up": "y", "unit": "m",
-        "body_model": "stand-in, not SMPL" if is_made_up else "SMPL neutral", "betas": choices.betas,
+        "body_model": bodies.model, "betas": choices.betas,
     }  # fmt: skip
     work = {
         **provenance,
         "choices": choices._asdict(),
-        "data_root": str(data_root.resolve()),
+        "data_root": None if data_root is None else str(data_root.resolve()),
         "files": names,
         "sizes": sizes,
     }
@@ -149,13 +111,13 @@ def _write(
 ) -> Summary:
     """Go through the files behind those that were done before."""
     summary = Summary(writer.place)
-    if summary.files:
-        logger.info("going on behind %d of %d files", summary.files, len(files))
+    if summary.parts:
+        logger.info("going on behind %d of %d files", summary.parts, len(files))
     last = monotonic()
-    start = summary.files
+    start = summary.parts
     for path, name in progress(files[start:], len(files), "files", every=200, done=start):
         for sequence in _sequences(source, path, name, bodies, choices, summary):
-            summary.count(sequence)
+            _count(summary, sequence)
             writer.append(
                 {
                     "pose": sequence.poses.astype("<f4"),
@@ -178,14 +140,25 @@ def _sequences(
     source: Source, path: Path, name: str, bodies: Bodies, choices: Choices, summary: Summary
 ) -> list[Sequence]:
     """Of one file; none, and the reason counted, if it cannot be read. Raises BodyMissingError."""
-    summary.files += 1
+    summary.parts += 1
     try:
         return list(source.read(path, name, bodies, choices))
     except BodyMissingError:
         raise
-    except (UserError, NotAMotion) as error:
-        summary.drop(path, error)
-        return []
+    except NotAMotion as error:
+        summary.dropped[str(error)] += 1
+    except UserError as error:
+        summary.unreadable += 1
+        text = str(error)
+        summary.tell(text if str(path) in text else f"{path}: {text}")
+    return []
+
+
+def _count(summary: Summary, sequence: Sequence) -> None:
+    summary.count(sequence, 1)
+    summary.seconds += len(sequence.poses) / sequence.fps
+    if sequence.subject:
+        summary.sets[sequence.subject.split("/")[0]] += 1
 
 
 def _told(summary: Summary, source: Source) -> Summary:
@@ -194,10 +167,10 @@ def _told(summary: Summary, source: Source) -> Summary:
         why = (
             summary.told[0] if summary.told else f"{summary.dropped.most_common(1)[0][0]}. Expected {source.expected}."
         )
-        raise UserError(f"none of {summary.files} files is a motion: {why}")
+        raise UserError(f"none of {summary.parts} files is a motion: {why}")
     for text in summary.told:
         logger.warning("left out: %s", text)
-    for line in summary.lines():
+    for line in summary.lines("files", "sequences", "files"):
         logger.info("%s", line)
     if missing := source.missing(summary.sets):
         logger.info("  not there, of what is published: %s", ", ".join(missing))

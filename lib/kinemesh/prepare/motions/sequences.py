@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,10 @@ from kinemesh.body.assets import SMPL_FILE, BodyAssets, load_body_assets, read_s
 from kinemesh.body.chain import global_rotations
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
+from kinemesh.demo.body import is_stand_in
+from kinemesh.demo.splits import StandIn
 from kinemesh.errors import UserError
+from kinemesh.files.arrays import array_of
 from kinemesh.geometry.camera import axis_upward
 
 POSE_COUNT = 3 * SMPL_JOINT_COUNT
@@ -69,16 +72,17 @@ class RestBody:
 
 
 class Bodies:
-    """The neutral body that motions are prepared for, and those that a source's shapes may be of."""
+    """The neutral body that motions are prepared for, and those that a source's shapes may be of.
 
-    def __init__(
-        self,
-        data_root: Path | str,
-        assets: BodyAssets | None = None,
-        instead: str = "--betas ignore or --betas mean",
-    ):
-        self.data_root, self._instead = Path(data_root), instead
-        self.assets = assets or load_body_assets(self.data_root)
+    `data_root` holds SMPL's files; None: the stand-in is prepared for, which comes with the program. Raises UserError for
+    files that are missing.
+    """
+
+    def __init__(self, data_root: Path | None, instead: str = "--betas ignore or --betas mean"):
+        self.data_root, self._instead = data_root, instead
+        self.assets = StandIn().assets if data_root is None else _smpl(data_root)
+        is_made_up = data_root is None or is_stand_in(data_root / SMPL_FILE)
+        self.model = "stand-in, not SMPL" if is_made_up else "SMPL neutral"
         self.neutral = RestBody(self.assets.v_template, self.assets.shapedirs, self.assets.J_regressor)
         self._gendered: dict[str, RestBody] = {"neutral": self.neutral}
         self._assets: dict[str, BodyAssets] = {"neutral": self.assets}
@@ -94,6 +98,8 @@ class Bodies:
         """SMPL's arrays of a gender, beside the neutral body's regressors. Raises BodyMissingError as `of` does."""
         if gender not in self._assets:
             path = self._path_of(gender)
+            if self.data_root is None:
+                raise BodyMissingError(f"the stand-in has no {gender} body to be refitted to. Give {self._instead}.")
             if path is None:
                 name = SMPL_FILE.replace("NEUTRAL", gender.upper())
                 raise BodyMissingError(
@@ -108,6 +114,8 @@ class Bodies:
         return instead if self._path_of(gender) is None else self.of(gender).rest_joints_m(betas)[0]
 
     def _path_of(self, gender: str) -> Path | None:
+        if self.data_root is None:
+            return None
         path = self.data_root / SMPL_FILE.replace("NEUTRAL", gender.upper())
         return next((each for each in (path, path.with_suffix(".npz")) if each.exists()), None)
 
@@ -121,6 +129,15 @@ class Bodies:
         slopes = (target.directions - target.by_shape_m[0]).reshape(-1, BETA_COUNT)
         left = (surface - (target.template - target.joints_m[0])).reshape(-1)
         return np.linalg.solve(slopes.T @ slopes, slopes.T @ left)
+
+
+def _smpl(data_root: Path) -> BodyAssets:
+    if not any((data_root / SMPL_FILE).with_suffix(ending).exists() for ending in (".pkl", ".npz")):
+        raise UserError(
+            f"{data_root / SMPL_FILE} not found: bodies are prepared for it. Put SMPL's files there (data/README.md) or name "
+            "their folder as --data_root; --stand_in prepares for the body that comes with the program, of whom no figure compares."
+        )
+    return load_body_assets(data_root)
 
 
 def neutral_shape(bodies: Bodies, gender: str, betas: np.ndarray, choice: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -154,6 +171,24 @@ def axis_of(direction: np.ndarray) -> str:
     return name
 
 
+def finite_floats(value: Any) -> np.ndarray:
+    """A value of a file as float64, which may be written to. Raises ValueError that says what else it holds."""
+    if hasattr(value, "detach"):
+        value = value.detach().numpy()
+    try:
+        array = value if isinstance(value, np.ndarray) else array_of(value)
+        if array.dtype == object:
+            array = array_of([array_of(row) for row in array.tolist()])
+    except (ValueError, TypeError):
+        raise ValueError("is no array") from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"holds {array.dtype}")
+    array = np.array(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError("holds NaN or infinity")
+    return array
+
+
 def checked(poses: np.ndarray, trans_m: np.ndarray, betas: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
     """Poses (F, 72), trans (F, 3), betas (10 or more,) of a file as float64, betas cut to 10.
 
@@ -161,11 +196,10 @@ def checked(poses: np.ndarray, trans_m: np.ndarray, betas: np.ndarray, fps: floa
     """
     arrays = {"poses": poses, "trans": trans_m, "betas": betas}
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise UserError(f"'{name}' holds {array.dtype}, expected numbers. Make the file again.")
-        arrays[name] = array = np.array(array, dtype=np.float64)  # a copy: PyTorch takes what may be written
-        if not np.isfinite(array).all():
-            raise UserError(f"'{name}' holds NaN or infinity. Leave such frames out, or download the file again.")
+        try:
+            arrays[name] = finite_floats(array)
+        except ValueError as error:
+            raise UserError(f"'{name}' {error}, expected numbers. Make or download the file again.") from None
     poses, trans_m, betas = arrays.values()
     if poses.ndim != 2 or poses.shape[1] != POSE_COUNT or trans_m.shape != (len(poses), 3) or not len(poses):
         raise UserError(f"'poses' {poses.shape} and 'trans' {trans_m.shape}, expected (F, {POSE_COUNT}) and (F, 3).")

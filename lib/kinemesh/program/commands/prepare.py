@@ -41,6 +41,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--raw", required=True, metavar="DIR", help="the files, in any folders below this one")
     add("--out", required=True, metavar="OUT", help="the folder to write; or X.pkl, of a dataset")
     add("--data_root", default="data/mesh", metavar="DIR", help="SMPL's files (%(default)s)")
+    add(
+        "--stand_in",
+        action="store_true",
+        help="prepare for the body that comes with the program, where SMPL is not at hand",
+    )
     add("--dry_run", action="store_true", help="read everything, say what would be written, write nothing")
     add(
         "--betas",
@@ -92,8 +97,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     from kinemesh.program.check.motions import motion_findings
 
     choices = Choices(arguments.betas, arguments.up, arguments.unit, _names(arguments.names))
-    paths = (Path(path) for path in (arguments.raw, arguments.out, arguments.data_root))
-    prepare_motions(arguments.source, *paths, choices, licence=arguments.licence, is_dry=arguments.dry_run)
+    prepare_motions(arguments.source, *_paths(arguments), choices, licence=arguments.licence, is_dry=arguments.dry_run)
     if not arguments.dry_run:
         logger.info("\n%s", table(motion_findings(open_motions(arguments.out))))
         logger.info("written to %s; look at %s", arguments.out, Path(arguments.out) / SHEET_FILE)
@@ -102,12 +106,15 @@ def run(argv: Sequence[str] | None = None) -> None:
 def _prepare_dataset(arguments: argparse.Namespace) -> None:
     from kinemesh.prepare.datasets.prepare import Request, prepare_dataset
 
-    paths = (Path(path) for path in (arguments.raw, arguments.out, arguments.data_root))
     choices = (arguments.betas, arguments.keypoints, arguments.licence, arguments.dry_run)
-    prepare_dataset(Request(arguments.source, *paths, *choices))
+    prepare_dataset(Request(arguments.source, *_paths(arguments), *choices))
     if not arguments.dry_run:
         look = f"python -m kinemesh check {arguments.out} --data_root {arguments.data_root}"
         logger.info("written to %s; look through it: %s", arguments.out, look)
+
+
+def _paths(arguments: argparse.Namespace) -> tuple[Path, Path, Path | None]:
+    return Path(arguments.raw), Path(arguments.out), None if arguments.stand_in else Path(arguments.data_root)
 
 
 def _names(file: str | None) -> dict[str, str] | None:
