@@ -10,10 +10,18 @@ import pytest
 from kinemesh.errors import UserError
 from tools import fuzz_readers
 from tools.fuzz import trial
+from tools.fuzz.datasets import DOWNLOADS
 from tools.fuzz.kinds import KINDS, Kind
 from tools.fuzz.trial import ACCEPTED, REFUSED, try_cases
 
-COUNTS = {"smpl_pkl": 6, "smpl_npz": 6, "checkpoint": 25, "released": 20, "sam3d": 8}
+COUNTS = dict.fromkeys(DOWNLOADS, 3) | {
+    "spin_fits": 8,
+    "smpl_pkl": 6,
+    "smpl_npz": 6,
+    "checkpoint": 25,
+    "released": 20,
+    "sam3d": 8,
+}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -29,6 +29,7 @@ from kinemesh.training.checkpoint import require_same_selection, restore
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.state import TrainState
 from tools.fuzz import folders, keypoints, motions
+from tools.fuzz.datasets import DOWNLOADS
 from tools.fuzz.estimators import OF_EVERYBODY, OF_ONE, sam3d
 from tools.fuzz.estimators_of_smplx import OF_SMPLX
 from tools.fuzz.people import People
@@ -267,5 +268,6 @@ KINDS = {
     ),
     "video": Kind("video.mp4", make_videos, read_video),
     **{write.__name__: _of_estimator(write) for write in (*OF_EVERYBODY, *OF_ONE, *OF_SMPLX, sam3d)},
+    **{name: Kind(each.spoiled, each.make, each.read) for name, each in DOWNLOADS.items()},
     "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
 }

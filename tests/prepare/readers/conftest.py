@@ -15,7 +15,6 @@ from kinemesh.body.smpl import PosedBody
 from kinemesh.data.folders import read_content
 from kinemesh.data.sources import Dataset, load_dataset
 from kinemesh.demo.body import write_body_files
-from kinemesh.prepare.datasets import prepare as prepare_module
 from kinemesh.prepare.datasets.prepare import Request, prepare_dataset
 from kinemesh.prepare.motions.sequences import Bodies
 from tests.prepare.conftest import FEMALE_SHAPE, FEMALE_SHIFT_M
@@ -50,13 +49,13 @@ def make_scene(gendered) -> Callable[..., scene.Scene]:
 
 
 @pytest.fixture
-def prepare(body_root, gendered, tmp_path, monkeypatch) -> Callable[..., Any]:
+def prepare(body_root, gendered, tmp_path) -> Callable[..., Any]:
     """Prepares tmp_path/raw to tmp_path/out: `prepare("3dpw", betas="ignore")` gives the summary."""
-    monkeypatch.setattr(prepare_module, "Bodies", lambda *_, **__: gendered)
 
     def run(source: str, out: str = "out", **choices: Any):
         choices = {"betas": "refit", "data_root": body_root} | choices
-        return prepare_dataset(Request(source, tmp_path / "raw", tmp_path / out, **choices))
+        bodies = gendered if choices["data_root"] == body_root else None
+        return prepare_dataset(Request(source, tmp_path / "raw", tmp_path / out, **choices), bodies)
 
     return run
 

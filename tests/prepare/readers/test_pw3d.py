@@ -7,8 +7,6 @@ import pytest
 
 from kinemesh.demo.body import write_body_files
 from kinemesh.errors import UserError
-from kinemesh.prepare.datasets import prepare as prepare_module
-from kinemesh.prepare.motions.sequences import Bodies
 from tools.published.scene import FRAME_COUNT, NAMED
 from tools.published.videos import write_3dpw
 
@@ -97,7 +95,7 @@ def test_what_a_file_lacks_is_one_line(changes, message, write, prepare, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-def test_what_is_missing_is_said(prepare, write, tmp_path, monkeypatch):
+def test_what_is_missing_is_said(prepare, write, tmp_path):
     with pytest.raises(UserError, match="no such folder. Expected 3DPW's sequenceFiles .virtualhumans"):
         prepare("3dpw")
     (tmp_path / "raw/imageFiles").mkdir(parents=True)
@@ -105,7 +103,6 @@ def test_what_is_missing_is_said(prepare, write, tmp_path, monkeypatch):
         prepare("3dpw")
     write(genders=("f",))
     write_body_files(tmp_path / "neutral")
-    monkeypatch.setattr(prepare_module, "Bodies", Bodies)
     with pytest.raises(UserError, match="SMPL_FEMALE.pkl not found.*--betas ignore"):
         prepare("3dpw", data_root=tmp_path / "neutral")
 

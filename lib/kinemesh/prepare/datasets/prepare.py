@@ -53,11 +53,14 @@ class Request(NamedTuple):
     is_dry: bool = False
 
 
-def prepare_dataset(request: Request) -> Summary:
-    """Read a source below `raw` and write the dataset. Raises UserError, one line, for what the user has to mend."""
+def prepare_dataset(request: Request, bodies: Bodies | None = None) -> Summary:
+    """Read a source below `raw` and write the dataset. Raises UserError, one line, for what the user has to mend.
+
+    `bodies` may be given by who prepares several: those of `data_root`.
+    """
     source = SOURCES[request.source]
     items = _items(request, source)
-    preparation = _Preparation(request, source)
+    preparation = _Preparation(request, source, bodies)
     if request.is_dry:
         begun = nullcontext(_Dry())
     else:
@@ -127,9 +130,10 @@ class _Dry:
 class _Preparation:
     """What is done to every sequence."""
 
-    def __init__(self, request: Request, source: DatasetSource):
+    def __init__(self, request: Request, source: DatasetSource, bodies: Bodies | None):
         self.source, self.choice = source, request.keypoints
-        self.place = Workplace(Bodies(request.data_root, instead="--betas ignore"), request.betas)
+        bodies = bodies or Bodies(request.data_root, instead="--betas ignore")
+        self.place = Workplace(bodies, request.betas)
         self.given = None
         if self.choice not in (OF_THE_SET, PROJECTED, NONE):
             self.given = KeypointFile(Path(self.choice), source.counted_from)

@@ -51,7 +51,9 @@ def read_mosh(item: Item, place: Workplace, split: str) -> Iterator[PreparedSequ
     path, recording = item.paths[0], item.key
     content = load_pickle(path, what="SMPL parameters of MoSh", encoding="latin1")
     poses = numbers(path, content, "new_poses", (None, POSE_COUNT))
-    measured, keypoints = joints_of(recording)[::_EVERY], keypoints_of(recording)[::_EVERY]
+    measured = joints_of(recording)
+    keypoints = keypoints_of(recording, len(measured))[::_EVERY]
+    measured = measured[::_EVERY]
     count = min(len(poses), len(measured))
     measured, keypoints, poses = measured[:count], keypoints[:count], poses[:count]
     if not count:

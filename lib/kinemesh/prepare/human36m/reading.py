@@ -128,21 +128,18 @@ def _on_recording(
     """The bodies with the joints, and where they are there the keypoints, of the recording on which they lie."""
     few = sequence.rows(np.linspace(0, len(sequence.frames) - 1, min(len(sequence.frames), _FEW)).round().astype(int))
     own = joints_m(few, place.kinematics)
-    best, least = None, _ON_RECORDING_M
+    best, joints, least = None, np.zeros((0, 17, 3)), _ON_RECORDING_M
     for recording in candidates:
         measured = joints_of(recording)
         is_there = few.frames < len(measured)
         if not is_there.any():
             continue
-        points = measured[few.frames[is_there]]
-        points = before_camera(points, world_to_camera) if recording.camera == WORLD else points
-        apart = float(np.median(np.linalg.norm(own[is_there] - points, axis=-1)))
+        measured = before_camera(measured, world_to_camera) if recording.camera == WORLD else measured
+        apart = float(np.median(np.linalg.norm(own[is_there] - measured[few.frames[is_there]], axis=-1)))
         if apart < least:
-            best, least = recording, apart
+            best, joints, least = recording, measured, apart
     if best is None:
         reason = f"of bodies that lie on no recording of their action, nearer than {_ON_RECORDING_M * MM_PER_M:g} mm"
         place.drop(reason, len(sequence.frames))
         return
-    joints = joints_of(best)
-    joints = before_camera(joints, world_to_camera) if best.camera == WORLD else joints
-    yield from with_measured(sequence, np.arange(len(joints)), joints, place, keypoints_of(best))
+    yield from with_measured(sequence, np.arange(len(joints)), joints, place, keypoints_of(best, len(joints)))

@@ -7,7 +7,6 @@ which 17 are no copies; 50 frames a second. As VideoPose3D's `prepare_data_h36m.
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,18 +72,16 @@ def recording_before(camera: str, subject: int, action: str, recordings: Iterabl
     return list((seen | {each.name: each for each in own if each.camera == camera}).values())
 
 
-@lru_cache(maxsize=16)  # bodies are held against those of one action
 def joints_of(recording: Recording) -> np.ndarray:
-    """(F, 17, 3) m, read-only. Raises UserError."""
+    """(F, 17, 3) m. Raises UserError."""
     return _points(recording.joints, 3) / MM_PER_M
 
 
-@lru_cache(maxsize=16)
-def keypoints_of(recording: Recording) -> np.ndarray | None:
-    """(F, 17, 3) pixels, with 1 for confidence, read-only, as many as there are joints. Raises UserError."""
+def keypoints_of(recording: Recording, count: int) -> np.ndarray | None:
+    """(count, 17, 3) pixels, with 1 for confidence, of the first frames; None where there is no file. Raises UserError."""
     if recording.keypoints is None:
         return None
-    points, count = _points(recording.keypoints, 2), len(joints_of(recording))
+    points = _points(recording.keypoints, 2)
     if len(points) < count:
         fail(recording.keypoints, f"'Pose' has {len(points)} frames", f"{count}, as {recording.joints.parent.name} has")
     return np.concatenate((points[:count], np.ones((count, len(_JOINTS), 1))), axis=-1)

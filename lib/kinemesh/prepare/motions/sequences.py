@@ -24,6 +24,7 @@ REFIT, IGNORE, MEAN = "refit", "ignore", "mean"
 UP_SAID = {"y": "y up", "z": "z up, turned", "camera": "camera axes, turned: up is the camera's, not the ground's"}
 _FARTHEST_M = 1e4
 _LARGEST_BETA = 20.0
+_LARGEST = 1e9  # of pixels, millimetres or anything else that these files hold
 _PACKED = (".zip", ".tar", ".bz2", ".xz", ".gz", ".tgz", ".7z", ".rar")
 
 
@@ -186,6 +187,8 @@ def finite_floats(value: Any) -> np.ndarray:
     array = np.array(array, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError("holds NaN or infinity")
+    if np.abs(array).max(initial=0) > _LARGEST:
+        raise ValueError(f"holds numbers beyond {_LARGEST:g}")
     return array
 
 
