@@ -3,7 +3,6 @@
 Needs its files (`infer_wild_mesh.py --install_detector blazepose`). Every fifth frame is drawn.
 """
 
-import itertools
 import time
 
 import numpy as np
@@ -21,12 +20,13 @@ from kinemesh.detect.detector import open_detector
 from kinemesh.fit.landmarks import landmark_regressor
 from kinemesh.keypoints.formats import shown_joints, to_shown
 from kinemesh.motion.poses import KINDS
+from kinemesh.synthesis.calibration import errors_by_confidence
 
 EVERY = 5
 STATURE_M = 1.6
 # Beyond this a detection is somebody else's.
 MATCHED, LARGEST = 0.3, 0.3
-BORDERS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99, 1.001)
+BORDERS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99, 1.0)
 HEADINGS = (None, 0.0, 45.0, 90.0, 180.0, -90.0)
 
 
@@ -66,14 +66,10 @@ def main() -> None:
     score = 1 - (SURE_ERROR / confidence - SURE_ERROR) / DOUBT_ERROR
     line = np.polyfit(1 - score, error, 1)
     rows = [("score", "joints", "mean error", "median", "taken for")]
-    for low, high in itertools.pairwise(BORDERS):
-        is_in = (score >= low) & (score < high)
-        if is_in.any():
-            taken = SURE_ERROR + DOUBT_ERROR * (1 - score[is_in].mean())
-            mean, middle = error[is_in].mean(), np.median(error[is_in])
-            rows.append(
-                (f"{low:g} to {min(high, 1):g}", f"{is_in.sum()}", f"{mean:.3f}", f"{middle:.3f}", f"{taken:.3f}")
-            )
+    for part in errors_by_confidence(score, error, BORDERS):
+        taken = SURE_ERROR + DOUBT_ERROR * (1 - part.confidence)
+        numbers = (f"{value:.3f}" for value in (part.mean, part.median, taken))
+        rows.append((f"{part.low:g} to {part.high:g}", f"{part.count}", *numbers))
     text = (
         f"BlazePose on {arguments.films} made-up films of one person, {frames} frames; errors in parts of the stature\n"
         f"{describe(torch.device('cpu'))}\n\n{table(rows)}\n\n"

@@ -33,6 +33,9 @@ COMMANDS = {
     "check": Command("check a dataset or motion folder by itself", _module("commands.check_file")),
     "convert": Command("turn a dataset's pickle into a folder, or back", _module("commands.convert")),
     "prepare": Command("motion folders and datasets from official downloads", _module("commands.prepare")),
+    "calibrate": Command(
+        "how a detector's confidences tell its errors, as a config takes it", _module("commands.calibrate")
+    ),
     "export": Command("write a checkpoint in the released layout, or back", _module("commands.export_checkpoint")),
 }
 

@@ -1,8 +1,9 @@
 """What a detector makes of true keypoints: errors, losses, swaps, and a confidence that tells some of it."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,9 @@ _SWAPPED = (
 _BEYOND = tuple(
     (near, far) for near, far in LIMBS if H36M_JOINT_NAMES[near].endswith(("hip", "knee", "shoulder", "elbow", "nose"))
 )
+# 0 is what is not found.
+LOWEST_CONFIDENCE, HIGHEST_CONFIDENCE = 0.01, 1.0
+_Numbers = TypeVar("_Numbers", Tensor, np.ndarray)
 
 
 class Detected(NamedTuple):
@@ -80,14 +84,19 @@ def _errors(draws: Draws, recipe: NoiseRecipe, frames: int, fps: float) -> tuple
 
 
 def _confidence(draws: Draws, recipe: NoiseRecipe, size_m: Tensor, fps: float) -> Tensor:
-    """(B, T, 17) of errors of this size, in [0, 1], never 0: that is what is not found."""
+    """(B, T, 17) of errors of this size."""
     frames = size_m.shape[1]
     distance = ERROR_UNIT_PER_M * size_m
     seconds = torch.full_like(size_m[:, 0, 0], recipe.confidence_s)
     smooth = smooth_noise(draws, (frames, H36M_JOINT_COUNT), fps, seconds, recipe.confidence_s)
     noise = math.sqrt(0.8) * smooth + math.sqrt(0.2) * draws.normal(frames, H36M_JOINT_COUNT)
-    told = recipe.confidence_a / (distance + recipe.confidence_a) + recipe.confidence_b * distance
-    return (told + recipe.confidence_mean + recipe.confidence_std * noise).clamp(0.01, 1.0)
+    told = told_confidence(distance, recipe.confidence_a, recipe.confidence_b)
+    return (told + recipe.confidence_mean + recipe.confidence_std * noise).clamp(LOWEST_CONFIDENCE, HIGHEST_CONFIDENCE)
+
+
+def told_confidence(distance: _Numbers, a: float, b: float) -> _Numbers:
+    """What an error tells of itself, before noise; `distance` is in 1 / ERROR_UNIT_PER_M of a metre."""
+    return a / (distance + a) + b * distance
 
 
 def _dropped(draws: Draws, recipe: NoiseRecipe, frames: int) -> Tensor:
