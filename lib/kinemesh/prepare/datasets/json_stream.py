@@ -84,6 +84,8 @@ class _Stream:
             except json.JSONDecodeError as error:
                 if not self._more():
                     self._fail(f"no valid JSON ({error.msg})")
+            except ValueError as error:  # a whole number of thousands of digits
+                self._fail(f"holds what is no number ({str(error)[:40]})")
             except RecursionError:
                 self._fail("is nested too deep")
 

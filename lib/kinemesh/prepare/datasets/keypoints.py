@@ -21,7 +21,7 @@ from kinemesh.keypoints.detections import Detections
 from kinemesh.keypoints.formats import formats_of_count, to_h36m
 from kinemesh.keypoints.reading import LAYOUTS, Reading, read_keypoints
 from kinemesh.machine.seeds import Draws, named_generator
-from kinemesh.prepare.datasets.sequences import PreparedSequence
+from kinemesh.prepare.datasets.sequences import PreparedSequence, file_name
 from kinemesh.synthesis.detector import detect
 from kinemesh.synthesis.recipe import DEFAULT
 
@@ -147,6 +147,8 @@ class KeypointFile:
     def of(self, sequence: PreparedSequence, seen: Seen) -> tuple[np.ndarray, str]:
         """Keypoints (F, joints, 3) and their order; 0 where nobody was detected near by. Raises UserError."""
         video = sequence.video or sequence.name
+        for part in video.split("/") if sequence.pictures is None else ():
+            file_name(self.path, part, "what the set calls a video")
         if sequence.pictures is None and self.path.is_dir() and not self._has(video):
             return np.zeros((len(sequence.frames), H36M_JOINT_COUNT, 3)), "h36m17"
         if sequence.pictures is None:

@@ -12,6 +12,8 @@ from kinemesh.body.kinematics import JointKinematics
 from kinemesh.errors import UserError, fail
 from kinemesh.prepare.motions.sequences import Bodies, finite_floats
 
+_LARGEST = 1 << 53  # of a whole number: floats hold it, too
+_LONGEST_NAME = 200  # bytes of a file's name, leaving some for its ending
 # What `--keypoints` may say beside a file.
 OF_THE_SET, PROJECTED, NONE = "set", "projected", "none"
 
@@ -152,11 +154,19 @@ def texts(path: Path, held: Any, key: str, count: int | None = None) -> np.ndarr
 def whole(path: Path, value: Any, what: str) -> int:
     """A whole number, or text that is one. Raises UserError."""
     try:
-        if isinstance(value, int | str | np.integer) and not isinstance(value, bool):
+        if isinstance(value, int | str | np.integer) and not isinstance(value, bool) and abs(int(value)) <= _LARGEST:
             return int(value)
     except ValueError:
         pass
     return fail(path, f"{what} is {str(value)[:40]!r}", "a whole number")
+
+
+def file_name(path: Path | str, value: Any, what: str) -> str:
+    """A text out of a file as a part of the name of another. Raises UserError for what is no such part."""
+    is_name = isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\\\0")
+    if not is_name or len(value.encode("utf-8", "replace")) > _LONGEST_NAME:
+        fail(path, f"{what} is {str(value)[:40]!r}", "what a file may be called")
+    return value
 
 
 def require(raw: Path, names: tuple[str, ...], where_from: str) -> list[Path]:

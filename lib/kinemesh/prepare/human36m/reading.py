@@ -131,7 +131,7 @@ def _on_recording(
     best, joints, least = None, np.zeros((0, 17, 3)), _ON_RECORDING_M
     for recording in candidates:
         measured = joints_of(recording)
-        is_there = few.frames < len(measured)
+        is_there = (few.frames >= 0) & (few.frames < len(measured))
         if not is_there.any():
             continue
         measured = before_camera(measured, world_to_camera) if recording.camera == WORLD else measured

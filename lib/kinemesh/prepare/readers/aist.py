@@ -19,7 +19,16 @@ from kinemesh.geometry.keypoints import LEAST_KEYPOINTS
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.keypoints.json_text import load_json
 from kinemesh.prepare.datasets.bodies import camera_body
-from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, require, stretches, without
+from kinemesh.prepare.datasets.sequences import (
+    Item,
+    PreparedSequence,
+    Workplace,
+    file_name,
+    numbers,
+    require,
+    stretches,
+    without,
+)
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _WHAT = "an annotation of AIST++"
@@ -41,7 +50,8 @@ def find_aist(raw: Path) -> list[Item]:
             continue
         if path.stem not in settings:
             fail(mapping, f"has no line for {path.stem}", "a setting for each sequence")
-        paths = (path, keypoints / path.name, raw / "cameras" / f"{settings[path.stem]}.json")
+        setting = file_name(mapping, settings[path.stem], f"the setting of {path.stem}")
+        paths = (path, keypoints / path.name, raw / "cameras" / f"{setting}.json")
         items.append(Item(path.stem, paths))
     return items
 

@@ -19,7 +19,7 @@ from kinemesh.errors import UserError, fail
 from kinemesh.files.arrays import read_npz
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.prepare.datasets.bodies import camera_body, smpl_poses
-from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers, stretches
+from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, file_name, numbers, stretches
 from kinemesh.prepare.readers.bedlam import find_bedlam, read_bedlam
 
 _SEQUENCES, _CAMERAS = "be_seq.csv", "ground_truth/meta_exr_csv"
@@ -68,12 +68,13 @@ def read_bedlam2(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
     for row in _rows(path, ("Body", "X", "Y", "Z", "Yaw", "Comment")):
         said = dict(part.split("=", 1) for part in row["Comment"].split(";") if "=" in part)
         if "sequence_name" in said:
-            sequence, number = said["sequence_name"], 0
+            sequence, number = file_name(path, said["sequence_name"], "sequence_name"), 0
             camera = _camera(path.parent / _CAMERAS / f"{sequence}_camera.csv")
         elif "start_frame" in said:
             if not camera:
                 fail(path, f"body {row['Body'][:60]!r} comes before a sequence", "a row of sequence_name first")
-            motion = next((file for folder in motions if (file := folder / f"{row['Body']}.npz").is_file()), None)
+            name = f"{file_name(path, row['Body'], 'Body')}.npz"
+            motion = next((file for folder in motions if (file := folder / name).is_file()), None)
             count = len(camera["x"])
             number += 1
             if motion is None:
@@ -91,11 +92,14 @@ def _sequence(
     given = read_npz(motion, ("poses", "trans"), what="a motion of BEDLAM2")
     poses = numbers(motion, given, "poses", (None, 165))
     trans_m = numbers(motion, given, "trans", (len(poses), 3))
+    body_cm, body_yaw = np.full((1, 3), np.nan), np.nan
     try:
         start = int(row["start_frame"])
         body_cm, body_yaw = np.array([[float(row[key]) for key in "XYZ"]]), float(row["Yaw"])
     except ValueError:
-        fail(motion, f"its row says start_frame {row['start_frame'][:20]!r}", "numbers in be_seq.csv")
+        start = -1
+    if start < 0 or not np.isfinite([*body_cm[0], body_yaw]).all():
+        fail(motion, f"its row has start_frame {row['start_frame'][:20]!r}, or no place", "numbers in be_seq.csv")
     count = max(0, min(len(camera["x"]), len(poses) - start))
     shown = {key: values[:count] for key, values in camera.items()}
     rows = slice(start, start + count)
