@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from tools.published.moon import OWN_K, SHIFT, write_h36m, write_mosh, write_recording
+from kinemesh.prepare.human36m.cdf import read_cdf
+from tools.published.moon import OWN_K, SHIFT, write_cdf, write_h36m, write_mosh, write_recording
 from tools.published.scene import FRAME_COUNT
 
 SIZES = [[1000, 1002], [1000, 1000]]
@@ -93,6 +94,13 @@ def test_the_sets_own_joints_and_keypoints_take_the_place_of_those_that_moon_pub
         assert "D2_Positions" in said["detector"] and "Directions 1.54138969.cdf" in str(said["sources"])
     else:
         assert not summary.orders
+
+
+def test_frames_that_only_some_of_the_files_have_are_left_out(scene, recordings, prepare):
+    write_h36m(recordings, scene, 1, step=5)
+    path = recordings / "S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf"
+    write_cdf(path, read_cdf(path, "Pose", what="keypoints")[:, :-1])
+    assert prepare("h36m", is_dry=True).dropped["without measured joints"] == 1
 
 
 def test_bodies_that_lie_on_no_recording_are_left_out(recordings, make_scene, prepare):

@@ -21,7 +21,7 @@ from kinemesh.files.pickles import load_pickle
 from kinemesh.prepare.datasets.bodies import camera_body
 from kinemesh.prepare.datasets.keypoints import joints_m
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers
-from kinemesh.prepare.human36m.recordings import CAMERAS, WHERE, Recording, camera_matrix, joints_of, keypoints_of
+from kinemesh.prepare.human36m.recordings import CAMERAS, WHERE, Recording, camera_matrix, joints_of, with_keypoints
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _NAME = re.compile(r"(?P<name>.+)_cam(?P<camera>[0-3])_aligned\.pkl")
@@ -51,9 +51,7 @@ def read_mosh(item: Item, place: Workplace, split: str) -> Iterator[PreparedSequ
     path, recording = item.paths[0], item.key
     content = load_pickle(path, what="SMPL parameters of MoSh", encoding="latin1")
     poses = numbers(path, content, "new_poses", (None, POSE_COUNT))
-    measured = joints_of(recording)
-    keypoints = keypoints_of(recording, len(measured))[::_EVERY]
-    measured = measured[::_EVERY]
+    measured, keypoints = (values[::_EVERY] for values in with_keypoints(recording, joints_of(recording)))
     count = min(len(poses), len(measured))
     measured, keypoints, poses = measured[:count], keypoints[:count], poses[:count]
     if not count:

@@ -26,8 +26,8 @@ from kinemesh.prepare.human36m.recordings import (
     Recording,
     find_recordings,
     joints_of,
-    keypoints_of,
     recording_before,
+    with_keypoints,
 )
 from kinemesh.prepare.readers.neuralannot import (
     WHAT,
@@ -142,4 +142,5 @@ def _on_recording(
         reason = f"of bodies that lie on no recording of their action, nearer than {_ON_RECORDING_M * MM_PER_M:g} mm"
         place.drop(reason, len(sequence.frames))
         return
-    yield from with_measured(sequence, np.arange(len(joints)), joints, place, keypoints_of(best, len(joints)))
+    joints, keypoints = with_keypoints(best, joints)
+    yield from with_measured(sequence, np.arange(len(joints)), joints, place, keypoints)

@@ -77,14 +77,15 @@ def joints_of(recording: Recording) -> np.ndarray:
     return _points(recording.joints, 3) / MM_PER_M
 
 
-def keypoints_of(recording: Recording, count: int) -> np.ndarray | None:
-    """(count, 17, 3) pixels, with 1 for confidence, of the first frames; None where there is no file. Raises UserError."""
+def with_keypoints(recording: Recording, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Its joints (F, 17, 3), and keypoints (F, 17, 3) in pixels with 1 for confidence, as many as both have frames.
+
+    None for the latter where there is no file. Raises UserError.
+    """
     if recording.keypoints is None:
-        return None
-    points = _points(recording.keypoints, 2)
-    if len(points) < count:
-        fail(recording.keypoints, f"'Pose' has {len(points)} frames", f"{count}, as {recording.joints.parent.name} has")
-    return np.concatenate((points[:count], np.ones((count, len(_JOINTS), 1))), axis=-1)
+        return joints_m, None
+    points = _points(recording.keypoints, 2)[: len(joints_m)]
+    return joints_m[: len(points)], np.concatenate((points, np.ones((*points.shape[:2], 1))), axis=-1)
 
 
 def camera_matrix(joints_m: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:

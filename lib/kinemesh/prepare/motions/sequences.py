@@ -184,7 +184,8 @@ def finite_floats(value: Any) -> np.ndarray:
         raise ValueError("is no array") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"holds {array.dtype}")
-    array = np.array(array, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # of numbers that are none
+        array = np.array(array, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError("holds NaN or infinity")
     if np.abs(array).max(initial=0) > _LARGEST:

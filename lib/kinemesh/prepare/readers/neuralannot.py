@@ -105,8 +105,8 @@ def with_measured(
     keypoints_px: np.ndarray | None = None,
 ) -> Iterator[PreparedSequence]:
     """The frames whose joints (F, 17, 3) in camera axes, and with them keypoints (F, 17, 3), were measured; none, or one sequence."""
-    rows = np.searchsorted(frames, sequence.frames).clip(max=len(frames) - 1)
-    is_known = frames[rows] == sequence.frames
+    rows = np.searchsorted(frames, sequence.frames)
+    is_known = np.isin(sequence.frames, frames)
     if not is_known.any():
         place.drop("without measured joints", len(is_known))
         return
