@@ -41,7 +41,7 @@ def test_a_folder_of_bvh_with_names_that_are_told(call, bvh, tmp_path):
     status, out, err = call("bvh", "--names", str(names), "--licence", "CC0")
     assert (status, err) == (0, "")
     assert "nobody goes faster than" in out and "look at" in out
-    assert "1 files: 1 sequences, 2 frames" in out and "1 first frames in the rest pose dropped" in out
+    assert "1 files read: 1 sequences, 2 frames" in out and "1 sequences: first frames in the rest pose dropped" in out
     motions = open_motions(tmp_path / "out")
     assert motions.provenance["licence"] == "CC0" and motions[0].name == "raw/nod"
     assert np.linalg.norm(motions[0].poses[0, 36:39]) == pytest.approx(np.arctan2(0.6, 0.8), abs=1e-5)
