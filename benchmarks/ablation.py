@@ -23,7 +23,7 @@ from tools.make_builtin import CONFIG, make_motions
 
 # The embedded default's size: minutes a row.
 _BASE = {
-    "maxlen": 243, "dim_feat": 48, "dim_rep": 16, "num_heads": 3, "hidden_dim": 256, "checkpoint_minutes": 0, 
+    "maxlen": 243, "dim_feat": 48, "dim_rep": 16, "num_heads": 3, "hidden_dim": 256, "checkpoint_minutes": 0,
     "mean_pose_baseline": False, "clip_len": 16, "data_stride": 16,
 }  # fmt: skip
 _MOTIONS, _TESTED, _EPOCHS = 1600, 64, 8
