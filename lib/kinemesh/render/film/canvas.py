@@ -49,21 +49,26 @@ class Canvas:
         """Lay over it what is drawn, in colours of `from_rgb`, so many pixels from the left, an even number."""
         if not len(layer.rows):
             return
-        rows, columns = layer.rows.astype(np.intp), layer.columns.astype(np.intp) + left
+        rows, columns = layer.rows.astype(np.int32), layer.columns.astype(np.int32) + np.int32(left)
         brightness, *tints = self._planes
         _blend(brightness, rows, columns, layer.colors[0], layer.coverage)
-        first = int(rows.min()) // 2
-        width = tints[0].shape[1]
-        cell = (rows // 2 - first) * width + columns // 2
-        coverage = np.bincount(cell, layer.coverage) / 4
-        there = np.flatnonzero(coverage)
+        rows, columns = rows >> 1, columns >> 1
+        first, width = rows.min(), np.int32(tints[0].shape[1])
+        cell = (rows - first) * width + columns
+        coverage = np.bincount(cell, layer.coverage)
+        there = np.flatnonzero(coverage > 0).astype(np.int32)
+        rows = there // width
+        columns, rows, coverage = there - rows * width, rows + first, coverage.take(there) / 4
         for plane, colors in zip(tints, layer.colors[1:], strict=True):
-            mean = (np.bincount(cell, colors) / 4).take(there)
-            _blend(plane, first + there // width, there % width, mean, coverage.take(there))
+            _blend(plane, rows, columns, np.bincount(cell, colors).take(there) / 4, coverage)
 
 
 def _blend(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, coverage: np.ndarray) -> None:
-    plane[rows, columns] = np.rint(values + (1 - coverage) * plane[rows, columns])
+    """Lay values on a plane (height, width), which may be a part of longer rows."""
+    line = plane.strides[0]
+    pixels = np.lib.stride_tricks.as_strided(plane, (plane.shape[0] * line - line + plane.shape[1],), (1,))
+    numbers = rows.astype(np.intp) * line + columns  # one number finds a pixel faster than two
+    pixels[numbers] = np.rint(values + (1 - coverage) * pixels.take(numbers))
 
 
 def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
