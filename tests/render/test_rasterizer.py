@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kinemesh.render.rasterizer import (
-    Fragments,
     Perspective,
     WeakPerspective,
     front_triangles,
@@ -26,7 +25,7 @@ def see(vertices, faces, camera, size):
     """Fragments with the rows of `faces` in the place of triangles."""
     triangles = front_triangles(vertices, faces, camera)
     seen = rasterize(triangles, camera, size)
-    return Fragments(seen.places, triangles.faces[seen.triangles], seen.shares.T)
+    return seen._replace(triangles=triangles.faces[seen.triangles])
 
 
 def covered(vertices, faces, camera, size=(12, 10)):
@@ -45,12 +44,10 @@ class TestRasterize:
         rows, columns = np.mgrid[:10, :12] + 0.5
         np.testing.assert_array_equal(covered(right_triangle(), TOWARDS_CAMERA, FLAT), rows + columns <= 8)
 
-    def test_reports_shares_that_give_back_the_pixel_centre(self):
-        vertices = right_triangle()
-        seen = see(vertices, TOWARDS_CAMERA, FLAT, (12, 10))
-        points = np.einsum("nc,ncd->nd", seen.shares, vertices[TOWARDS_CAMERA[seen.triangles]])
-        np.testing.assert_allclose(points[:, 0], seen.places % 12 + 0.5, atol=1e-12)
-        np.testing.assert_allclose(points[:, 1], seen.places // 12 + 0.5, atol=1e-12)
+    def test_says_where_each_place_is(self):
+        seen = see(right_triangle(), TOWARDS_CAMERA, FLAT, (12, 10))
+        np.testing.assert_array_equal(seen.x_px, seen.places % 12 + 0.5)
+        np.testing.assert_array_equal(seen.y_px, seen.places // 12 + 0.5)
 
     def test_faces_that_look_away_are_not_drawn(self):
         assert not covered(right_triangle(), AWAY, FLAT).any()
@@ -72,17 +69,6 @@ class TestRasterize:
         seen = see(vertices, np.concatenate([TOWARDS_CAMERA, TOWARDS_CAMERA + 3]), FLAT, (12, 10))
         x = seen.places % 12 + 0.5
         np.testing.assert_array_equal(seen.triangles, np.where(1 + x < 5, 1, 0))
-
-    def test_perspective_shrinks_with_depth_and_corrects_shares(self):
-        camera = Perspective(10.0, (6.0, 5.0))
-        vertices = np.array([[-1.0, -1.0, 2.0], [4.0, -4.0, 8.0], [-1.0, 1.0, 2.0]])
-        seen = see(vertices, TOWARDS_CAMERA, camera, (12, 10))
-        assert len(seen.places) > 20
-        points = np.einsum("nc,ncd->nd", seen.shares, vertices[TOWARDS_CAMERA[seen.triangles]])
-        pixels, _ = picture_places(points, camera)
-        np.testing.assert_allclose(
-            pixels, np.stack([seen.places % 12 + 0.5, seen.places // 12 + 0.5], axis=1), atol=1e-9
-        )
 
     def test_what_reaches_behind_the_camera_is_left_out(self):
         vertices = right_triangle()
@@ -140,18 +126,27 @@ class TestRasterize:
         np.testing.assert_array_equal(found, expected)
 
     @pytest.mark.parametrize("samples", [1, 3])
-    def test_only_what_is_wanted_in_each_row_of_samples(self, samples):
+    def test_only_what_is_wanted_at_each_place_of_a_pixel(self, samples):
         vertices, faces = tetrahedron()
         camera = WeakPerspective(20.0, (40.0, 40.0))
         wanted = np.random.default_rng(0).random((80, 80)) < 0.3
-        finer = WeakPerspective(20.0 * samples, (40.0 * samples, 40.0 * samples))
-        expected = np.full(6400 * samples**2, -1)
-        everything = see(vertices, faces, finer, (80 * samples, 80 * samples))
-        expected[everything.places] = everything.triangles
-        # From a picture of n times the size to rows of samples in each pixel that is wanted.
-        expected = expected.reshape(80, samples, 80, samples).transpose(1, 0, 2, 3)[:, wanted].ravel()
         triangles = front_triangles(vertices, faces, camera)
         some = rasterize(triangles, camera, (80, 80), wanted, samples)
-        found = np.full(len(expected), -1)
+        found = np.full(samples**2 * wanted.sum(), -1)
         found[some.places] = triangles.faces[some.triangles]
-        np.testing.assert_array_equal(found, expected)
+        rows, columns = np.nonzero(wanted)
+        offsets = np.arange(samples**2)
+        for place, looked_at in enumerate(found.reshape(samples**2, -1)):
+            # The same picture, moved so that the middles of pixels lie where the place is.
+            own = some.places // wanted.sum() == place
+            pixel = some.places[own] % wanted.sum()
+            down, across = some.y_px[own] - rows[pixel], some.x_px[own] - columns[pixel]
+            assert np.ptp(down) < 1e-5 and np.ptp(across) < 1e-5
+            offsets[place] = round(float(down[0]) * samples**2 - 0.5)
+            moved = WeakPerspective(20.0, (40.5 - float(across[0]), 40.5 - float(down[0])))
+            everything = see(vertices, faces, moved, (80, 80))
+            expected = np.full(6400, -1)
+            expected[everything.places] = everything.triangles
+            np.testing.assert_array_equal(looked_at, expected.reshape(80, 80)[wanted])
+        # Each in a row of its own.
+        assert sorted(offsets) == list(range(samples**2))

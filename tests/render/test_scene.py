@@ -143,7 +143,7 @@ def test_memory_does_not_grow_with_how_much_lies_behind_one_another():
 def test_many_triangles_in_parts_look_as_one_after_the_other(monkeypatch):
     size, (vertices, faces) = (160, 100), random_triangles(120)
     colors = np.random.default_rng(1).random((len(vertices), 3))
-    for name, most in (("_SPANS_AT_ONCE", 300), ("_PLACES_AT_ONCE", 1000)):
+    for name, most in (("_ROWS_AT_ONCE", 300), ("_PIXELS_AT_ONCE", 1000)):
         monkeypatch.setattr(spans, name, most)
     monkeypatch.setattr(scene, "_PIXELS_AT_ONCE", 2000)
     found = render_mesh(vertices, faces, FLAT, size, color=colors)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.geometry.camera import project
-from kinemesh.render.raster.places import Places
-from kinemesh.render.raster.spans import Surface, nearest, numbers_of
+from kinemesh.render.raster.spans import Places, nearest
+from kinemesh.render.raster.surface import Surface, triangles_of
 
 _LEAST_DEPTH = 1e-6
+_LARGEST_ROW = (1 << 16) - 1  # that a short integer holds, which is sorted fast
 
 
 class Perspective(NamedTuple):
@@ -50,7 +51,8 @@ class Fragments(NamedTuple):
 
     places: np.ndarray  # (n,) as `rasterize` numbers them, each once, rising
     triangles: np.ndarray  # (n,) place in Triangles
-    shares: np.ndarray  # (3, n) barycentric coordinates on the triangle in space, sum 1
+    x_px: np.ndarray  # (n,) float32, the place's middle
+    y_px: np.ndarray  # (n,) float32
 
 
 def picture_places(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +78,9 @@ def front_triangles(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> 
     if isinstance(camera, Perspective):
         is_drawn &= (vertices[:, 2] > _LEAST_DEPTH)[corners].all(axis=0)
     drawn = np.flatnonzero(is_drawn)
+    # From above to below: neighbours in the picture lie side by side in memory, too, which is much faster to read.
+    top = y.min(axis=0).take(drawn).clip(0, _LARGEST_ROW).astype(np.uint16)
+    drawn = drawn.take(np.argsort(top, kind="stable"))
     return Triangles(np.arange(len(faces)), x, y, nearness[corners]).chosen(drawn)
 
 
@@ -90,35 +95,19 @@ def rasterize(
 
     Args:
         wanted: (height, width) bool limits it to K of the pixels.
-        samples: n looks at the middles of n x n parts of each pixel.
+        samples: n looks at n x n places of each pixel; 1 at its middle.
 
-    Place (i, k, j) of (n, K, n), row by row, is that in row i and column j of the k-th pixel. Memory grows with the number
-    of places, not with how many triangles lie one behind another.
+    Place (s, k) of (n * n, K) is the s-th of the k-th pixel (`kinemesh.render.raster.spans.Places`). Memory grows with the number of places,
+    not with how many triangles lie one behind another.
     """
-    places = Places.of(image_size, wanted, samples)
-    x, y, nearness = triangles.x_px, triangles.y_px, triangles.nearness
-    if samples > 1:
-        x, y = x * samples, y * samples
-    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
-    # Barycentric coordinates of the second and third corner: slopes across and down.
-    across = (y[2] - y[0]) / area, (y[0] - y[1]) / area
-    down = (x[0] - x[2]) / area, (x[1] - x[0]) / area
-    rises = (a * (nearness[1] - nearness[0]) + b * (nearness[2] - nearness[0]) for a, b in (across, down))
+    places = Places(image_size, samples, None if wanted is None else np.flatnonzero(wanted).astype(np.int32))
+    nearness = triangles.nearness
     is_flat = isinstance(camera, WeakPerspective)
     positive = nearness
     if is_flat and nearness.size:  # depth may be negative
         positive = nearness - nearness.min() + max(np.ptp(nearness), _LEAST_DEPTH)
-    surface = Surface.of(x, y, positive, *rises)
+    surface = Surface.of(triangles.x_px, triangles.y_px, positive)
     found = nearest(surface, places)
 
     seen = np.flatnonzero(found != 0).astype(np.int32)
-    own = numbers_of(found.take(seen), surface)
-    row, column = places.rows_and_columns(seen)
-    from_x, from_y = column + 0.5 - x[0].take(own), row + 0.5 - y[0].take(own)
-    second, third = (from_x * a.take(own) + from_y * d.take(own) for a, d in zip(across, down, strict=True))
-    shares = [1 - second - third, second, third]
-    if not is_flat:
-        shares = [share * of_corner.take(own) for share, of_corner in zip(shares, nearness, strict=True)]
-        total = shares[0] + shares[1] + shares[2]
-        shares = [share / total for share in shares]
-    return Fragments(seen, own, np.stack(shares))
+    return Fragments(seen, triangles_of(found.take(seen)), *places.middles(seen))

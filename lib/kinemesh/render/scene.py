@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.render.raster.spans import batches
+from kinemesh.render.raster.surface import share_slopes
 from kinemesh.render.rasterizer import Camera, Fragments, Triangles, front_triangles, rasterize
 from kinemesh.render.shading import shade, vertex_normals
 
@@ -24,6 +25,7 @@ _OUTLINE_STEP = 150
 _NOTHING = -1e4  # further from any colour than that
 # What is drawn at once, so that memory does not grow with the picture: pixels, and those among them on outlines.
 _PIXELS_AT_ONCE, _OUTLINE_AT_ONCE = 1 << 20, 1 << 16
+_BLOCK = 4  # pixels on a side, as finely as it is looked up where an outline lies
 
 
 class Layer(NamedTuple):
@@ -53,7 +55,7 @@ def render_mesh(
         image_size: width, height in pixels.
         background: one colour, or a picture (height, width, 3) uint8 to draw on; it is not changed.
         color: of the surface, in [0, 1], one or (V, 3).
-        samples: n takes n x n samples a pixel wherever neighbouring pixels differ, for smooth outlines.
+        samples: n looks at n x n places of a pixel wherever neighbouring pixels differ, for smooth outlines.
     """
     width, height = image_size
     background = np.asarray(background)
@@ -92,8 +94,8 @@ def mesh_layers(
     window = _window(triangles, image_size)
     if window is None:
         return
-    # (3 * channels, triangles): the colours at the first corner, at the second, ...
     lit = np.ascontiguousarray(mesh.lit.T, dtype=np.float32)
+    limits = np.stack([lit.min(axis=1), lit.max(axis=1)])
     corners = np.stack([lit.take(corner, axis=1) for corner in mesh.faces.T[:, triangles.faces]])
     rows, columns = window
     # Even, as two rows of a stored video share colours.
@@ -110,7 +112,8 @@ def mesh_layers(
         part = triangles.chosen(there)
         part = part._replace(x_px=part.x_px - columns.start, y_px=part.y_px - strip.start)
         size = (columns.stop - columns.start, strip.stop - strip.start)
-        layer = _strip_layer(_Strip(part, corners[..., there], camera, size), contrast, samples)
+        paint = _Paint.of(part, corners[..., there], limits)
+        layer = _strip_layer(_Strip(part, camera, size, paint), contrast, samples)
         layer = layer._replace(rows=layer.rows + strip.start, columns=layer.columns + columns.start)
         if strip != own:
             kept = np.flatnonzero((layer.rows >= own.start) & (layer.rows < own.stop))
@@ -122,22 +125,46 @@ class _Strip(NamedTuple):
     """What is drawn at once."""
 
     triangles: Triangles
-    corners: np.ndarray  # (3, channels, n) float32, colours
     camera: Camera
     size: tuple[int, int]
+    paint: "_Paint"
 
-    def colors(self, seen: Fragments, triangles: np.ndarray) -> np.ndarray:
-        """(channels, n) float32 of these triangles where they are seen."""
-        shares = seen.shares.astype(np.float32)
-        drawn = np.empty((self.corners.shape[1], len(triangles)), dtype=np.float32)
-        for channel, values in enumerate(self.corners.transpose(1, 0, 2)):
-            drawn[channel] = sum(share * corner.take(triangles) for share, corner in zip(shares, values, strict=True))
+
+class _Paint(NamedTuple):
+    """Colours that change evenly over each of n triangles in the picture: they are a few pixels large."""
+
+    x_px: np.ndarray  # (n,) float32, the first corner
+    y_px: np.ndarray  # (n,) float32
+    level: np.ndarray  # (channels, n) float32, there
+    across: np.ndarray  # (channels, n) float32 a column
+    down: np.ndarray  # (channels, n) float32 a row
+    limits: np.ndarray  # (2, channels) float32, the least and the greatest of all
+
+    @classmethod
+    def of(cls, triangles: Triangles, corners: np.ndarray, limits: np.ndarray) -> "_Paint":
+        """Of colours (3, channels, n) float32."""
+        rises = corners[1] - corners[0], corners[2] - corners[0]
+        slopes = share_slopes(triangles.x_px, triangles.y_px)
+        across, down = (rises[0] * slopes[0][axis] + rises[1] * slopes[1][axis] for axis in (0, 1))
+        first = triangles.x_px[0], triangles.y_px[0], corners[0]
+        return cls(*(values.astype(np.float32) for values in (*first, across, down)), limits)
+
+    def at(self, triangles: np.ndarray, seen: Fragments) -> np.ndarray:
+        """(channels, n) float32 of these triangles (n,) where they are seen."""
+        right, below = seen.x_px - self.x_px.take(triangles), seen.y_px - self.y_px.take(triangles)
+        drawn = np.empty((len(self.level), len(triangles)), dtype=np.float32)
+        for channel, own in enumerate(drawn):
+            np.multiply(self.across[channel].take(triangles), right, out=own)
+            own += self.down[channel].take(triangles) * below
+            own += self.level[channel].take(triangles)
+            np.minimum(own, self.limits[1, channel], out=own)
+            np.maximum(own, self.limits[0, channel], out=own)
         return drawn
 
 
 def _strip_layer(strip: _Strip, contrast: np.ndarray, samples: int) -> Layer:
     seen = rasterize(strip.triangles, strip.camera, strip.size)
-    colors = strip.colors(seen, seen.triangles)
+    colors = strip.paint.at(seen.triangles, seen)
     places = seen.places
     width, height = strip.size
     if samples == 1:
@@ -160,16 +187,16 @@ def _strip_layer(strip: _Strip, contrast: np.ndarray, samples: int) -> Layer:
 
 
 def _softened(strip: _Strip, outline: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels (n,), mean colours (channels, n) and coverage (n,) of samples x samples points in each outline pixel."""
+    """Pixels (n,), mean colours (channels, n) and coverage (n,) of several places in each outline pixel."""
     pixels = np.flatnonzero(outline).astype(np.int32)
     touching = _touching(strip.triangles, outline)
     fine = rasterize(strip.triangles.chosen(touching), strip.camera, strip.size, outline, samples)
-    colors = strip.colors(fine, touching.take(fine.triangles))
-    sampled = np.zeros((samples, len(pixels), samples), dtype=np.float32)
+    colors = strip.paint.at(touching.take(fine.triangles), fine)
+    sampled = np.zeros((samples**2, len(pixels)), dtype=np.float32)
     means = []
     for values in (*colors, np.float32(1)):
         sampled.reshape(-1)[fine.places] = values
-        means.append(sum(sampled[..., column] for column in range(samples)).sum(axis=0) / np.float32(samples**2))
+        means.append(sampled.sum(axis=0) / np.float32(samples**2))
     return pixels, np.stack(means[:-1]), means[-1]
 
 
@@ -191,22 +218,29 @@ def _outline(shown: np.ndarray) -> np.ndarray:
     """
     outline = np.zeros(shown.shape, dtype=bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        differs = np.abs(shown[one] - shown[other]) > _OUTLINE_STEP
+        difference = shown[one] - shown[other]
+        differs = np.abs(difference, out=difference) > _OUTLINE_STEP
         outline[one] |= differs
         outline[other] |= differs
     return outline
 
 
 def _touching(triangles: Triangles, outline: np.ndarray) -> np.ndarray:
-    """Those whose bounding box holds a pixel of the outline (height, width)."""
-    counts = np.zeros((outline.shape[0] + 1, outline.shape[1] + 1), dtype=np.int32)
-    counts[1:, 1:] = outline.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    """Those whose bounding box holds a pixel of the outline (height, width), or nearly so."""
+    height, width = (-(-side // _BLOCK) for side in outline.shape)
+    blocks = np.zeros((height * _BLOCK, width * _BLOCK), dtype=bool)
+    blocks[: outline.shape[0], : outline.shape[1]] = outline
+    blocks = np.logical_or.reduce([blocks[first::_BLOCK] for first in range(_BLOCK)])
+    blocks = np.logical_or.reduce([blocks[:, first::_BLOCK] for first in range(_BLOCK)])
+    counts = np.zeros((height + 1, width + 1), dtype=np.int32)
+    counts[1:, 1:] = blocks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
     (top, bottom), (left, right) = (
         (
-            np.floor(values.min(axis=0)).clip(0, end).astype(np.int32),
-            np.ceil(values.max(axis=0)).clip(0, end).astype(np.int32),
+            (values.min(axis=0).clip(0, end) / _BLOCK).astype(np.int32),
+            np.ceil(values.max(axis=0).clip(0, end) / _BLOCK).astype(np.int32),
         )
         for values, end in zip((triangles.y_px, triangles.x_px), outline.shape, strict=True)
     )
-    held = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
-    return np.flatnonzero(held)
+    counts, line = counts.ravel(), np.int32(width + 1)
+    below, above = (counts.take(row * line + right) - counts.take(row * line + left) for row in (bottom, top))
+    return np.flatnonzero(below > above)

@@ -22,7 +22,7 @@ from kinemesh.render.video import read_pictures
 from kinemesh.structures import MeshTrack, Track
 
 _FRAMES_AT_ONCE = 32
-_SAMPLES = 3  # a pixel and direction, on outlines
+_SAMPLES = 2  # 2 x 2 places a pixel, on outlines
 _SKIN_M = 0.2  # how far flesh may reach beyond the joints
 _SIDE_SHARE = 0.92  # of the side view's panel that everybody's path fills
 _KEYPOINT_OPACITY = 0.6  # of the surest
