@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.machine.log import add_log_file, append_record, drop_metrics_from, set_up_console
+from kinemesh.machine.log import add_log_file, append_record, drop_metrics_from, set_up_console, without_information
 
 logger = logging.getLogger("kinemesh.test_log")
 
@@ -85,3 +85,23 @@ def test_nothing_is_appended_to_what_is_no_file_of_the_run(write, make, tmp_path
     with pytest.raises(UserError, match="ours: cannot be written, it is a (link|folder|device or pipe)"):
         write(tmp_path / "ours")
     assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+def test_a_library_keeps_its_information_to_itself_but_not_its_errors(capfd):
+    with pytest.raises(RuntimeError), without_information():
+        os.write(2, b"INFO: Created a delegate.\nERROR: it cannot be used\nWARNING: half a line")
+        raise RuntimeError
+    os.write(2, b"\nINFO: somebody else's\n")
+    assert capfd.readouterr().err == "ERROR: it cannot be used\nWARNING: half a line\nINFO: somebody else's\n"
+
+
+def test_a_closed_console_is_no_reason_to_stop_a_library():
+    kept = os.dup(2)
+    os.close(2)
+    try:
+        with without_information():
+            done = True
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    assert done

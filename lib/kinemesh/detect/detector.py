@@ -19,6 +19,7 @@ from kinemesh.errors import UserError
 from kinemesh.files.array_folder.manifest import sha256_of
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.formats import opposite_joints
+from kinemesh.machine.log import without_information
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +121,9 @@ def detect_people(detector: Detector, pictures: Iterable[np.ndarray], fps: float
 def _tflite_network(interpreter: type, content: bytes, sizes: tuple[int, ...]) -> Network:
     """A network whose outputs are told apart by how many numbers they are."""
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
-    network = interpreter(model_content=content, num_threads=threads)
-    network.allocate_tensors()
+    with without_information():
+        network = interpreter(model_content=content, num_threads=threads)
+        network.allocate_tensors()
     place = network.get_input_details()[0]["index"]
     outputs = {int(np.prod(detail["shape"])): detail["index"] for detail in network.get_output_details()}
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tqdm import tqdm
 
 from kinemesh.errors import printable
 from kinemesh.files.writing import faults_of_writing, json_text, require_writable, write_text_atomically
+
+_STDERR = 2  # by number: what is not Python's knows no other
 
 
 class _ConsoleHandler(logging.Handler):
@@ -43,6 +46,31 @@ def forgiving_console() -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def without_information() -> Iterator[None]:
+    """Keep lines that begin with "INFO: " from standard error, where a library's own code writes them past Python.
+
+    All else that is written there meanwhile, by whatever thread, follows when the block ends.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            caught = stack.enter_context(tempfile.TemporaryFile())
+            console = os.dup(_STDERR)
+        except OSError:  # it is closed, or the disk is full: then the lines stay where they are
+            yield
+            return
+        os.dup2(caught.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(console, _STDERR)
+            os.close(console)
+            caught.seek(0)
+            told = b"".join(line for line in caught if not line.startswith(b"INFO: "))
+            with contextlib.suppress(OSError):
+                os.write(_STDERR, told)
 
 
 class _PrintableFormatter(logging.Formatter):
