@@ -82,7 +82,7 @@ def walk_file(tmp_path, monkeypatch) -> Path:
     from kinemesh.program.wild import predictor
     from kinemesh.render.video import video_writer
 
-    def people(pictures, _fps):
+    def people(pictures, _fps, _after):
         return (Frame([0, 1], list(points)) for points, _ in zip(keypoints.swapaxes(0, 1), pictures, strict=True))
 
     keypoints = make_video(12).keypoints_px

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kinemesh.detect.detector import detect_people, open_detector
+from kinemesh.detect.detector import detections_of, open_detector
 from kinemesh.detect.regions import Region
 from kinemesh.detect.rtmpose import OnnxNetwork, find_boxes, rtmpose
 from kinemesh.errors import UserError
@@ -190,7 +190,8 @@ def test_a_small_network_of_the_same_interface_goes_through_a_video(tmp_path):
     write_onnx(tmp_path)
     detector = open_detector(f"rtmpose:{tmp_path}", "cpu")
     dots = [(60 + 2 * frame, 90) for frame in range(5)]
-    detections = detect_people(detector, [picture_with_dots(dot) for dot in dots], 10.0, 3)
+    people = detector.people([picture_with_dots(dot) for dot in dots], 10.0, None)
+    detections = detections_of(detector, people, 3)
     assert detections.joint_order == "halpe26"
     assert detections.frame.tolist() == [3, 4, 5, 6, 7]
     np.testing.assert_allclose(detections.keypoints_px[4, :-1, :2], np.tile(dots[4], (JOINTS - 1, 1)), atol=3)

@@ -42,7 +42,7 @@ def follow(frames):
     """What each frame shows, and the stage."""
     stage = Stage(frames)
     pictures = (np.full((SIZE[1], SIZE[0], 3), number, dtype=np.uint8) for number in range(len(frames)))
-    return list(follow_people(pictures, FPS, Eyes(stage.find, stage.look, 0.5, 0.9))), stage
+    return list(follow_people(pictures, FPS, eyes=Eyes(stage.find, stage.look, 0.5, 0.9))), stage
 
 
 def test_large_and_small_people_are_found_at_once_and_followed():
@@ -82,3 +82,18 @@ def test_windows_cover_the_picture_and_hold_a_small_person_whole():
     for x, y in rng.uniform((135, 135), (1785, 945), (200, 2)):
         assert any(np.abs(np.array((x, y)) - w.centre_px).max() + 135 <= w.side_px / 2 + 1e-6 for w in windows[1:])
     assert len(search_windows((500, 500))) < 12
+
+
+def test_it_goes_on_from_any_frame_as_if_it_had_not_stopped():
+    here, there = [(200.0, 180.0, 100.0)], [(200.0, 180.0, 100.0), (500.0, 180.0, 100.0)]
+    frames = [*[here] * 3, *[there] * 9, *[here] * 6]
+    whole, _ = follow(frames)
+    for first in range(1, len(frames)):
+        stage = Stage(frames)
+        pictures = (np.full((SIZE[1], SIZE[0], 3), number, dtype=np.uint8) for number in range(first, len(frames)))
+        eyes = Eyes(stage.find, stage.look, 0.5, 0.9)
+        for found, expected in zip(
+            follow_people(pictures, FPS, whole[first - 1], eyes=eyes), whole[first:], strict=True
+        ):
+            assert (found.tracks, found.state) == (expected.tracks, expected.state)
+            np.testing.assert_array_equal(found.joints_px, expected.joints_px)

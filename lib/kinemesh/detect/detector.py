@@ -1,4 +1,4 @@
-"""Opens a detector by the name that a user gives it, and goes through a video with it."""
+"""Opens a detector by the name that a user gives it, and makes detections of what it finds in a video."""
 
 import logging
 import os
@@ -38,7 +38,8 @@ class Detector(NamedTuple):
     version: str  # of the networks and of what runs them
     files: dict[str, str]  # name -> SHA-256 of what it was read from
     calibration: str  # what its confidences mean
-    people: Callable[[Iterable[np.ndarray], float], Iterator[Frame]]  # pictures, fps -> the people of each
+    # Pictures, fps and what was found in the picture before them, or None -> the people of each.
+    people: Callable[[Iterable[np.ndarray], float, Frame | None], Iterator[Frame]]
 
     @property
     def facts(self) -> dict:
@@ -89,13 +90,13 @@ def _open_rtmpose(folder: Path, device: str) -> Detector:
     )
 
 
-def detect_people(detector: Detector, pictures: Iterable[np.ndarray], fps: float, first_frame: int = 0) -> Detections:
-    """Everybody in pictures (H, W, 3) uint8 of a video that begin with frame `first_frame`.
+def detections_of(detector: Detector, found: Iterable[Frame], first_frame: int = 0) -> Detections:
+    """Everybody that a detector found in a video's frames from `first_frame` on.
 
-    Raises UserError if nobody is found.
+    Raises UserError if that is nobody.
     """
     frames, tracks, joints = [], [], []
-    for number, people in enumerate(detector.people(pictures, fps), first_frame):
+    for number, people in enumerate(found, first_frame):
         frames += [number] * len(people.tracks)
         tracks += people.tracks
         joints += people.joints_px

@@ -40,18 +40,34 @@ class Eyes(NamedTuple):
     least_presence_of_new: float
 
 
+class State(NamedTuple):
+    """What the search knows after a frame, beside its people."""
+
+    regions: list[Region]  # where the next frame shows each of them
+    since: int  # frames since everybody was looked for
+    was_lost: bool
+    count: int  # people so far
+
+
 class Frame(NamedTuple):
     """The P people of one frame."""
 
     tracks: list[int]  # numbers that people keep from frame to frame
     joints_px: list[np.ndarray]  # (J, 3) each
+    state: State | None = None  # None: nothing can go on from here
 
 
-def follow_people(pictures: Iterable[np.ndarray], fps: float, eyes: Eyes) -> Iterator[Frame]:
-    """The people of each picture of a video."""
+def follow_people(
+    pictures: Iterable[np.ndarray], fps: float, after: Frame | None = None, *, eyes: Eyes
+) -> Iterator[Frame]:
+    """The people of each picture of a video; `after` is what was found in the one before the first."""
     every = max(1, round(_SEARCHED_EVERY_S * fps))
     seen: dict[int, Seen] = {}
     since, was_lost, count = every, False, 0
+    if after is not None and after.state is not None:
+        regions, since, was_lost, count = after.state
+        people = zip(after.tracks, after.joints_px, regions, strict=True)
+        seen = {track: Seen(joints_px, region, 1.0) for track, joints_px, region in people}
     for picture in pictures:
         followed = eyes.look(picture, [person.following for person in seen.values()])
         people = {
@@ -71,7 +87,8 @@ def follow_people(pictures: Iterable[np.ndarray], fps: float, eyes: Eyes) -> Ite
                     count += 1
         was_lost = is_lost
         seen = _distinct(people, known=seen)
-        yield Frame(list(seen), [person.joints_px for person in seen.values()])
+        state = State([person.following for person in seen.values()], since, was_lost, count)
+        yield Frame(list(seen), [person.joints_px for person in seen.values()], state)
 
 
 def _distinct_regions(regions: list[Region], known: list[Region]) -> list[Region]:

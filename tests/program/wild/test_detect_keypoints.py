@@ -9,7 +9,8 @@ import pytest
 import kinemesh
 from kinemesh.demo.video import make_video
 from kinemesh.detect.detector import Detector
-from kinemesh.detect.search import Frame
+from kinemesh.detect.regions import Region
+from kinemesh.detect.search import Frame, State
 from kinemesh.errors import UserError
 from kinemesh.keypoints import read_keypoints
 from kinemesh.program.wild import predictor as wild_predictor
@@ -29,11 +30,13 @@ class Eyes:
     def __init__(self):
         self.keypoints, self.shown, self.version = make_video(FRAMES).keypoints_px, 0, "1"
 
-    def people(self, pictures, fps):
+    def people(self, pictures, fps, after):
         assert fps == FPS
+        state = State([Region((1.0, 2.0), 3.0)] * 2, 0, False, 2)
+        assert after is None or after.state == state
         for picture in pictures:
             self.shown += 1
-            yield Frame([0, 1], list(self.keypoints[:, round(picture[0, 0, 0] / 15)]))
+            yield Frame([0, 1], list(self.keypoints[:, round(picture[0, 0, 0] / 15)]), state)
 
     def opened(self, name, device):
         return Detector(name, "h36m17", self.version, {"eyes.bin": "0" * 64}, "exact", self.people)
@@ -123,27 +126,42 @@ def test_keypoints_are_found_again_unless_video_part_or_detector_are_others(eyes
         assert file["frame_ids"].tolist() == [3, 4, 5, 6]
 
 
-def test_stopped_while_it_looks_it_leaves_nothing_half_written(eyes, make_film, tmp_path):
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_stopped_while_it_looks_it_keeps_what_is_whole_and_goes_on_from_there(
+    is_killed, eyes, make_film, tmp_path, monkeypatch
+):
     make_film()
-    assert main(["--vid_path", "walk.mp4", *QUICK]) == 0
-    before = (tmp_path / "out/walk/keypoints.npz").read_bytes()
+    run = ["--vid_path", "walk.mp4", *QUICK]
+    assert main(run) == 0
+    folder = tmp_path / "out/walk"
+    whole, before = read_keypoints(folder / "keypoints.npz"), (folder / "keypoints.npz").read_bytes()
     eyes.version = "2"
     people = eyes.people
 
-    def stopped(pictures, fps):
-        yield from (found for found, _ in zip(people(pictures, fps), range(3), strict=False))
+    def stopped(pictures, fps, after):
+        yield from (found for found, _ in zip(people(pictures, fps, after), range(3), strict=False))
         raise KeyboardInterrupt
 
-    eyes.people = stopped
-    with pytest.raises(KeyboardInterrupt):
-        main(["--vid_path", "walk.mp4", *QUICK])
-    assert (tmp_path / "out/walk/keypoints.npz").read_bytes() == before
-    assert {path.name for path in (tmp_path / "out/walk").iterdir()} == {
-        "0.npz",
-        "1.npz",
-        "keypoints.npz",
-        "summary.json",
-    }
+    with monkeypatch.context() as patch:
+        patch.setattr(eyes, "people", stopped)
+        if is_killed:  # nothing is written at the end any more
+            patch.setattr(wild_video, "_KEPT_EVERY_S", 0.0)
+            patch.setattr(wild_video, "_SHARE_OF_KEEPING", np.inf)
+            keep = wild_video._Keeper.keep
+            patch.setattr(wild_video._Keeper, "keep", lambda *args, is_stopped: is_stopped or keep(*args, is_stopped))
+        with pytest.raises(KeyboardInterrupt):
+            main(run)
+    assert (folder / "keypoints.npz").read_bytes() == before
+    assert {path.name for path in folder.iterdir()} == {
+        "0.npz", "1.npz", "keypoints.npz", "keypoints.unfinished.npz", "summary.json",
+    }  # fmt: skip
+    eyes.shown = 0
+    assert main(run) == 0
+    assert eyes.shown == FRAMES - 3
+    assert not (folder / "keypoints.unfinished.npz").exists()
+    again = read_keypoints(folder / "keypoints.npz")
+    for one, other in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_folders_of_videos_and_of_images(eyes, make_film, tmp_path):
@@ -171,7 +189,7 @@ def test_folders_of_videos_and_of_images(eyes, make_film, tmp_path):
 
 def test_nobody_in_a_video_is_an_error(eyes, make_film, capsys):
     make_film()
-    eyes.people = lambda pictures, fps: (Frame([], []) for _ in pictures)
+    eyes.people = lambda pictures, fps, after: (Frame([], []) for _ in pictures)
     assert main(["--vid_path", "walk.mp4", *QUICK]) == 2
     assert "error: the detector blazepose finds nobody in the video." in capsys.readouterr().err
 

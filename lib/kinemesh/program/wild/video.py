@@ -4,18 +4,22 @@ import argparse
 import hashlib
 import logging
 import math
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kinemesh.demo.video import CAMERA
-from kinemesh.detect.detector import Detector, detect_people, open_detector
+from kinemesh.detect.detector import Detector, detections_of, open_detector
+from kinemesh.detect.search import Frame
+from kinemesh.detect.unfinished import read_unfinished, write_unfinished
 from kinemesh.errors import UserError
 from kinemesh.files.writing import json_text, write_atomically
 from kinemesh.geometry.camera import DIAGONAL_35MM
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import rows_made_of, write_rows
+from kinemesh.keypoints.formats import FORMATS
 from kinemesh.machine.progress import progress
 from kinemesh.program.origin import fingerprint
 from kinemesh.render.image_folder import image_paths
@@ -25,7 +29,9 @@ from kinemesh.world.cameras import CameraPath, read_camera_path
 
 logger = logging.getLogger(__name__)
 
-KEYPOINTS_FILE = "keypoints.npz"
+KEYPOINTS_FILE, _UNFINISHED_FILE = "keypoints.npz", "keypoints.unfinished.npz"
+# So often what was found is kept, should the run be killed; where that takes long, less often.
+_KEPT_EVERY_S, _SHARE_OF_KEEPING = 20.0, 0.05
 _DEFAULT_FPS = 30.0
 # Programs that count a video's frames differ by a few.
 _FRAMES_TOO_MANY_S = 1.0
@@ -208,15 +214,54 @@ def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) 
     if rows_made_of(path) == made_of:
         logger.info("%s holds the keypoints of this video already", path)
         return detector.facts
-    detections = detections_of_part(detector, source, first, stop)
+    unfinished = path.with_name(_UNFINISHED_FILE)
+    joint_counts = FORMATS[detector.joint_order].joint_counts
+    found = read_unfinished(unfinished, made_of, stop - first, joint_counts)
+    if found:
+        logger.info("%s: going on from frame %d", unfinished, first + len(found))
+    detections = _detected(detector, source, (first, stop), found, _Keeper(unfinished, made_of))
     write_atomically(path, lambda file: write_rows(file, detections, made_of))
+    unfinished.unlink(missing_ok=True)
     return detector.facts
+
+
+class _Keeper:
+    """Writes what was found so far, now and then, and when a run is stopped."""
+
+    def __init__(self, path: Path, made_of: str):
+        self.path, self.made_of = path, made_of
+        self.due_s = time.monotonic() + _KEPT_EVERY_S
+
+    def keep(self, found: list[Frame], is_stopped: bool) -> None:
+        began = time.monotonic()
+        if found and found[-1].state is not None and (is_stopped or began >= self.due_s):
+            write_unfinished(self.path, found, self.made_of)
+            took = time.monotonic() - began
+            self.due_s = began + took + max(_KEPT_EVERY_S, took / _SHARE_OF_KEEPING)
+
+
+def _detected(
+    detector: Detector, source: Source, part: tuple[int, int], found: list[Frame], keeper: _Keeper | None
+) -> Detections:
+    """Everybody in the frames of a part, from its first to before its end, of which the first are found already."""
+    first, stop = part
+    left = range(first + len(found), stop)
+    pictures = progress(read_frames(source.path, left), len(left), "detector, frames", every=100)
+    try:
+        for frame in detector.people(pictures, source.fps, found[-1] if found else None):
+            found.append(frame)
+            if keeper is not None:
+                keeper.keep(found, is_stopped=False)
+    except BaseException:
+        if keeper is not None:
+            keeper.keep(found, is_stopped=True)
+        raise
+    return detections_of(detector, found, first)
 
 
 def detections_of_part(detector: Detector, source: Source, first: int, stop: int) -> Detections:
     """Everybody in the frames from `first` to before `stop`."""
-    pictures = progress(read_frames(source.path, range(first, stop)), stop - first, "detector, frames", every=100)
-    return detect_people(detector, pictures, source.fps, first)
+    return _detected(detector, source, (first, stop), [], None)
 
 
 def _identity(path: Path) -> str:
