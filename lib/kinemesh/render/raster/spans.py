@@ -189,10 +189,13 @@ def _chosen(items: _Parts | _Spans, which: np.ndarray | slice) -> _Parts | _Span
 def _lay_samples(best, triangles, rows, columns, pixels, surface: Surface, places: Places) -> None:
     """Several places in each of these pixels (n,) of triangles (n,)."""
     offsets_down, offsets_across = places.offsets[..., None]
+    rows, columns = rows.astype(np.float64), columns.astype(np.float64)
     values, slack = [], []
     for plane in (surface.second, surface.third, surface.near):
-        across, down = plane.across.take(triangles).astype(np.float32), plane.down.take(triangles).astype(np.float32)
-        level = plane.at(triangles, rows, columns).astype(np.float32)
+        level, across, down = (part.take(triangles) for part in plane)
+        level += columns * across
+        level += rows * down
+        level, across, down = (part.astype(np.float32) for part in (level, across, down))
         values.append(level + offsets_down * down + offsets_across * across)
         slack.append(-np.float32(_TOLERANCE) * (np.abs(across) + np.abs(down)))
     second, third, near = values
