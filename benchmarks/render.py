@@ -1,32 +1,45 @@
-"""A drawn frame of one or two bodies against a plain z-buffer that shades every sample, at 640x640 pixels.
+"""A drawn frame of one or two bodies against a plain z-buffer that shades every sample, at 640x640; and a whole film.
 
-Both draw the same picture but for outlines of little contrast, and light at the vertices instead of the samples; the
-last column says how far apart the pictures are. The frames a second are of two bodies with 3 x 3 samples, all cores.
+Both draw the same picture but for outlines of little contrast, where samples lie, and light at the vertices instead of the
+samples; the last column says how far apart the pictures are. The frames a second are of two bodies with 3 x 3 samples, all
+cores. The film is of two people who cross, 1920x1080: read, drawn and encoded, by the processor's time, which a busy
+machine changes less than the clock's.
 """
 
 import os
 import statistics
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.timing import describe, interleaved_ms, median_ratio, parser, report, table
 from kinemesh.demo.body import load_stand_in
+from kinemesh.demo.film import film
+from kinemesh.demo.splits import StandIn
+from kinemesh.demo.video import FPS, make_video
+from kinemesh.export.mesh_video import write_mesh_video
+from kinemesh.export.rig import Rig
+from kinemesh.export.scene import Footage
 from kinemesh.render.rasterizer import Perspective, picture_places
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, render_mesh
 from kinemesh.render.shading import shade, vertex_normals
+from kinemesh.render.video import video_writer
+from kinemesh.structures import Timeline, Track, VideoCamera
 
-_SIZE = (640, 640)
+_SIZE, _FILM_SIZE = (640, 640), (1920, 1080)
 _CAMERA = Perspective(900.0, (320.0, 320.0))
 
 
 def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--rounds", type=int, default=15)
+    flags.add_argument("--film_frames", type=int, default=60)
     arguments = flags.parse_args()
     rows = [("bodies", "samples", "plain ms", "ours ms", "ratio", "mean difference of 255")]
     for body_count in (1, 2):
@@ -51,6 +64,51 @@ def main() -> None:
         f"{rate:.1f} frames a second on {os.cpu_count()} threads"
     )
     report("render", text, arguments.keep)
+    text = (
+        f"a film of {arguments.film_frames} frames, {_FILM_SIZE[0]}x{_FILM_SIZE[1]}, two people who cross; "
+        f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores\n{describe(torch.device('cpu'))}\n\n{table(_film_rows(arguments.film_frames))}"
+    )
+    report("film", text, arguments.keep)
+
+
+def _film_rows(frame_count: int) -> list[tuple]:
+    """What of a film's drawing takes how long."""
+    assets, video = StandIn().assets, make_video(frame_count)
+    scale = _FILM_SIZE[0] / video.camera.image_size[0]
+    centre_px = tuple(scale * np.array(video.camera.centre_px))
+    video = video._replace(
+        camera=VideoCamera(scale * video.camera.focal_px, centre_px, _FILM_SIZE),
+        keypoints_px=video.keypoints_px * np.array([scale, scale, 1], dtype=np.float32),
+    )
+    tracks = [
+        Track(
+            str(person),
+            np.arange(frame_count),
+            *(values[person].astype(np.float32) for values in (video.poses, video.betas, video.trans_m)),
+            np.ones(frame_count, dtype=np.float32),
+            np.zeros(frame_count, dtype=bool),
+        )
+        for person in range(len(video.poses))
+    ]
+    keypoints = {track.name: seen for track, seen in zip(tracks, video.keypoints_px, strict=True)}
+    rows = [("drawn", "ms of processor time a frame", "frames a second")]
+    with tempfile.TemporaryDirectory() as folder:
+        path, drawn = Path(folder) / "film.mp4", Path(folder) / "mesh.mp4"
+        with video_writer(path, _FILM_SIZE, FPS) as write:
+            for picture in film(video, assets):
+                write(picture)
+        footage = Footage(video.camera, Timeline.of_constant_rate(FPS, frame_count), path, keypoints_px=keypoints)
+        for name, people, is_side_view in (
+            ("nobody: read and encoded", [], False),
+            ("two people", tracks, False),
+            ("two people, and from the side", tracks, True),
+        ):
+            rigs = [Rig(track, assets) for track in people]
+            began, used = time.perf_counter(), time.process_time()
+            write_mesh_video(drawn, rigs, footage, assets, is_side_view, torch.device("cpu"))
+            used, took = time.process_time() - used, time.perf_counter() - began
+            rows.append((name, 1e3 * used / frame_count, frame_count / took))
+    return rows
 
 
 def _scene(body_count: int):
