@@ -140,6 +140,19 @@ def test_memory_does_not_grow_with_how_much_lies_behind_one_another():
     assert max(peaks) < 80e6 and peaks[1] < 1.5 * peaks[0] + 20e6
 
 
+@pytest.mark.parametrize("turn", [False, True])
+def test_edges_that_are_nearly_level_or_upright_are_smooth(turn):
+    """Of 2 x 2 places none are side by side or one above the other."""
+    vertices = np.array([[2.0, 4.0, 5.0], [62.0, 4.0, 5.0], [62.0, 5.0, 5.0]])
+    faces = np.array([[0, 2, 1]])
+    if turn:
+        vertices, faces = vertices[:, [1, 0, 2]], faces[:, ::-1]
+    picture = render_mesh(vertices, faces, FLAT, (64, 64), (1.0, 1.0, 1.0), color=(0.0, 0.0, 0.0), samples=2)
+    shown = (picture[:, :, 0].T if turn else picture[:, :, 0])[4, 2:62].astype(int)
+    assert (np.diff(shown) <= 0).all()
+    assert len(np.unique(shown)) >= 4
+
+
 def test_many_triangles_in_parts_look_as_one_after_the_other(monkeypatch):
     size, (vertices, faces) = (160, 100), random_triangles(120)
     colors = np.random.default_rng(1).random((len(vertices), 3))

@@ -11,8 +11,7 @@ from kinemesh.render.raster.surface import Surface, laid, nearness_of
 _TOLERANCE = 1e-6
 # An edge as level as this bounds no row; what lies above and below it is cut by the corners' heights.
 _LEAST_HEIGHT = 1e-6
-# What is looked at at once: rows of triangles; pixels of those; and pixels with several places each, less than a
-# processor's own memory holds.
+# What is looked at at once: rows of triangles, and pixels of those.
 _ROWS_AT_ONCE, _PIXELS_AT_ONCE = 1 << 17, 1 << 16
 _LONGEST = (1 << 16) - 1  # that a short integer holds, which is sorted fast
 
