@@ -75,11 +75,12 @@ class BodyPoints(nn.Module):
         self.levels = tree_levels(assets.parents, needed=np.abs(folded).max(axis=(0, 2, 3)) > 0)
         order = [joint for joints, _ in self.levels for joint in joints]
         matrix = np.concatenate((folded[:, order].transpose(3, 1, 2, 0), root.transpose(2, 1, 0)[:, None]), axis=1)
-        is_below = np.zeros((len(order), len(self.joints)))
+        is_below = np.zeros((len(self.joints) + 1, len(order), 3))
+        is_below[-1] = 1.0
         for place, bone in enumerate(order):
             while bone >= 0:
                 if bone in self.joints:
-                    is_below[place, self.joints.index(bone)] = 1.0
+                    is_below[self.joints.index(bone), place] = 1.0
                 bone = assets.parents[bone]
         rest = assets.J_regressor @ assets.v_template
         spread = np.einsum("jv,vdk->jdk", assets.J_regressor, assets.shapedirs)
@@ -88,7 +89,7 @@ class BodyPoints(nn.Module):
         growth = np.einsum("jd,jdk->k", centred, spread) / (centred**2).sum()
         for name, array in (
             ("matrix", matrix.reshape(len(matrix), -1)),  # (218, (bones + 1) * 3 * K)
-            ("is_below", is_below),
+            ("is_below", is_below.reshape(len(is_below), -1)),  # (A + 1, 3 * bones); the last says all
             ("identity", np.eye(3)),
             ("growth", growth / (growth @ growth)),  # (10,) betas that make it larger by a unit of itself
             ("proportions", _orthogonal_to(growth)),  # (10, 9) directions of betas that keep its size
@@ -99,29 +100,31 @@ class BodyPoints(nn.Module):
 
     def forward(self, rotations: Tensor, betas: Tensor) -> MovingPoints:
         """Rotations (N, J, 3, 3) and betas (N, 10)."""
-        rest, bones, parts = self._parts(rotations, betas)
-        arms = (parts.flatten(2).transpose(1, 2) @ self.is_below).transpose(1, 2).unflatten(2, parts.shape[2:])
+        rest, bones, axes = self._parts(rotations, betas)
+        # Of each joint the bones below it, and of the last all: one product of each frame gives all sums.
+        some = (axes[:, None] * self.is_below[:, None]).flatten(1, 2) @ rest[:, :-3]
+        places, arms = some[:, -3:] + rest[:, -3:], some[:, :-3].unflatten(1, (-1, 3))
         frames = torch.cat((bones, self.identity.expand(len(bones), 1, 3, 3)), dim=1)[:, self.parent_places]
         if self.is_shape_known:
-            return MovingPoints((parts.sum(dim=1) + rest[:, -1]).mT, arms, None, frames)
-        by_shape = self.matrix[1 : 1 + BETA_COUNT].view(BETA_COUNT, *rest.shape[1:])
+            return MovingPoints(places.mT, arms, None, frames)
+        by_shape = self.matrix[1 : 1 + BETA_COUNT].view(BETA_COUNT, -1, 3, len(self.names))
         # All bones at once: (N, 3, 3 * bones) @ (3 * bones, 10 * K).
-        lying = bones.transpose(1, 2).flatten(2) @ by_shape[:, :-1].permute(1, 2, 0, 3).flatten(2).flatten(0, 1)
+        lying = axes @ by_shape[:, :-1].permute(1, 2, 0, 3).flatten(2).flatten(0, 1)
         by_shape = lying.unflatten(2, (BETA_COUNT, -1)).transpose(1, 2) + by_shape[:, -1]
-        return MovingPoints((parts.sum(dim=1) + rest[:, -1]).mT, arms, by_shape, frames)
+        return MovingPoints(places.mT, arms, by_shape, frames)
 
     def places(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """(N, K, 3) alone."""
-        rest, _, parts = self._parts(rotations, betas)
-        return (parts.sum(dim=1) + rest[:, -1]).mT
+        rest, _, axes = self._parts(rotations, betas)
+        return torch.baddbmm(rest[:, -3:], axes, rest[:, :-3]).mT
 
     def _parts(self, rotations: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """At rest (N, bones + 1, 3, K), the bones' axes (N, bones, 3, 3), and what each adds to a point (N, bones, 3, K)."""
+        """At rest (N, 3 (bones + 1), K), the bones' axes (N, bones, 3, 3), and the same side by side (N, 3, 3 bones)."""
         pose_feature = (rotations[:, 1:] - self.identity).flatten(1)
         feature = torch.cat((torch.ones_like(betas[:, :1]), betas, pose_feature), dim=1)
-        rest = (feature @ self.matrix).view(len(betas), -1, 3, len(self.names))
+        rest = (feature @ self.matrix).view(len(betas), -1, len(self.names))
         bones = chain_along_tree(rotations, self.levels)
-        return rest, bones, bones @ rest[:, :-1]
+        return rest, bones, bones.transpose(1, 2).flatten(2)
 
 
 def _orthogonal_to(direction: np.ndarray) -> np.ndarray:
