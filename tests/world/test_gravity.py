@@ -33,7 +33,7 @@ def test_up_and_floor_are_found_before_a_tilted_camera(kinds, pitch_deg, make_sc
     np.testing.assert_allclose(known.up, scene.up)
 
 
-@pytest.mark.parametrize("kind", ["lie", "crawl"])
+@pytest.mark.parametrize("kind", ["lie", "crawl", "push_up"])
 def test_nobody_upright_is_told_as_not_known(kind, make_scene):
     assert find(make_scene((kind,), seed=1)).error_deg > LARGEST_ERROR_DEG
 
@@ -52,3 +52,11 @@ def test_a_stair_is_no_slope_that_is_believed(seed, make_scene):
     scene = make_scene(("walk",), seed=seed, rise=0.17 * np.floor(np.arange(90) / 15))
     ground = find(scene)
     assert degrees_between(ground.up, scene.up) < 2.5 * np.sqrt(2) * ground.error_deg
+
+
+def test_who_is_bent_is_told_as_less_sure_than_who_stands(make_scene):
+    """One person alone; beside somebody who stands it adds nothing."""
+    bent, upright, both = (
+        find(make_scene(kinds, seed=5)).error_deg for kinds in (("squat",), ("idle",), ("squat", "idle"))
+    )
+    assert bent > upright + 0.5 and both < upright + 0.5

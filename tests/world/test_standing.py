@@ -6,13 +6,16 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
 from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.standing.anchors import find_anchors
 from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.standing.settle import Stand, StandingBody, look_around
 from kinemesh.fit.tracks import fit_standing_tracks, fit_tracks
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import VideoCamera
-from kinemesh.world.figures import FEET, POINT_NAMES
+from kinemesh.world.contacts import Rest
+from kinemesh.world.figures import FEET, PELVIS, POINT_NAMES
 from kinemesh.world.finding import Setting, place_in_world
+from kinemesh.world.gravity import find_ground
 from kinemesh.world.metrics import foot_sliding_mm
 
 CAMERA = VideoCamera(1400.0, (960.0, 540.0), (1920, 1080))
@@ -138,3 +141,24 @@ def test_a_body_in_the_world_is_the_one_before_the_camera(scene, standing, stand
     np.testing.assert_allclose(found, before @ world.rotation[0].T + world.position_m[0], atol=1e-4)
     feet = found[:, FEET, 1] - scene.clearances_m[list(FEET)]
     assert abs(np.median(feet.min(axis=1))) < 0.05
+
+
+def test_who_stands_on_both_feet_is_held_at_one_depth(scene):
+    """Swaying across the line of sight stays, and who bows or has a foot in the air is not held."""
+    given = scene.figures, scene.clearances_m, FPS, scene.up
+    ground, figure, time = find_ground(*given, is_known=True), scene.figures[1], np.linspace(0, 6, 90)
+    points = np.repeat(figure.points_m[:1], 90, axis=0)
+    ray = points[0, PELVIS] / np.linalg.norm(points[0, PELVIS])
+    aside = np.cross(ray, ground.up)
+    points[:, PELVIS] += 0.05 * np.sin(time)[:, None] * (ray + aside)
+    points[80:, PELVIS] += 0.4 * ray
+    figure = figure._replace(points_m=points)
+    rests = [Rest(point, 0, 90) for point in range(4)]
+    given = figure, ground, rests, np.ones((90, 6)), scene.clearances_m, FPS
+    found = find_anchors(*given)
+    held, places = found.held[:, PELVIS], found.places_m[:, PELVIS]
+    assert np.ptp(places @ ray) < 1e-3
+    np.testing.assert_allclose(places @ aside, points[:, PELVIS] @ aside, atol=2e-3)
+    assert held[:80].min() > 0.6 / 0.05**2 > 10 * held[80:].max()
+    in_the_air = [rest for rest in rests if rest.point % 2 == 0]
+    assert not find_anchors(*given[:2], in_the_air, *given[3:]).held[:, PELVIS].any()

@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from kinemesh.geometry.neighbours import gaussian_around, largest_around
 from kinemesh.world.figures import CONTACT_COUNT, FEET, Figure
 
 # Logistic regression on made-up people, none of them a benchmark's: the constant, then across the line of sight, along it
@@ -37,7 +39,9 @@ def contact_probabilities(figure: Figure, up: np.ndarray, clearances_m: np.ndarr
         points = figure.points_m[rows, :CONTACT_COUNT]
         if len(points) < 3:
             continue
-        speed = np.gradient(_mean_in_time(points, _SMOOTHED_S * fps), axis=0) * fps
+        columns = torch.from_numpy(points.reshape(len(points), -1).T)
+        smooth = gaussian_around(columns, _SMOOTHED_S * fps).numpy().T.reshape(points.shape)
+        speed = np.gradient(smooth, axis=0) * fps
         along = (speed * rays[rows]).sum(axis=-1)
         across = np.linalg.norm(speed - along[..., None] * rays[rows], axis=-1)
         height = points @ up - clearances_m[:CONTACT_COUNT]
@@ -50,47 +54,44 @@ def contact_probabilities(figure: Figure, up: np.ndarray, clearances_m: np.ndarr
 
 def rests_of(figure: Figure, contacts: np.ndarray, fps: float) -> list[Rest]:
     """The times in which each point stays in its place, cut where it has been moved across the line of sight."""
-    found = []
+    found, shortest = [], max(2, _SHORTEST_S * fps)
     for rows in figure.segments:
         for point in range(CONTACT_COUNT):
-            is_likely = np.r_[False, contacts[rows, point] > _LIKELY, False]
-            starts, stops = (rows.start + np.flatnonzero(np.diff(is_likely.astype(int)) == way) for way in (1, -1))
-            for first, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-                found += [Rest(point, *part) for part in _unmoved(figure, point, first, stop)]
-    return [rest for rest in found if rest.stop - rest.first >= max(2, _SHORTEST_S * fps)]
+            for first, stop in runs_of(contacts[rows, point] > _LIKELY, rows.start):
+                if stop - first >= shortest:
+                    found += [Rest(point, *part) for part in _unmoved(figure, point, first, stop)]
+    return [rest for rest in found if rest.stop - rest.first >= shortest]
+
+
+def runs_of(flags: np.ndarray, start: int = 0) -> list[tuple[int, int]]:
+    """First and stop of each run of set flags (F,), counted from `start`."""
+    changes = np.diff(np.r_[False, flags, False].astype(int))
+    starts, stops = (start + np.flatnonzero(changes == way) for way in (1, -1))
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 def _unmoved(figure: Figure, point: int, first: int, stop: int) -> list[tuple[int, int]]:
     """The frames in parts in which the point stays within a step's length of a shift."""
     places = figure.points_m[first:stop, point]
-    middle = places.mean(axis=0)
-    ray = middle - figure.eyes_m[first:stop].mean(axis=0)
-    ray /= np.linalg.norm(ray)
+    # Most of them stay in all directions.
+    if stop - first < 4 or np.square(places.max(axis=0) - places.min(axis=0)).sum() < _SHIFTED_M**2:
+        return [(first, stop)]
+    middle = places.sum(axis=0) / len(places)
+    ray = middle - figure.eyes_m[(first + stop) // 2]
     seen = places - middle
-    seen = seen - (seen @ ray)[:, None] * ray
-    steps = np.abs(seen[:, None] - seen[None, :: max(1, len(seen) // 32)]).max() if len(seen) > 1 else 0.0
-    if steps < _SHIFTED_M or stop - first < 4:
+    seen = seen - (seen @ ray)[:, None] * (ray / (ray @ ray))
+    if (seen.max(axis=0) - seen.min(axis=0)).max() < _SHIFTED_M:
         return [(first, stop)]
     # Where two halves lie farthest apart.
     sums = np.cumsum(seen, axis=0)
     counts = np.arange(1, len(seen))[:, None]
-    apart = np.linalg.norm(sums[:-1] / counts - (sums[-1] - sums[:-1]) / (len(seen) - counts), axis=1)
-    cut = first + 1 + int((apart * np.sqrt(counts * (len(seen) - counts))[:, 0]).argmax())
+    apart = np.square(sums[:-1] / counts - (sums[-1] - sums[:-1]) / (len(seen) - counts)).sum(axis=1)
+    cut = first + 1 + int((apart * (counts * (len(seen) - counts))[:, 0]).argmax())
     return _unmoved(figure, point, first, cut) + _unmoved(figure, point, cut, stop)
-
-
-def _mean_in_time(values: np.ndarray, spread: float) -> np.ndarray:
-    """(F, ...) each frame's mean with those around it, by a Gaussian."""
-    radius = max(1, round(2 * spread))
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(spread, 0.5)) ** 2)
-    flat = np.pad(values.reshape(len(values), -1), ((radius, radius), (0, 0)), mode="edge")
-    summed = sum(weight * flat[place : place + len(values)] for place, weight in enumerate(kernel / kernel.sum()))
-    return summed.reshape(values.shape)
 
 
 def _lowest_around(values: np.ndarray, radius: float) -> np.ndarray:
     """(F,) the least of the frames around each, without its corners."""
     reach = max(1, round(radius))
-    padded = np.pad(values, reach, mode="edge")
-    least = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).min(axis=1)
-    return _mean_in_time(least, reach / 4)
+    least = -largest_around(-torch.from_numpy(values)[None], reach)
+    return gaussian_around(least, reach / 4)[0].numpy()

@@ -4,14 +4,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kinemesh.world.contacts import Rest
-from kinemesh.world.figures import FEET, Figure
+from kinemesh.world.contacts import Rest, runs_of
+from kinemesh.world.figures import FEET, PELVIS, Figure
 from kinemesh.world.gravity import Ground
 
 # How far a resting point is from its place, from the floor, and a body below it, one standard deviation.
 _HELD_M, _LEVEL_M, _BELOW_M = 0.01, 0.02, 0.02
 # From so far on a foot rests on something else than the floor: a stair, a chair (Geman and McClure's rule).
 _STEP_M = 0.05
+# Somebody on both feet for so long sways over them: along the line of sight, where keypoints hardly tell it, by so much; who is
+# farther off bows or squats (the same rule).
+_ON_BOTH_S, _SWAY_M, _BOW_M = 1.0, 0.05, 0.15
 
 
 class Anchors(NamedTuple):
@@ -25,7 +28,7 @@ class Anchors(NamedTuple):
 
 
 def find_anchors(
-    figure: Figure, ground: Ground, rests: list[Rest], contacts: np.ndarray, clearances_m: np.ndarray
+    figure: Figure, ground: Ground, rests: list[Rest], contacts: np.ndarray, clearances_m: np.ndarray, fps: float
 ) -> Anchors:
     """What one person is held by."""
     shape = figure.points_m.shape[:2]
@@ -37,7 +40,7 @@ def find_anchors(
             continue
         rows = slice(first, stop)
         weights = contacts[rows, point]
-        place = np.average(figure.points_m[rows, point], axis=0, weights=weights)
+        place = weights @ figure.points_m[rows, point] / weights.sum()
         if ground.height_m is not None:
             off = place @ ground.up - heights[first, point]
             near = (1 + (off / _STEP_M) ** 2) ** -2
@@ -45,4 +48,24 @@ def find_anchors(
             level[rows, point] = near * weights / _LEVEL_M**2
         places[rows, point] = place
         held[rows, point] = weights / _HELD_M**2
+    _hold_sway(figure, rests, fps, places[:, PELVIS], held[:, PELVIS])
     return Anchors(places, held, heights, level, below)
+
+
+def _hold_sway(figure: Figure, rests: list[Rest], fps: float, places: np.ndarray, held: np.ndarray) -> None:
+    """Fill in where the pelvis (F, 3) is held while both feet rest, and the weights (F,): as far away as in the middle of that time."""
+    is_resting = np.zeros((len(places), 2), dtype=bool)  # left, right
+    for point, first, stop in rests:
+        if point in FEET:
+            is_resting[first:stop, point % 2] = True
+    for rows in figure.segments:
+        for first, stop in runs_of(is_resting[rows].all(axis=1), rows.start):
+            if stop - first < _ON_BOTH_S * fps:
+                continue
+            own = slice(first, stop)
+            middle = np.median(places[own], axis=0)
+            ray = middle - figure.eyes_m[own].mean(axis=0)
+            ray /= np.linalg.norm(ray)
+            away = (places[own] - middle) @ ray
+            places[own] -= away[:, None] * ray
+            held[own] = (1 + (away / _BOW_M) ** 2) ** -2 / _SWAY_M**2

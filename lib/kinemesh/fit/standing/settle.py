@@ -26,7 +26,9 @@ from kinemesh.world.figures import POINT_NAMES, Figure, clearances_m
 from kinemesh.world.finding import Setting, Surroundings, contacts_of, find_surroundings
 
 _CARRYING = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
-_ITERATIONS = 2
+# Iterations, and by how much (of the logarithm of their odds) contacts are believed in each: bodies still slide by their fit's own
+# noise in the first, which holds whatever may rest; what then does is held.
+_BELIEFS = (3.0, 0.0)
 _FRAMES_AT_ONCE = 4096
 
 
@@ -85,9 +87,9 @@ def settle(
         scales = STATURE_M * camera.focal_px / stature, NOISE * stature
         evidence = _without_floor(evidence)
         groups = list(group_stretches(evidence.segment_lengths, fps, owner.device))
-        for _ in range(_ITERATIONS):
+        for belief in _BELIEFS:
             figures = _figures(found, body.points_m(motion, owner), tracks)
-            held = _held(found, figures, body.clearances_m, fps, motion.trans_m)
+            held = _held(found, figures, body.clearances_m, fps, motion.trans_m, belief)
             task = Task(body.fitted, start, motion, evidence, camera, fps, *scales, strength, held=held)
             rotations, trans_m = motion.rotations.clone(), motion.trans_m.clone()
             for group in groups:
@@ -152,12 +154,16 @@ def _without_floor(evidence: Evidence) -> Evidence:
     return evidence._replace(**{name: longer(getattr(evidence, name)) for name in names})
 
 
-def _held(found: Surroundings, figures: list[Figure], clearances: np.ndarray, fps: float, like: Tensor) -> Held:
-    """Where points are held that rest as bodies are now."""
+def _held(
+    found: Surroundings, figures: list[Figure], clearances: np.ndarray, fps: float, like: Tensor, belief: float
+) -> Held:
+    """Where points are held that rest as bodies are now; `belief` is added to the logarithm of a contact's odds."""
     ground, each = found.ground, []
     for figure in figures:
         contacts = contacts_of(found, figure, clearances, fps)
-        each.append(find_anchors(figure, ground, rests_of(figure, contacts, fps), contacts, clearances))
+        more = np.exp(belief) * contacts
+        contacts = more / (more + 1 - contacts)
+        each.append(find_anchors(figure, ground, rests_of(figure, contacts, fps), contacts, clearances, fps))
     anchors = Anchors(*map(np.concatenate, zip(*each, strict=True)))
     frames = np.concatenate([figure.frame_ids for figure in figures])
     up = np.broadcast_to(ground.up, (len(frames), 3))
