@@ -69,6 +69,10 @@ def test_a_camera_that_only_turns_has_no_unit(moving):
 
 def test_feet_that_never_rest_ask_for_a_path(moving, scene, caplog):
     assert not warn_of_movement(scene.figures, FPS)
+    # Estimates whose feet never rest, because they tremble to and fro by a decimetre, are no moving camera.
+    sway = 0.12 * np.sin(2 * np.pi * np.outer(np.arange(90) / FPS, (2.0, 2.6, 3.3)))
+    trembling = [figure._replace(points_m=figure.points_m + sway[:, None]) for figure in scene.figures]
+    assert not warn_of_movement(trembling, FPS)
     seen = [Figure(np.arange(90), points, np.zeros((90, 3)), np.ones(90, bool)) for points in moving[1]]
     with caplog.at_level("WARNING", "kinemesh"):
         assert warn_of_movement(seen, FPS)

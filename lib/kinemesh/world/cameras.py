@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from kinemesh.errors import UserError
 from kinemesh.files.arrays import read_npz
+from kinemesh.geometry.neighbours import mean_around
 from kinemesh.world.figures import FEET, Figure
 
 logger = logging.getLogger(__name__)
@@ -19,7 +21,7 @@ _SCALES = np.geomspace(0.02, 50.0, 120)
 _LEAST_PATH = 1e-6
 # Somebody who stands or walks has a foot at rest; all feet of everybody moving faster than that is the camera's movement.
 _DRIFT_M_PER_S = 0.25
-_SMOOTHED_S = 0.3
+_SMOOTHED_S, _STEADY_S = 0.3, 1.0
 
 
 class CameraPath(NamedTuple):
@@ -100,10 +102,12 @@ def in_metres(path: CameraPath, points_m: list[np.ndarray], frame_ids: list[np.n
 
 
 def warn_of_movement(figures: list[Figure], fps: float) -> bool:
-    """Whether nobody's feet ever rest, all drifting one way, as when the camera moves; one line says so."""
-    drifts, directions = [], []
+    """Whether nobody's feet ever rest, but drift one way, as when the camera moves; one line says so.
+
+    The slowest foot's velocity is averaged over a second first: estimates that tremble move to and fro, a camera does not.
+    """
+    drifts, width = [], max(1, round(_SMOOTHED_S * fps))
     for figure in figures:
-        width = max(1, round(_SMOOTHED_S * fps))
         for rows in figure.segments:
             feet = figure.points_m[rows][:, FEET]
             if len(feet) <= width:
@@ -111,10 +115,9 @@ def warn_of_movement(figures: list[Figure], fps: float) -> bool:
             speed = (feet[width:] - feet[:-width]) * (fps / width)
             rays = figure.rays[rows][:-width, FEET]
             across = speed - (speed * rays).sum(axis=-1, keepdims=True) * rays
-            size = np.linalg.norm(across, axis=-1)
-            slowest = size.argmin(axis=1)
-            drifts.append(size.min(axis=1))
-            directions.append(across[np.arange(len(across)), slowest])
+            slowest = across[np.arange(len(across)), np.linalg.norm(across, axis=-1).argmin(axis=1)]
+            steady = mean_around(torch.from_numpy(slowest.T), round(_STEADY_S / 2 * fps)).numpy()
+            drifts.append(np.linalg.norm(steady, axis=0))
     if not drifts:
         return False
     drift = float(np.median(np.concatenate(drifts)))
