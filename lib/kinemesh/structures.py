@@ -144,7 +144,7 @@ class World(NamedTuple):
 
     rotation: np.ndarray  # (N, 3, 3) float32
     position_m: np.ndarray  # (N, 3) float32
-    up: str  # how the vertical is known: "auto" from the bodies, "camera" its own, "given", "file"
+    up: str  # how the vertical is known: "auto" from the bodies, "camera" its own as said, "given", "file"; "unknown": its own, unsaid
     up_error_deg: float  # one standard deviation; nan where it was not estimated
     ground_m: float | None  # height of the floor, 0; None where none was found
 

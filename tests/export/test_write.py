@@ -108,7 +108,9 @@ def test_the_summary_says_in_which_axes_things_stand(filmed, camera):
     world = summary_of_outputs(footage, OutputChoices(["bvh", "amass"], axes="z_up"))
     assert (world["axes"], world["stands_in"], world["ground_m"]) == ("z_up", "world", 0.0)
     assert world["amass"] == "z up; hands and betas 11 to 16 are zero: not estimated"
-    level = footage._replace(world=footage.world._replace(up="camera", ground_m=None))
+    said = footage._replace(world=footage.world._replace(up="camera"))
+    assert summary_of_outputs(said, OutputChoices(["npz"]))["stands_in"] == "world"
+    level = footage._replace(world=footage.world._replace(up="unknown", ground_m=None))
     for other in (
         summary_of_outputs(level, OutputChoices(["npz"])),
         summary_of_outputs(footage, OutputChoices(["npz"], axes="camera")),

@@ -48,7 +48,7 @@ def scene_of(footage: Footage, axes: str) -> Scene:
     first = footage.timeline.first_frame if footage.timeline and len(world.rotation) > 1 else 0
     first = min(first, len(world.rotation) - 1)
     turns, positions_m = (part[first:].astype(np.float64) for part in (world.rotation, world.position_m))
-    return Scene(turns, positions_m, world.ground_m, is_world=True, is_upright=world.up != "camera")
+    return Scene(turns, positions_m, world.ground_m, is_world=True, is_upright=world.up != "unknown")
 
 
 def placed_in(scene: Scene, track: Track, pelvis_m: np.ndarray) -> Track:

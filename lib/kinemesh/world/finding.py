@@ -70,7 +70,7 @@ def find_surroundings(
         _tell(ground, up, is_sure)
     error = min(ground.error_deg, 90.0) if said == "auto" else np.nan
     if not is_sure:
-        said = "camera"
+        said = "unknown"
         ground = find_ground(figures, clearances_m, fps, up, is_known=True)
         ground = ground._replace(height_m=None, growth=np.zeros(len(figures)))
     return Surroundings(_world(path, ground, turn, said, error), ground, path, is_sure)
