@@ -56,6 +56,9 @@ class Predictions:
     file_row: np.ndarray  # (F,) int64 the row there, for errors
     repeat: np.ndarray  # (F,) int64, 0 but where a file has a frame more than once and numbers its rows
     mirrored: tuple[np.ndarray, np.ndarray] | None = None  # (F, 72), (F, 10) the flip test's other half, if all have it
+    trans_m: np.ndarray | None = (
+        None  # (F, 3) float32 before the camera, nan where a file says none; None: no file does
+    )
     world_tracks: frozenset[int] = frozenset()  # those of a world without a camera, as before a level one
     notes: tuple[str, ...] = ()  # what of the files could not be taken as it is
 
@@ -161,9 +164,9 @@ def at_rate(predictions: Predictions, fps: float, theirs: float | None = None) -
         name: getattr(predictions, name)[rows] for name in ("track", "poses", "betas", "file", "file_row", "repeat")
     }
     mirrored = None if predictions.mirrored is None else tuple(half[rows] for half in predictions.mirrored)
-    return dataclasses.replace(
-        predictions, frame=frame[rows], fps=np.full(len(rows), fps), mirrored=mirrored, **columns
-    )
+    trans_m = None if predictions.trans_m is None else predictions.trans_m[rows]
+    changed = {"frame": frame[rows], "fps": np.full(len(rows), fps), "mirrored": mirrored, "trans_m": trans_m}
+    return dataclasses.replace(predictions, **changed, **columns)
 
 
 def check_videos(predictions: Predictions, datasets: Iterable[Dataset], names: Iterable[str] = ()) -> None:
@@ -241,6 +244,7 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
         mirrored = tuple(
             np.concatenate(parts)[order] for parts in zip(*(table.mirrored for table in tables), strict=True)
         )
+    places = [_places_m(table) for table in tables]
     predictions = Predictions(
         path=path,
         tracks=[PredictedTrack(*head) for head in numbers],
@@ -254,6 +258,7 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
         file_row=np.concatenate([np.arange(size) for size in sizes])[order],
         repeat=repeat[order],
         mirrored=mirrored,
+        trans_m=np.concatenate(places)[order] if any(np.isfinite(part).any() for part in places) else None,
         world_tracks=frozenset(track[np.repeat([bool(table.world_up) for table in tables], sizes)].tolist()),
     )
     is_repeated = (np.diff(row_keys(predictions)) == 0) & (np.diff(predictions.repeat) == 0)
@@ -265,6 +270,12 @@ def _merge(path: Path, tables: list[Table]) -> Predictions:
             "remove one, or tell people apart by 'person'."
         )
     return predictions
+
+
+def _places_m(table: Table) -> np.ndarray:
+    """(F, 3) float32 where a table's bodies are before the camera; nan where it does not say, or places another model's."""
+    given = table.places_m if table.trans_m is None and table.points_m is None else table.trans_m
+    return np.full((len(table.frame), 3), np.nan, np.float32) if given is None else given.astype(np.float32)
 
 
 def row_keys(predictions: Predictions) -> np.ndarray:

@@ -42,6 +42,9 @@ class Table(NamedTuple):
     repeat: np.ndarray | None = None  # (F,) int64, where a frame has several rows: 0, 1, ...; None: all 0
     mirrored: tuple[np.ndarray, np.ndarray] | None = None  # poses and betas seen in mirrored input, mirrored back
     places_m: np.ndarray | None = None  # (F, 3) before the camera, where the file does not say who is who
+    trans_m: np.ndarray | None = (
+        None  # (F, 3) added to the posed body to place it before the camera, where the file has it
+    )
     points_m: np.ndarray | None = None  # (F, 70, 3) MHR's keypoints, which the bodies are to be fitted to
     world_up: str = (
         ""  # the axis of the file's world that is up, where it holds no camera; rows are then of a level one

@@ -18,7 +18,7 @@ from kinemesh.body.mirror import average_params
 from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
-from kinemesh.evaluation.paths.facts import Body, Facts, PathScorer
+from kinemesh.evaluation.paths.facts import Body, Facts, PathScorer, true_body
 from kinemesh.evaluation.scoring import Prediction, Scoring
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.tracks import fit_tracks
@@ -268,10 +268,8 @@ def _fitted(
             poses.append(track.poses)
             betas.append(np.broadcast_to(track.betas, (count, len(track.betas))))
             sums += sums.new_tensor(Facts(0, fact.frames_kept, count, *errors))
-            if split.still_trans_m is not None:
-                true = Body(
-                    *(part[each.rows].numpy() for part in (split.smpl_pose, split.smpl_shape, split.still_trans_m))
-                )
+            true = true_body(split, each.rows)
+            if true is not None:
                 sums += sums.new_tensor(
                     fitting.paths.score(Body(track.poses, track.betas, track.trans_m), true, each.fps)
                 )

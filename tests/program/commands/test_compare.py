@@ -1,16 +1,19 @@
 """Files of predictions scored without a network: the numbers of the evaluation that wrote them, and comparisons."""
 
+import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
+import torch
 
 from kinemesh.data.clips import cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.evaluation.evaluate import BODIES, FITTED, EvaluationOptions, evaluate_protocols
 from kinemesh.evaluation.fitting import Fitting
+from kinemesh.evaluation.paths.facts import PathScorer
 from kinemesh.program.commands.compare import score_files, verdict
 from kinemesh.program.commands.evaluate_predictions import main
 from kinemesh.program.evaluate import write_predictions
@@ -39,11 +42,11 @@ def write(small_dataset, tmp_path):
 
 @pytest.fixture
 def score(small_dataset, posed_body, small_config):
-    def _score(files: dict[str, str], *names: str, fitting=None, **changes):
+    def _score(files: dict[str, str], *names: str, fitting=None, dataset=small_dataset, paths=None, **changes):
         config = small_config(dt_file_pw3d="x", **changes)
         loaded = {label: load_predictions(path) for label, path in files.items()}
         protocols = [PROTOCOLS[name] for name in names or ("motionbert",)]
-        return score_files(small_dataset, loaded, posed_body, config, protocols, fitting)
+        return score_files(dataset, loaded, posed_body, config, protocols, fitting, paths)
 
     return _score
 
@@ -215,3 +218,25 @@ class TestTool:
         status, _, error = call("--predictions", str(tmp_path / "train.npz"))
         assert status == 2
         assert "no dataset has a test video that every file predicts" in error
+
+
+def test_a_files_own_places_are_scored_where_the_dataset_says_true_ones(small_dataset, score, write, assets):
+    """Moved as a whole they are right; what drifts is not; a file that says none, or a split, has no such figures."""
+    test = small_dataset.test
+    places = np.tile((0.0, 0.0, 4.0), (test.frame_count, 1))
+    placed = small_dataset._replace(test=dataclasses.replace(test, still_trans_m=torch.from_numpy(places).float()))
+    frame = test.locate(np.arange(test.frame_count))[1]
+    files = {
+        "moved": write("moved.npz", 0.0, trans=places + 1.0),
+        "drifts": write("drifts.npz", 0.0, trans=places + 0.01 * frame[:, None] * (0, 0, 1)),
+        "none": write("none.npz", 0.0),
+    }
+    found = {
+        name: side.metrics
+        for name, side in score(files, dataset=placed, paths=PathScorer(assets))["motionbert"].sides.items()
+    }
+    assert found["moved"]["wa_mpjpe_100"] == pytest.approx(0, abs=0.01)
+    assert found["drifts"]["w_mpjpe_100"] > 20 * found["moved"]["w_mpjpe_100"] + 20
+    assert {"wa_mpjpe_100", "jitter_10_m_s3"} <= found["drifts"].keys() and "wa_mpjpe_100" not in found["none"]
+    sides = score(files, paths=PathScorer(assets))["motionbert"].sides
+    assert not any("wa_mpjpe_100" in side.metrics for side in sides.values())

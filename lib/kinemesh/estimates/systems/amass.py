@@ -33,7 +33,7 @@ def read_motion(path: Path) -> Table:
     Raises UserError.
     """
     what = "SMPL parameters"
-    given = read_arrays(path, ("poses", "betas", "gender", "camera", "frame_ids", *PARTS), what)
+    given = read_arrays(path, ("poses", "betas", "gender", "camera", "frame_ids", "trans", *PARTS), what)
     found = with_parts_joined(given)
     if found is None:
         fail(path, "has no 'poses', and no 'root_orient' and 'pose_body' (F, 63)", what)
@@ -65,6 +65,8 @@ def read_motion(path: Path) -> Table:
     poses, up = (poses, "") if "camera" in given else before_a_camera(poses, layout)
     whose = "this project" if "camera" in given else f"AMASS's arrays, {layout}"
     more = {"fps": given["rate"], "notes": tuple(notes), "world_up": up}
+    if "camera" in given and "trans" in given:
+        more["trans_m"] = to_numbers(path, "'trans'", given["trans"], (3,), count)
     return table_of(path, whose, names, frame, (poses, shape), **more)
 
 

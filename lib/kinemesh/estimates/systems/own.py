@@ -10,7 +10,7 @@ from kinemesh.estimates.values import BETAS_SHAPE, POSE_SHAPE, to_frames, to_num
 from kinemesh.files.arrays import read_npz
 
 _REQUIRED = ("video", "frame", "poses", "betas")
-_OPTIONAL = ("dataset", "person", "fps", "repeat", "poses_mirrored", "betas_mirrored")
+_OPTIONAL = ("dataset", "person", "fps", "repeat", "poses_mirrored", "betas_mirrored", "trans")
 
 
 def read_rows(path: Path) -> Table:
@@ -31,7 +31,9 @@ def read_rows(path: Path) -> Table:
     if "person" in columns:
         person = columns["person"]
         person = to_text(path, "'person'", person.astype(str) if person.dtype.kind in "iu" else person, count)
-    repeat = mirrored = None
+    repeat = mirrored = trans_m = None
+    if "trans" in columns:
+        trans_m = to_numbers(path, "'trans'", columns["trans"], (3,), count)
     if "repeat" in columns:
         repeat = to_frames(path, "'repeat'", columns["repeat"], count)
     if "poses_mirrored" in columns and "betas_mirrored" in columns:
@@ -41,5 +43,5 @@ def read_rows(path: Path) -> Table:
         )
     return Table(
         path, "this project", dataset, video, person, frame, poses, betas, fps.astype(np.float64),
-        repeat=repeat, mirrored=mirrored,
+        repeat=repeat, mirrored=mirrored, trans_m=trans_m,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Figures of whole tracks, summed over videos: how near they lie to their keypoints, and to the true path."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,9 +37,15 @@ class Facts(NamedTuple):
     def means(self) -> dict[str, float]:
         """The share of frames whose body stays unfitted, and means of what there was anything of."""
         found = {"share_kept": self.kept / max(self.frames, 1)}
+        if self.fitted:
+            found["reprojection_error_before_px"] = self.error_before_px / self.fitted
+            found["reprojection_error_after_px"] = self.error_after_px / self.fitted
+        return found | self.means_of_paths()
+
+    def means_of_paths(self) -> dict[str, float]:
+        """Of the paths alone, what there was anything of."""
+        found = {}
         for name, total, number in (
-            ("reprojection_error_before_px", self.error_before_px, self.fitted),
-            ("reprojection_error_after_px", self.error_after_px, self.fitted),
             ("wa_mpjpe_100", self.wa_mpjpe, self.placed),
             ("w_mpjpe_100", self.w_mpjpe, self.placed),
             ("rte_percent", self.rte, self.travelled),
@@ -57,6 +63,13 @@ class Body(NamedTuple):
     poses: np.ndarray
     betas: np.ndarray
     trans_m: np.ndarray
+
+
+def true_body(split: Any, rows: np.ndarray) -> Body | None:
+    """The truth of rows (F,) of a split (`kinemesh.data.split`); None where it does not say where bodies are."""
+    if split.still_trans_m is None:
+        return None
+    return Body(*(part[rows].numpy() for part in (split.smpl_pose, split.smpl_shape, split.still_trans_m)))
 
 
 class PathScorer:
@@ -85,6 +98,19 @@ class PathScorer:
             placed=counts["placed"], wa_mpjpe=sums["placed"], w_mpjpe=sums["w"], travelled=counts["rte"], rte=sums["rte"],
             contacts=counts["sliding"], sliding=sums["sliding"], jerks=counts["jitter"], jitter=sums["jitter"],
         )  # fmt: skip
+
+    def score_file(self, bodies: Body, split: Any, rows: np.ndarray, fps: float) -> dict[str, float]:
+        """Means of the paths of bodies (F, ...), which are those of a split's rows (F,), rising; none where neither says a place.
+
+        Frames of one video in a row are a path: what is missing between them is no movement.
+        """
+        is_told = np.isfinite(bodies.trans_m).all(axis=1)
+        bodies, rows = Body(*(part[is_told] for part in bodies)), rows[is_told]
+        cuts = np.flatnonzero((np.diff(rows) > 1) | (np.diff(split.video_of(rows)) != 0)) + 1
+        sums = np.zeros(len(Facts._fields))
+        for own in np.split(np.arange(len(rows)), cuts) if len(rows) and split.still_trans_m is not None else ():
+            sums += self.score(Body(*(part[own] for part in bodies)), true_body(split, rows[own]), fps)
+        return Facts(*sums).means_of_paths()
 
     @torch.inference_mode()
     def _points(self, body: Body) -> tuple[Tensor, Tensor]:

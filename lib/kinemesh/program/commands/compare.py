@@ -21,8 +21,9 @@ from kinemesh.estimates.predictions import Predictions, check_videos
 from kinemesh.evaluation.evaluate import Evaluation, collect
 from kinemesh.evaluation.fitting import FittedSides, Fitting
 from kinemesh.evaluation.intervals import Interval
+from kinemesh.evaluation.paths.facts import Body, PathScorer
 from kinemesh.evaluation.scoring import Prediction, Scoring
-from kinemesh.evaluation.tables import TITLES, aligned, differences, intervals
+from kinemesh.evaluation.tables import TITLES, aligned, differences, intervals, world_line
 from kinemesh.machine.progress import progress
 from kinemesh.protocols import Protocol, by_clip_rule
 from kinemesh.structures import BodyParams
@@ -73,19 +74,22 @@ def score_files(
     config: Config,
     protocols: Sequence[Protocol],
     fitting: Fitting | None = None,
+    paths: PathScorer | None = None,
 ) -> dict[str, Evaluation]:
     """Every file as one side, by protocol; all are scored on the frames that each of them predicts.
 
     With `fitting` each file is one more side, fitted to the keypoints of all frames that it predicts. A file with both
-    halves of the flip test is averaged as the protocol says, unless the config has `flip: False`.
+    halves of the flip test is averaged as the protocol says, unless the config has `flip: False`. With `paths` files that say
+    where bodies are before the camera are scored by that, too, where the dataset does.
     """
     results: dict[str, Evaluation] = {}
     for rule, chosen in by_clip_rule(protocols, config.eval_clips).items():
-        results |= _score_clips(dataset, files, body, config, chosen, rule, fitting)
+        results |= _score_clips(dataset, files, body, config, chosen, rule, (fitting, paths))
     return {protocol.name: results[protocol.name] for protocol in protocols}
 
 
-def _score_clips(dataset, files, body, config, protocols, rule, fitting) -> dict[str, Evaluation]:
+def _score_clips(dataset, files, body, config, protocols, rule, beside) -> dict[str, Evaluation]:
+    fitting, paths = beside
     split, source, device = dataset.test, dataset.source, next(body.buffers()).device
     lengths = dataset.train.video_lengths, split.video_lengths
     limits = {"eval_clips": rule, "limit_clips": config.limit_clips}
@@ -121,7 +125,16 @@ def _score_clips(dataset, files, body, config, protocols, rule, fitting) -> dict
                 fitted.add(batch, predictions, is_known)
         if fitted is not None:
             fitted.finish()
-    return collect(scoring, loader, config.eval_clips, any(len(pair) > 1 for pair in halves.values()), fitted)
+    results = collect(scoring, loader, config.eval_clips, any(len(pair) > 1 for pair in halves.values()), fitted)
+    scored, first = np.unique(clips.frames[counted], return_index=True)
+    for label, predictions in files.items() if paths is not None else ():
+        if predictions.trans_m is not None:
+            own = rows[label][counted][first]
+            placed = Body(predictions.poses[own], predictions.betas[own], predictions.trans_m[own])
+            figures = paths.score_file(placed, split, scored, split.fps / split.sample_stride)
+            for evaluation in results.values():
+                evaluation.sides[label].metrics |= figures
+    return results
 
 
 def _halves(predictions: Predictions, flip: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -143,7 +156,8 @@ def comparison_table(dataset: str, evaluation: Evaluation) -> str:
         found = intervals(side, shown)
         cells = ["{:.2f} [{:.2f}, {:.2f}]".format(*found[metric]) if metric in found else "-" for metric in shown]
         rows.append((label, str(side.metrics["frames"]), *cells, f"{evaluation.coverage:.1%}"))
-    return "\n".join(aligned(rows))
+    placed = [(label, side.metrics) for label, side in evaluation.sides.items() if "wa_mpjpe_100" in side.metrics]
+    return "\n".join((*aligned(rows), *(world_line(*one) for one in placed)))
 
 
 def file_differences(evaluation: Evaluation) -> dict[tuple[str, str], dict[str, Interval]]:

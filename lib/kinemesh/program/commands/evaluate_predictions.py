@@ -19,6 +19,7 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.evaluation.evaluate import Evaluation, require_finite_figures
 from kinemesh.evaluation.fitting import Fitting
+from kinemesh.evaluation.paths.facts import PathScorer
 from kinemesh.evaluation.results import record
 from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.machine.device import choose_device
@@ -62,12 +63,13 @@ def run(argv: Sequence[str] | None = None) -> None:
     assets = load_assets()
     body = PosedBody(assets).to(device)
     fitting = Fitting.of(assets, device) if arguments.fit == "keypoints" else None
+    paths = PathScorer(assets)
     content: dict = {
         "meta": {"config": config.to_dict(), "files": dict(zip(labels, arguments.predictions, strict=True))}
     }
     for dataset in datasets:
         name = dataset.source.name
-        results = score_files(dataset, files, body, config, protocols, fitting)
+        results = score_files(dataset, files, body, config, protocols, fitting, paths)
         for evaluation in results.values():
             require_finite_figures(name, evaluation, "Its numbers are beyond what can be: give another file")
         content[name] = {protocol: _report(name, evaluation) for protocol, evaluation in results.items()}
