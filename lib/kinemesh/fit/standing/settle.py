@@ -28,7 +28,7 @@ from kinemesh.world.finding import Setting, Surroundings, contacts_of, find_surr
 _CARRYING = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
 # Iterations, and by how much (of the logarithm of their odds) contacts are believed in each: bodies still slide by their fit's own
 # noise in the first, which holds whatever may rest; what then does is held.
-_BELIEFS = (3.0, 0.0)
+_BELIEFS = (1.0, 0.0)
 _FRAMES_AT_ONCE = 4096
 
 
