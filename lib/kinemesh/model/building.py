@@ -15,6 +15,10 @@ from kinemesh.model.mesh import Backbone, MeshRefiner, MeshRegressor
 
 # Twenty times the released model's; those of larger ones would fill the memory before anything says why.
 _MOST_PARAMETERS = 1 << 30
+# The config's that set the backbone's size and its input.
+DSTFORMER_KEYS = (
+    "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "num_joints", "crop_input",
+)  # fmt: skip
 
 
 def build_model(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
@@ -40,17 +44,7 @@ def build_unchecked(kind: str, config: Config, assets: BodyAssets) -> nn.Module:
 
 def build_dstformer(config: Config) -> DSTformer:
     """A DSTformer with fresh weights."""
-    backbone = DSTformer(
-        dim_feat=config.dim_feat,
-        dim_rep=config.dim_rep,
-        depth=config.depth,
-        num_heads=config.num_heads,
-        mlp_ratio=config.mlp_ratio,
-        maxlen=config.maxlen,
-        num_joints=config.num_joints,
-        att_fuse=config.att_fuse,
-        crop_input=config.crop_input,
-    )
+    backbone = DSTformer(**{key: getattr(config, key) for key in DSTFORMER_KEYS})
     if config.compile:
         # Block by block: they are alike, so that a few are compiled and the rest reuse them.
         for block in (*backbone.blocks_st, *backbone.blocks_ts):

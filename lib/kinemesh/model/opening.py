@@ -14,15 +14,12 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.config import Config, config_from_values, load_config
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint, mesh_weights
-from kinemesh.model.building import build_model, build_unchecked
+from kinemesh.model.building import DSTFORMER_KEYS, build_model, build_unchecked
 
 logger = logging.getLogger(__name__)
 
 # Config keys that set the model's size and its input: a checkpoint must have been written with the same ones.
-_MODEL_KEYS = (
-    "dim_feat", "dim_rep", "depth", "num_heads", "mlp_ratio", "maxlen", "att_fuse", "hidden_dim", "num_joints",
-    "crop_input",
-)  # fmt: skip
+_MODEL_KEYS = (*DSTFORMER_KEYS, "hidden_dim")
 # What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
 _BEFORE_CHOICE = {"crop_input": False}
 # The same of keys that are the checkpoint's whatever a config says.
