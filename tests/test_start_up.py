@@ -24,6 +24,9 @@ def test_importing_loads_no_slow_module(module):
     assert not loaded & set(_SLOW)
 
 
-@pytest.mark.parametrize("module", ["train_mesh", "train_mesh_refine", "infer_wild_mesh"])
+@pytest.mark.parametrize(
+    "module",
+    ["train_mesh", "train_mesh_refine", "infer_wild_mesh", "tools.evaluate_predictions", "tools.export_checkpoint"],
+)
 def test_help_needs_no_pytorch(module):
     assert not loaded_by(module) & {"torch", "numpy", *_SLOW}

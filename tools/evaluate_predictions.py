@@ -2,7 +2,7 @@
 
 import sys
 
-from kinemesh.program.commands.evaluate_predictions import main
+from kinemesh.program.console import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

@@ -22,6 +22,19 @@ def test_each_command_shows_its_help(name, capsys):
     assert "usage: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "command", [["check", "a.pkl"], ["train"], ["infer", "--demo"]], ids=lambda command: command[0]
+)
+def test_stopped_while_pytorch_is_imported_it_ends_at_once_in_one_line(command, tmp_path):
+    """PyTorch takes seconds, and does not stand exceptions in its own start."""
+    waits = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException:\n    os.abort()\n"
+    (tmp_path / "torch.py").write_text(waits)
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT / 'lib'}"}
+    asked = [sys.executable, "-m", "kinemesh", *command]
+    ran = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (143, "", "stopped: nothing was begun\n")
+
+
 def test_without_a_command_all_are_listed(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out

@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
 
 # SIGHUP: the terminal was closed; a program that `nohup` started ignores it, and goes on.
 _HANDLED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -87,6 +89,27 @@ def handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, before[number])
+
+
+def import_slow(name: str) -> ModuleType:
+    """The module, which imports PyTorch: seconds, that --help and a mistyped flag need not wait for.
+
+    A signal meanwhile ends the program there and then: an exception out of PyTorch's own start may abort the process.
+    """
+
+    def end(signal_number: int, _frame: object) -> None:
+        with contextlib.suppress(OSError):
+            if speaks():
+                os.write(2, b"stopped: nothing was begun\n")
+        os._exit(128 + signal_number)
+
+    with handled_by(end):
+        return import_module(name)
+
+
+def speaks() -> bool:
+    """Whether this process does, of several that run together."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def leave(status: int) -> int:

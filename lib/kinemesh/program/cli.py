@@ -1,14 +1,13 @@
 """From the command line to a run, and from what went wrong to an exit status; light to import, so that --help is instant."""
 
 import errno
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from kinemesh.config import load_config
 from kinemesh.errors import UserError, printable
 from kinemesh.machine.log import forgiving_console, set_up_console
-from kinemesh.machine.stopping import Stopped, handled_by, leave, stop_at_once
+from kinemesh.machine.stopping import Stopped, handled_by, import_slow, leave, speaks, stop_at_once
 from kinemesh.program.flags.training import Task, parse_arguments, run_options
 
 # Of the operating system, about a path that it was given.
@@ -21,11 +20,9 @@ def main(task: Task, argv: Sequence[str] | None = None) -> int:
     def parse_and_run() -> None:
         arguments = parse_arguments(task, argv)
         options = run_options(task, arguments)
-        set_up_console(is_quiet=os.environ.get("RANK", "0") != "0")
+        set_up_console(is_quiet=not speaks())
         config = load_config(arguments.config, arguments.overrides)
-        from kinemesh.program.train import run  # imports PyTorch, which --help and a mistyped flag need not wait for
-
-        run(options, config)
+        import_slow("kinemesh.program.train").run(options, config)
 
     return leave(run_reporting_errors(parse_and_run))
 
@@ -53,7 +50,7 @@ def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") ->
         _say(f"error: {UserError(f'{error.filename}: {error.strerror}. Expected a file or folder that can be used.')}")
         return 2
     except Stopped as stopped:
-        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks for all
+        if speaks():
             _say(printable(str(when_stopped or stopped)))
         return stopped.exit_status
     return 0

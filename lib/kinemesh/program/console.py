@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import NamedTuple
 
 from kinemesh.errors import UserError
+from kinemesh.machine.stopping import import_slow
 from kinemesh.program.cli import main as train_main
 from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.flags.training import REFINER, REGRESSOR
+from kinemesh.program.wild.cli import main as infer_main
 
 
 class Command(NamedTuple):
@@ -18,9 +19,17 @@ class Command(NamedTuple):
     call: Callable[[Sequence[str]], int]
 
 
-def _module(name: str) -> Callable[[Sequence[str]], int]:
-    """The `main` of a module that is imported when the command is called."""
-    return lambda argv: import_module(f"kinemesh.program.{name}").main(argv)
+_NOTHING_WRITTEN = "stopped: nothing was written"
+
+
+def _command(name: str, when_stopped: str) -> Callable[[Sequence[str]], int]:
+    """The `run` of a module of `commands`."""
+
+    def call(argv: Sequence[str]) -> int:
+        module = f"kinemesh.program.commands.{name}"
+        return run_reporting_errors(lambda: import_slow(module).run(argv), when_stopped)
+
+    return call
 
 
 COMMANDS = {
@@ -28,15 +37,19 @@ COMMANDS = {
     "refine": Command(
         "train or evaluate a refiner of other estimators (train_mesh_refine.py)", lambda argv: train_main(REFINER, argv)
     ),
-    "infer": Command("meshes of the people in a video (infer_wild_mesh.py)", _module("wild.cli")),
-    "evaluate": Command("score files of predicted bodies", _module("commands.evaluate_predictions")),
-    "check": Command("check a dataset or motion folder by itself", _module("commands.check_file")),
-    "convert": Command("turn a dataset's pickle into a folder, or back", _module("commands.convert")),
-    "prepare": Command("motion folders and datasets from official downloads", _module("commands.prepare")),
-    "calibrate": Command(
-        "how a detector's confidences tell its errors, as a config takes it", _module("commands.calibrate")
+    "infer": Command("meshes of the people in a video (infer_wild_mesh.py)", infer_main),
+    "evaluate": Command("score files of predicted bodies", _command("evaluate_predictions", _NOTHING_WRITTEN)),
+    "check": Command("check a dataset or motion folder by itself", _command("check_file", "stopped")),
+    "convert": Command("turn a dataset's pickle into a folder, or back", _command("convert", _NOTHING_WRITTEN)),
+    "prepare": Command(
+        "motion folders and datasets from official downloads", _command("prepare", "stopped; the same command goes on")
     ),
-    "export": Command("write a checkpoint in the released layout, or back", _module("commands.export_checkpoint")),
+    "calibrate": Command(
+        "how a detector's confidences tell its errors, as a config takes it", _command("calibrate", _NOTHING_WRITTEN)
+    ),
+    "export": Command(
+        "write a checkpoint in the released layout, or back", _command("export_checkpoint", _NOTHING_WRITTEN)
+    ),
 }
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from kinemesh.evaluation.evaluate import BODIES, FITTED, EvaluationOptions, eval
 from kinemesh.evaluation.fitting import Fitting
 from kinemesh.evaluation.paths.facts import PathScorer
 from kinemesh.program.commands.compare import score_files, verdict
-from kinemesh.program.commands.evaluate_predictions import main
+from kinemesh.program.console import main
 from kinemesh.program.evaluate import write_predictions
 from kinemesh.protocols import PROTOCOLS
 
@@ -139,11 +138,10 @@ class TestVerdict:
 
 class TestTool:
     @pytest.fixture
-    def call(self, demo_folder, tmp_path, monkeypatch, capsys):
+    def call(self, demo_folder, capsys):
         def _call(*arguments: str):
             flags = ("--set", f"data_root={demo_folder}", "--set", "dt_file_h36m=null")
-            monkeypatch.setattr(sys, "argv", ["evaluate_predictions", *arguments, *flags])
-            status = main()
+            status = main(["evaluate", *arguments, *flags])
             captured = capsys.readouterr()
             return status, captured.out, captured.err
 

@@ -1,7 +1,6 @@
 """Exported checkpoints in use: there and back, resumed, evaluated; and what cannot be exported."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,9 @@ import pytest
 import torch
 
 from kinemesh.errors import UserError
+from kinemesh.program import console
 from kinemesh.program.cli import main
 from kinemesh.program.commands.export_checkpoint import export
-from kinemesh.program.commands.export_checkpoint import main as export_main
 from kinemesh.program.flags.training import REFINER, REGRESSOR
 from tests.program.commands.same import assert_same
 
@@ -64,8 +63,7 @@ def test_a_released_run_goes_on_as_ours_does(config_file, run, tmp_path, monkeyp
     before = torch.load(folder / "latest_epoch.bin", weights_only=True)["model"]
     released = tmp_path / "released" / "latest_epoch.bin"
     arguments = ("--config", config, "--checkpoint", folder / "latest_epoch.bin", "--to", "released", "--out", released)
-    monkeypatch.setattr(sys, "argv", ["export_checkpoint", *map(str, arguments)])
-    assert export_main() == 0
+    assert console.main(["export", *map(str, arguments)]) == 0
     # One more epoch, optimizer state included.
     contents = []
     for checkpoint_folder in (folder, released.parent):

@@ -24,7 +24,6 @@ from kinemesh.machine.log import set_up_console
 from kinemesh.prepare.datasets.keypoints import see
 from kinemesh.prepare.datasets.sequences import PreparedSequence, numbers
 from kinemesh.prepare.motions.sequences import Bodies
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.flags.parser import command_parser
 from kinemesh.synthesis.calibration import calibrated, errors_by_confidence
 
@@ -42,12 +41,7 @@ _FEWEST = 1000
 _BORDERS = tuple(np.linspace(0, 1, 11).round(1))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; the exit status, see `run_reporting_errors`."""
-    return run_reporting_errors(lambda: run(argv), "stopped: nothing was written")
-
-
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     parser = command_parser("kinemesh calibrate", __doc__)
     add = parser.add_argument

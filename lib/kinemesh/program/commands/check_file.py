@@ -28,19 +28,13 @@ from kinemesh.motion.recorded import open_motions
 from kinemesh.program.check.findings import Finding, table
 from kinemesh.program.check.motions import motion_findings
 from kinemesh.program.check.values import dataset_findings
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.convert import verify_with_progress
 from kinemesh.program.flags.parser import command_parser
 
 logger = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; the exit status, see `run_reporting_errors`."""
-    return run_reporting_errors(lambda: run(argv))
-
-
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """What the command does. Raises `UserError` for a file that training would refuse."""
     parser = command_parser("kinemesh check", __doc__)
     add = parser.add_argument

@@ -22,7 +22,6 @@ from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, op
 from kinemesh.files.writing import require_space, write_atomically
 from kinemesh.machine.log import set_up_console
 from kinemesh.machine.progress import progress
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.flags.parser import command_parser
 
 logger = logging.getLogger(__name__)
@@ -36,12 +35,7 @@ PROVENANCE = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; the exit status, see `run_reporting_errors`."""
-    return run_reporting_errors(lambda: run(argv), "stopped: nothing was written")
-
-
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     parser = command_parser("kinemesh convert", __doc__)
     parser.add_argument("source", type=Path, metavar="FROM", help="a pickle, or a folder of arrays")

@@ -24,7 +24,6 @@ from kinemesh.evaluation.results import record
 from kinemesh.files.writing import json_text, write_text_atomically
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import set_up_console
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.compare import comparison_table, file_differences, load_compared, score_files, verdict
 from kinemesh.program.flags.parser import add_common_flags, add_fit_flag, command_parser
 from kinemesh.protocols import choose_protocols
@@ -34,12 +33,7 @@ logger = logging.getLogger(__name__)
 SELECTED_ON = "unknown (a file of predictions does not say)"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; the exit status, see `run_reporting_errors`."""
-    return run_reporting_errors(lambda: run(argv))
-
-
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     parser = command_parser("tools.evaluate_predictions", __doc__)
     add = parser.add_argument

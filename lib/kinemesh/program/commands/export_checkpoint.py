@@ -20,7 +20,6 @@ from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import save_checkpoint
 from kinemesh.machine.log import set_up_console
 from kinemesh.model.opening import open_checkpoint
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.commands.released_layout import (
     body_tensors,
     our_content,
@@ -34,12 +33,7 @@ from kinemesh.training.optimizers.states import restore_optimizer
 logger = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; the exit status, see `run_reporting_errors`."""
-    return run_reporting_errors(lambda: run(argv))
-
-
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     parser = command_parser("tools.export_checkpoint", __doc__)
     parser.add_argument("--config", required=True, metavar="FILE")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from kinemesh.errors import UserError
 from kinemesh.machine.log import set_up_console
-from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.flags.parser import command_parser
 
 logger = logging.getLogger(__name__)
@@ -27,13 +26,7 @@ DATASET_SOURCES = ("3dpw", "gvhmr-support", "coco", "h36m", "bedlam", "bedlam2",
 _UNITS = ("auto", "m", "cm", "mm", "in", "cmu")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and run; the exit status, see `run_reporting_errors`."""
-    stopped = "stopped; the same command goes on"
-    return run_reporting_errors(lambda: run(argv), when_stopped=stopped)
-
-
-def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The flags. Raises `UserError` for one that is unknown or belongs to another source."""
     parser = command_parser("kinemesh prepare", __doc__)
     add = parser.add_argument
@@ -81,7 +74,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """What the command does. Raises `UserError` for what the user has to fix."""
     arguments = parse_arguments(argv)
     set_up_console()

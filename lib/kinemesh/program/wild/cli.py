@@ -8,6 +8,7 @@ from kinemesh.detect.installing import install_blazepose
 from kinemesh.errors import UserError
 from kinemesh.export.formats import DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.machine.log import set_up_console
+from kinemesh.machine.stopping import import_slow
 from kinemesh.program.cli import run_reporting_errors
 from kinemesh.program.flags.parser import OneLineParser
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_DETECTOR, add_flags
@@ -63,9 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             set_up_console()
             install_blazepose()
             return
-        from kinemesh.program.wild.run import run  # imports PyTorch, which --help and a mistyped flag need not wait for
-
-        run(arguments)
+        import_slow("kinemesh.program.wild.run").run(arguments)
 
     return run_reporting_errors(parse_and_run, when_stopped="stopped; the files written so far are complete")
 
