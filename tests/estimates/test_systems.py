@@ -1,7 +1,9 @@
 """Every system's file, in the layout that its program writes, comes back as the bodies that went into it."""
 
 import pickle
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle, rotation_angle
 from tools.fuzz import estimators
 from tools.fuzz import estimators_of_smplx as of_smplx
-from tools.fuzz.people import Files, People, npz, objects
+from tools.fuzz.people import Files, People, npz, objects, saved, torch_bytes
 
 FRAMES = 6
 LEVEL = {estimators.amass_in_a_world}  # what comes back is as before a level camera, whichever way it looks
@@ -60,7 +62,7 @@ def apart(poses: np.ndarray, others: np.ndarray) -> float:
 def test_bodies_come_back_from_the_layout(layout, people, write, caplog):
     caplog.set_level("INFO")
     loaded = load_predictions(write(layout(people)))
-    expected = 2 if layout in (*estimators.OF_EVERYBODY, of_smplx.prompthmr) else 1
+    expected = 2 if layout in (*estimators.OF_EVERYBODY, of_smplx.prompthmr, of_smplx.pymaf_x) else 1
     assert [track.video for track in loaded.tracks] == ["walk"] * expected
     assert len({track.person for track in loaded.tracks}) == expected
     is_smplx = layout in of_smplx.OF_SMPLX
@@ -79,7 +81,13 @@ def test_bodies_come_back_from_the_layout(layout, people, write, caplog):
 
 
 def test_rates_are_those_that_files_name(people, write):
-    for layout in (estimators.tracks, estimators.amass_smplh, of_smplx.amass_smplx, of_smplx.gvhmr_npz):
+    for layout in (
+        estimators.tracks,
+        estimators.amass_smplh,
+        of_smplx.amass_smplx,
+        of_smplx.gvhmr_npz,
+        estimators.smplcodec,
+    ):
         assert {*load_predictions(write(layout(people))).fps} == {25.0}
 
 
@@ -131,10 +139,34 @@ def test_of_a_folder_what_is_no_estimate_is_skipped_and_named(people, write, cap
     """TRAM's camera, GVHMR's intermediate tensors, and arrays of something else, beside people of one video."""
     unknown = {"walk/camera.npy": estimators.tram(people)["walk/camera.npy"], "walk/features.npz": npz(a=np.zeros(3))}
     unknown["walk/results.npz"] = npz(results=objects({"a": 1}))
-    folder = write(estimators.wham(people) | unknown)
+    # More than data: a model, a file of another program, objects of somebody's classes.
+    refused = {
+        "walk/model.pt": torch_bytes(torch.nn.Linear(1, 1)),
+        "walk/track.npy": saved(lambda file: np.save(file, objects(Path()))),
+    }
+    refused |= {"walk/state.pkl": pickle.dumps(Path("a")), "walk/scene.pt": b"scene"}
+    folder = write(estimators.wham(people) | unknown | refused)
     assert len(load_predictions(folder).tracks) == 2
     for name in unknown:
         assert f"{name.removeprefix('walk/')}: not recognised, it holds" in caplog.text
+    for name in refused:
+        assert re.search(
+            f"skipped: .*{name.removeprefix('walk/')}(: refused, nothing in it was run| is not a pickle)", caplog.text
+        )
+
+
+def test_people_that_prompthmr_writes_twice_are_read_once(people, write):
+    """Before the camera in one file, and in a world in a file each."""
+    loaded = load_predictions(write(of_smplx.prompthmr(people) | of_smplx.smplcodec_x(people)))
+    assert len(loaded.tracks) == 2 and not loaded.world_tracks
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 200])
+def test_of_a_folder_a_file_that_was_not_copied_whole_is_an_error(kept_bytes, people, write):
+    whole = estimators.wham(people)
+    folder = write(whole | {"walk/more.pkl": whole["walk/wham_output.pkl"][:kept_bytes]})
+    with pytest.raises(UserError, match="more.pkl (is empty|ends early|is damaged)"):
+        load_predictions(folder)
 
 
 def changed(layout, change):
@@ -151,6 +183,7 @@ def changed(layout, change):
 
 FAULTS = {
     "betas of nobody": (lambda people: {"a.npz": npz(poses=people.poses[0], betas=np.zeros(5))}, r"'betas' is an array of float64 of shape \(5,\). Expected 10 or more numbers"),
+    "another model's joints": (lambda people: estimators.smplcodec_file(people, np.zeros((6, 46)), np.zeros(10), smplVersion=np.int32(5)), r"'smplVersion' is 5, 'gender' 0. Expected 0, 1 or 2: SMPL"),
     "no poses": (lambda people: {"a.npz": npz(poses=people.poses[0, :, :70])}, r"has no 'poses', and no 'root_orient' and 'pose_body'"),
     "a rate": (lambda people: {"a.npz": npz(poses=people.poses[0], fps=np.zeros(2))}, r"'fps' is float64 of shape \(2,\). Expected one number"),
     "one person's frames": (changed(estimators.wham_api, lambda held: held[1].update(frame_id=np.arange(2))), r"person '1' 'poses_root_cam' has 6 rows. Expected as many as there are frames, 2"),

@@ -48,6 +48,20 @@ def amass_in_a_world(people: People) -> Files:
     return {f"{people.video}.npz": npz(poses=poses, betas=people.betas[0], trans=people.places_m[0], fps=people.fps)}
 
 
+def smplcodec(people: People) -> Files:
+    """SMPL's, in a world with y up."""
+    to_world = torch.tensor([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]])
+    root = to_world @ axis_angle_to_matrix(torch.from_numpy(people.poses[0, :, :3]))
+    poses = np.concatenate((matrix_to_axis_angle(root).numpy(), people.poses[0, :, 3:]), axis=1)
+    return smplcodec_file(people, poses.reshape(-1, 24, 3), people.betas[0], smplVersion=np.int32(0))
+
+
+def smplcodec_file(people: People, poses: np.ndarray, betas: np.ndarray, **more) -> Files:
+    count, more = len(poses), {"codecVersion": np.int32(1), "gender": np.int32(0), **more}
+    motion = {"frameCount": np.int32(count), "frameRate": np.float32(people.fps), "bodyTranslation": people.places_m[0]}
+    return {f"{people.video}.smpl": npz(bodyPose=poses, shapeParameters=betas, **motion, **more)}
+
+
 def hybrik(people: People) -> Files:
     return hybrik_file(people, people.rotations[0].reshape(-1, 216), people.shapes[0], 1)
 
@@ -195,4 +209,4 @@ def sam3d(people: People, points_m: np.ndarray | None = None) -> Files:
 
 # Whose file holds everybody, and whose one person.
 OF_EVERYBODY = (predictions, tracks, wham, vibe, wham_api, tram, cliff, mmhuman3d, romp, romp_video, nlf, phalp)
-OF_ONE = (amass_smplh, amass_in_a_world, hybrik, hybrik_of_quaternions)
+OF_ONE = (amass_smplh, amass_in_a_world, smplcodec, hybrik, hybrik_of_quaternions)

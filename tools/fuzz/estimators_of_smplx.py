@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from kinemesh.geometry.rotation import axis_angle_to_matrix
-from tools.fuzz.estimators import hybrik_file
+from tools.fuzz.estimators import hybrik_file, smplcodec_file
 from tools.fuzz.joblib_layout import write_joblib
 from tools.fuzz.people import SMPLX_JOINTS, Files, People, npz, objects, torch_bytes
 
@@ -22,6 +22,29 @@ def amass_smplx(people: People) -> Files:
 
 def hybrik_x(people: People) -> Files:
     return hybrik_file(people, people.smplx_rotations[0].reshape(-1, 495), np.ones((len(people.frames), 11)), 1)
+
+
+def smplcodec_x(people: People) -> Files:
+    """As PromptHMR writes each person, but that these stand before the camera."""
+    poses = people.smplx[0, :, :66].reshape(-1, 22, 3)
+    files = smplcodec_file(
+        people, poses, np.ones(10, np.float32), smplVersion=np.int32(2), headPose=np.zeros((len(poses), 3, 3))
+    )
+    return {f"{people.video}/subject-1.smpl": content for content in files.values()}
+
+
+def pymaf_x(people: People) -> Files:
+    """Detections that nothing joins to people, in no order, beside parameters as tensors."""
+    count, frames = people.poses.shape[:2]
+    order = [(frame, (person + frame) % count) for frame in range(frames) for person in range(count)]
+    rows = tuple(np.array(order).T[::-1])
+    names = [f"walk_f{frame}_p{place}" for place, (frame, _) in enumerate(order)]
+    content = {
+        "pred_cam": np.ones((len(order), 3), np.float32), "orig_cam_t": people.places_m[rows], "verts": np.zeros((len(order), 9, 3)),
+        "pose": people.poses[rows], "betas": np.ones((len(order), 10), np.float32), "person_ids": names,
+        "frame_ids": [frame for frame, _ in order], "smplx_params": [{"shape": torch.ones(len(order), 10)}],
+    }  # fmt: skip
+    return {f"{people.video}/output.pkl": write_joblib(content)}
 
 
 def _prompthmr_person(people: People, number: int, name: str) -> dict:
@@ -88,5 +111,16 @@ def mmhuman3d_smplx(people: People) -> Files:
     }
 
 
-# Of one person each, but PromptHMR.
-OF_SMPLX = (amass_smplx, hybrik_x, prompthmr, prompthmr_in_a_world, gvhmr, gem, gvhmr_npz, mmhuman3d_smplx)
+# Of one person each, but PromptHMR and PyMAF-X.
+OF_SMPLX = (
+    amass_smplx,
+    hybrik_x,
+    smplcodec_x,
+    pymaf_x,
+    prompthmr,
+    prompthmr_in_a_world,
+    gvhmr,
+    gem,
+    gvhmr_npz,
+    mmhuman3d_smplx,
+)

@@ -19,13 +19,16 @@ from kinemesh.errors import UserError
 from kinemesh.estimates.from_points import MHR_POINTS, fit_to_points
 from kinemesh.estimates.linking import with_people_linked
 from kinemesh.estimates.readers import LAYOUTS, count_images_from_zero, read_estimator_file
+from kinemesh.estimates.systems.single import SMPLCODEC
 from kinemesh.estimates.table import NotRecognisedError, Table
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".npz", ".npy", ".pkl", ".pk", ".pt", ".pth")
+SUFFIXES = (".npz", ".npy", ".pkl", ".pk", ".pt", ".pth", ".smpl")
 # ROMP's file of a whole video, which repeats those of its frames beside it.
 _WHOLE = "video_results.npz"
+# Who writes each person once more, in a world, beside the file of all before the camera.
+_REPEATED = {SMPLCODEC: "PromptHMR"}
 # Above any frame number, so that track and frame make one number that sorts by both.
 TRACK_STEP = 1 << 40
 # 29.97 is written for 30, 59.94 for 60.
@@ -218,6 +221,8 @@ def _read_folder(folder: Path) -> list[Table]:
             logger.warning("skipped: %s", error)
     whole = {table.path.parent for table in tables if table.path.name == _WHOLE}
     tables = [table for table in tables if table.path.parent not in whole or table.path.name == _WHOLE]
+    written = {(table.path.parent, table.system) for table in tables}
+    tables = [table for table in tables if (table.path.parent, _REPEATED.get(table.system)) not in written]
     if not tables:
         raise UserError(f"--predictions {folder}: no file in this folder is recognised. Expected {LAYOUTS}.")
     return tables

@@ -10,22 +10,29 @@ from typing import Any
 
 from kinemesh.estimates.systems.amass import PARTS, read_motion
 from kinemesh.estimates.systems.by_frame import NLF_KEYS, read_nlf, read_phalp, read_romp
-from kinemesh.estimates.systems.by_image import read_cliff, read_hybrik, read_mmhuman3d
+from kinemesh.estimates.systems.by_image import read_cliff, read_hybrik, read_mmhuman3d, read_pymafx
 from kinemesh.estimates.systems.by_person import read_people, read_prompthmr, read_wham_api
 from kinemesh.estimates.systems.own import read_rows
 from kinemesh.estimates.systems.sam3d import read_sam3d
-from kinemesh.estimates.systems.single import GEM_KEYS, GVHMR_KEYS, read_gvhmr, read_gvhmr_npz, read_tram
+from kinemesh.estimates.systems.single import (
+    GEM_KEYS,
+    GVHMR_KEYS,
+    read_gvhmr,
+    read_gvhmr_npz,
+    read_smplcodec,
+    read_tram,
+)
 from kinemesh.estimates.table import NotRecognisedError, Table
 from kinemesh.files.arrays import array_names, read_npy_object, read_object
 from kinemesh.files.joblib import load_joblib
-from kinemesh.files.pickles import faults_as_user_errors
+from kinemesh.files.pickles import RefusedError, faults_as_user_errors
 from kinemesh.files.torch_files import load_torch_file
 
 logger = logging.getLogger(__name__)
 
 LAYOUTS = (
     "an npz with video, frame, poses, betas; AMASS's arrays (poses), as infer_wild_mesh.py writes them; or a file of HybrIK, "
-    "WHAM, 4D-Humans / PHALP, GVHMR, GEM, TRAM, PromptHMR, VIBE, TCMR, PyMAF, CLIFF, ROMP, MMHuman3D, NLF or SAM 3D Body: "
+    "WHAM, 4D-Humans / PHALP, GVHMR, GEM, TRAM, PromptHMR, VIBE, TCMR, PyMAF, PyMAF-X, CLIFF, ROMP, MMHuman3D, NLF, SAM 3D Body or smplcodec: "
     "docs/estimators.md lists their keys"
 )
 _WHAT = "an estimator's file, for --predictions"
@@ -34,19 +41,19 @@ _WHAT = "an estimator's file, for --predictions"
 def read_estimator_file(path: Path) -> Table:
     """Read one file of any of LAYOUTS.
 
-    Raises NotRecognisedError, or UserError naming file, key and first bad row.
+    Raises NotRecognisedError, also for what is more than data, as no system writes it, or UserError naming file, key and
+    first bad row.
     """
     with faults_as_user_errors(path, _WHAT), path.open("rb") as file:
         start = file.read(6)
-        names = zipfile.ZipFile(file).namelist() if start[:2] == b"PK" else []
-    if any(name.endswith("/data.pkl") for name in names):
-        content = load_torch_file(path, what=_WHAT)
-    elif names or start[:2] == b"PK":
+        names = zipfile.ZipFile(file).namelist() if start[:2] == b"PK" else None
+    if names is not None and not any(name.endswith("/data.pkl") for name in names):
         return _read_npz(path)
-    elif start == b"\x93NUMPY":
-        content = read_npy_object(path, what=_WHAT)
-    else:
-        content = load_joblib(path, what=_WHAT)
+    load = load_torch_file if names else read_npy_object if start == b"\x93NUMPY" else load_joblib
+    try:
+        content = load(path, what=_WHAT)
+    except RefusedError as error:
+        raise NotRecognisedError(str(error)) from None
     table = _read_content(path, content) if isinstance(content, dict) and content else None
     if table is None:
         held = f"a {type(content).__name__}"
@@ -69,6 +76,8 @@ def _read_npz(path: Path) -> Table:
         return read_sam3d(path)
     if "camera_body_pose" in held or "world_body_pose" in held:
         return read_gvhmr_npz(path, names)
+    if "bodyPose" in held:
+        return read_smplcodec(path)
     if "results" in held:
         results = read_object(path, "results", what=_WHAT)
         if isinstance(results, dict) and ("smpl_thetas" in results or _first_has(results, {"smpl_thetas"})):
@@ -91,6 +100,8 @@ def _read_content(path: Path, content: dict) -> Table | None:
         return read_tram(path, content)
     if isinstance(content.get("people"), dict) and _first_has(content["people"], {"frames"}):
         return read_prompthmr(path, content)
+    if {"pose", "frame_ids", "person_ids"} <= content.keys():
+        return read_pymafx(path, content)
     if {*NLF_KEYS} <= content.keys():
         return read_nlf(path, content)
     if _first_has(content, {"pose", "frame_ids"}):

@@ -49,6 +49,10 @@ def load_pickle(path: str | Path, *, what: str, extra_classes: ExtraClasses | No
         return checked(_Unpickler(file, names, encoding).load(), names.extra_types)
 
 
+class RefusedError(UserError):
+    """A whole file of another kind than was expected, or that asks for more than data does."""
+
+
 @contextmanager
 def faults_as_user_errors(path: Path, what: str, encoding: str = "ASCII") -> Iterator[None]:
     """Whatever goes wrong while `path` is read, as the UserError that `load_pickle` promises."""
@@ -63,14 +67,16 @@ def faults_as_user_errors(path: Path, what: str, encoding: str = "ASCII") -> Ite
     except UserError:
         raise
     except Refused as error:
-        raise UserError(
+        raise RefusedError(
             f"{path}: refused, nothing in it was run: {error}. {advice} of arrays, text and numbers only: "
             "get it from its publisher, or write it again from such values."
         ) from None
     except Truncated as error:
         raise UserError(f"{path} ends early ({error}). {advice}: copy or download it again.") from None
     except NotAPickle as error:
-        raise UserError(f"{path} is not {error.format} ({error}). {advice}: check that it is the right file.") from None
+        raise RefusedError(
+            f"{path} is not {error.format} ({error}). {advice}: check that it is the right file."
+        ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}. {advice}.") from None
     except MemoryError:

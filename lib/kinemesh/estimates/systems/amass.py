@@ -37,49 +37,59 @@ def read_motion(path: Path) -> Table:
     found = with_parts_joined(given)
     if found is None:
         fail(path, "has no 'poses', and no 'root_orient' and 'pose_body' (F, 63)", what)
-    poses, layout, notes = *found, []
-    count, betas = len(poses), given.get("betas")
+    poses, layout = found
+    count = len(poses)
     if layout == "SMPL":
         poses = to_poses(path, "'poses'", poses, count)
     else:
         poses = without_hands(to_numbers(path, "'poses'", poses, poses.shape[1:], count, LARGEST_ANGLE))
-    if layout == "SMPL-X":
-        betas, notes = None, list(SMPLX_NOTES)
-    elif layout == "SMPL+H":
-        notes = ["hands dropped"]
-    gender = gender_of(given.get("gender"))
-    if betas is not None and gender != "neutral":
-        betas, notes = None, [*notes, f"betas of a {gender} body are not the neutral one's: mean shape"]
-    shape = np.zeros((count, BETA_COUNT), dtype=np.float32)
-    if betas is not None:
-        if betas.ndim not in (1, 2) or betas.shape[-1] < BETA_COUNT:
-            fail(path, f"'betas' is an array of {betas.dtype} of shape {betas.shape}", f"{BETA_COUNT} or more numbers")
-        betas = betas[..., :BETA_COUNT]
-        every = np.broadcast_to(betas, (count, BETA_COUNT)) if betas.ndim == 1 or len(betas) == 1 else betas
-        shape = to_numbers(path, "'betas'", every, (BETA_COUNT,), count)
+    shape, notes = neutral_shapes(path, "'betas'", given.get("betas"), (layout, gender_of(given.get("gender"))), count)
     frame = np.arange(count)
     if "frame_ids" in given:
         frame = to_frames(path, "'frame_ids'", given["frame_ids"], count)
     # Files of one video's people lie in its folder; motions of whole videos have their names.
     names = (path.resolve().parent.name, path.stem) if "frame_ids" in given else (path.stem, "")
-    poses, up = (poses, "") if "camera" in given else before_a_camera(poses, layout)
+    # As all of AMASS has it.
+    otherwise = "camera" if layout == "SMPL" else "z"
+    poses, up = (poses, "") if "camera" in given else before_a_camera(poses, otherwise)
     whose = "this project" if "camera" in given else f"AMASS's arrays, {layout}"
-    more = {"fps": given["rate"], "notes": tuple(notes), "world_up": up}
+    more = {"fps": given["rate"], "notes": notes, "world_up": up}
     if "camera" in given and "trans" in given:
         more["trans_m"] = to_numbers(path, "'trans'", given["trans"], (3,), count)
     return table_of(path, whose, names, frame, (poses, shape), **more)
 
 
-def before_a_camera(poses: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
+def neutral_shapes(
+    path: Path, where: str, betas: np.ndarray | None, whose: tuple[str, str], count: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Betas (F, 10) of SMPL's neutral body, and what there is to say, of `whose`, a model and one of GENDERS.
+
+    The mean shape stands for one of another shape space. Raises UserError.
+    """
+    model, gender = whose
+    if model == "SMPL-X":
+        betas, notes = None, SMPLX_NOTES
+    else:
+        notes = ("hands dropped",) if model == "SMPL+H" else ()
+    if betas is not None and gender != "neutral":
+        betas, notes = None, (*notes, f"betas of a {gender} body are not the neutral one's: mean shape")
+    if betas is None:
+        return np.zeros((count, BETA_COUNT), dtype=np.float32), notes
+    if betas.ndim not in (1, 2) or betas.shape[-1] < BETA_COUNT:
+        fail(path, f"{where} is an array of {betas.dtype} of shape {betas.shape}", f"{BETA_COUNT} or more numbers")
+    betas = betas[..., :BETA_COUNT]
+    every = np.broadcast_to(betas, (count, BETA_COUNT)) if betas.ndim == 1 or len(betas) == 1 else betas
+    return to_numbers(path, where, every, (BETA_COUNT,), count), notes
+
+
+def before_a_camera(poses: np.ndarray, otherwise: str) -> tuple[np.ndarray, str]:
     """The poses (F, 72) in camera axes, and which axis of a world was up; "": they were in camera axes already.
 
-    A pelvis at rest has its own y axis up.
+    A pelvis at rest has its own y axis up. `otherwise`, one of UP_TURNS: where pelvises do not show it.
     """
     root = axis_angle_to_matrix(torch.from_numpy(poses[:, :3]))
-    up = axis_upward(root[:, :, 1].mean(dim=0).double().numpy())
-    if up is None and layout != "SMPL":
-        up = "z"  # as all of AMASS has it
-    if up in (None, "camera"):
+    up = axis_upward(root[:, :, 1].mean(dim=0).double().numpy()) or otherwise
+    if up == "camera":
         return poses, ""
     return with_root_turned(poses, UP_TURNS["camera"].T @ UP_TURNS[up]), up
 

@@ -1,7 +1,8 @@
-"""Systems whose rows are detections in images: HybrIK, CLIFF, MMHuman3D.
+"""Systems whose rows are detections in images: HybrIK, CLIFF, MMHuman3D, PyMAF-X.
 
 Sources of the layouts: HybrIK `scripts/demo_video.py` and `demo_video_x.py` with `hybrik/models/layers/smpl/lbs.py`, CLIFF
-`demo.py`, MMHuman3D `demo/estimate_smpl.py` and `demo/estimate_smplx.py` (HumanData).
+`demo.py`, MMHuman3D `demo/estimate_smpl.py` and `demo/estimate_smplx.py` (HumanData),
+PyMAF-X `apps/demo_smplx.py`.
 """
 
 import re
@@ -76,6 +77,17 @@ def read_cliff(path: Path) -> Table:
         places_m = to_numbers(path, "'global_t'", columns["global_t"], (3,), count)
     more = {"first_image": int(frame.min()), "places_m": places_m}
     return table_of(path, "CLIFF", (video, ""), frame, (poses, betas), **more)
+
+
+def read_pymafx(path: Path, content: dict) -> Table:
+    """`pose` (N, 72), whose first 22 joints are SMPL-X's, `frame_ids` from 0, and `orig_cam_t` (N, 3), by which people are
+    told apart: `person_ids` are of detections, each in one frame. Raises UserError."""
+    frame = to_frames(path, "'frame_ids'", content["frame_ids"])
+    count = len(frame)
+    poses = without_hands(to_poses(path, "'pose'", content["pose"], count))
+    places_m = to_numbers(path, "'orig_cam_t'", take_entry(path, "", content, "orig_cam_t"), (3,), count)
+    bodies = poses, np.zeros((count, BETA_COUNT), np.float32)
+    return table_of(path, "PyMAF-X", (video_of(path, ()), ""), frame, bodies, places_m=places_m, notes=SMPLX_NOTES)
 
 
 def read_mmhuman3d(path: Path) -> Table:

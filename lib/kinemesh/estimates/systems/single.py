@@ -1,19 +1,20 @@
-"""Systems with a file for one person: GVHMR, GEM, and the former's package of that name, and TRAM.
+"""Systems with a file for one person: GVHMR, GEM, and the former's package of that name, TRAM, and whoever writes smplcodec's.
 
 Sources of the layouts: GVHMR `tools/demo/demo.py` (frames are the video's, whatever its rate), GEM-SMPL
 `scripts/demo/demo_smpl.py` in NVlabs/GENMO, `save_npz` of the package gvhmr, TRAM `scripts/estimate_humans.py` and
-`lib/models/hmr_vimo.py`.
+`lib/models/hmr_vimo.py`, smplcodec `smplcodec/codec.py`.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kinemesh.body.params import with_root_turned
-from kinemesh.body.skeleton import BETA_COUNT
+from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.errors import fail
-from kinemesh.estimates.systems.amass import SMPLX_NOTES
+from kinemesh.estimates.systems.amass import SMPLX_NOTES, before_a_camera, neutral_shapes
 from kinemesh.estimates.table import Table, table_of, video_of
 from kinemesh.estimates.values import (
     BETAS_SHAPE,
@@ -28,10 +29,15 @@ from kinemesh.estimates.values import (
 from kinemesh.files.arrays import read_npz
 from kinemesh.geometry.camera import UP_TURNS
 
+SMPLCODEC = "smplcodec"
 # Keys of the bodies before the camera, and in a world with y up.
 GVHMR_KEYS = ("smpl_params_incam", "smpl_params_global")
 GEM_KEYS = ("body_params_incam", "body_params_global")
 _OWN_NAMES = ("hmr4d_results", "smpl_params")
+# smplcodec's numbers of models, with their joints, and of genders.
+_CODEC_MODELS = {0: ("SMPL", SMPL_JOINT_COUNT), 1: ("SMPL+H", SHARED_JOINT_COUNT), 2: ("SMPL-X", SHARED_JOINT_COUNT)}
+_CODEC_GENDERS = ("neutral", "male", "female")
+_CODEC_PERSON = re.compile(r"subject-(\d+)")  # PromptHMR's
 
 
 def read_gvhmr(path: Path, content: dict, system: str, keys: tuple[str, str]) -> Table:
@@ -82,3 +88,26 @@ def read_tram(path: Path, content: dict) -> Table:
     video = video_of(path, (path.stem,), ("hps",)) if is_own else path.stem
     person = path.stem.removeprefix("hps_track_") if is_own else ""
     return table_of(path, "TRAM", (video, person), frame, (poses, betas))
+
+
+def read_smplcodec(path: Path) -> Table:
+    """`bodyPose` (F, 22, 3) of SMPL-X or SMPL+H, (F, 24, 3) of SMPL, in a world; ten of `shapeParameters`. Raises UserError."""
+    numbers = ("smplVersion", "gender", "frameRate")
+    given = read_npz(path, ("bodyPose",), (*numbers, "shapeParameters"), what="smplcodec's .smpl")
+    for key in numbers:
+        if key in given and (given[key].size != 1 or given[key].dtype.kind not in "fiu"):
+            fail(path, f"'{key}' is an array of {given[key].dtype} of shape {given[key].shape}", "one number")
+    version, gender, rate = (given[key].item() if key in given else None for key in numbers)
+    version, gender = 2 if version is None else version, gender or 0
+    if version not in _CODEC_MODELS or gender not in range(len(_CODEC_GENDERS)):
+        fail(path, f"'smplVersion' is {version}, 'gender' {gender}", "0, 1 or 2: SMPL, SMPL+H or SMPL-X, of 0, 1 or 2")
+    model, joints = _CODEC_MODELS[version]
+    count = len(given["bodyPose"]) if given["bodyPose"].ndim else 0
+    poses = to_poses(path, "'bodyPose'", given["bodyPose"], count, joints)
+    whose = (model, _CODEC_GENDERS[int(gender)])
+    shape, notes = neutral_shapes(path, "'shapeParameters'", given.get("shapeParameters"), whose, count)
+    poses, up = before_a_camera(poses if model == "SMPL" else without_hands(poses), "y")
+    person = _CODEC_PERSON.fullmatch(path.stem)
+    names = (path.resolve().parent.name, person[1]) if person else (path.stem, "")
+    more = {"fps": rate, "notes": notes, "world_up": up}
+    return table_of(path, SMPLCODEC, names, np.arange(count), (poses, shape), **more)
