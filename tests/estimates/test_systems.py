@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.body.params import params_from_axis_angle, rotations_from_axis_angle
 from kinemesh.errors import UserError
 from kinemesh.estimates.from_points import MHR_POINTS
 from kinemesh.estimates.linking import link
@@ -116,8 +116,43 @@ def test_sam_3d_body_is_fitted_to_its_keypoints(people, write, assets, caplog):
     left = (found - found.mean(1, keepdim=True)) - (places - places.mean(1, keepdim=True))
     assert left.norm(dim=2).mean() < 0.01
     assert "SMPL's body fitted to 23 of MHR's keypoints" in caplog.text
-    with pytest.raises(UserError, match="holds another model's keypoints, which need a body to fit"):
+    with pytest.raises(UserError, match="holds 23 of MHR's keypoints, which need a body to fit"):
         load_predictions(path)
+
+
+@pytest.mark.parametrize("layout", estimators.OF_VERTICES, ids=lambda layout: layout.__name__)
+def test_bodies_are_fitted_to_vertices_alone(layout, people, write, assets, posed_body, caplog):
+    caplog.set_level("INFO")
+    params = params_from_axis_angle(torch.from_numpy(people.poses[0]), torch.from_numpy(people.shapes[0]))
+    vertices_m = posed_body(params).vertices_mm.numpy() / 1000 + people.places_m[0][:, None]
+    loaded = load_predictions(write(layout(people, vertices_m)), lambda: assets)
+    assert [track.video for track in loaded.tracks] == ["walk"] and loaded.frame.tolist() == [*range(FRAMES)]
+    assert apart(loaded.poses, people.poses[0]) < 0.02
+    np.testing.assert_allclose(loaded.betas, people.shapes[0], atol=0.01)
+    assert "SMPL's body fitted to the vertices of SMPL's mesh, 0 mm from them" in caplog.text
+    assert bool(loaded.world_tracks) == ("(y up) and no camera" in caplog.text) == (layout is estimators.objs)
+
+
+@pytest.mark.parametrize(
+    ("scale", "fault"), [(2, "no body is nearer than"), (1e6, "vertices go beyond 1000. Expected metres")]
+)
+def test_vertices_that_are_no_body_s_are_an_error(scale, fault, people, write, assets):
+    cloud = np.random.default_rng(0).normal(0, scale, (2, 6890, 3)).astype("f4")
+    with pytest.raises(UserError, match=fault):
+        load_predictions(write(estimators.vertices(people, cloud)), lambda: assets)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"walk.obj": b"v 0 0 0\n"},
+        {"walk.npz": npz(vertices=np.zeros((2, 10475, 3)))},
+        {"walk.npy": saved(lambda file: np.save(file, np.zeros((2, 10475, 3))))},
+    ],
+)
+def test_another_mesh_is_not_recognised(files, people, write, caplog):
+    assert load_predictions(write(estimators.predictions(people) | files)).tracks
+    assert re.search("skipped: .*: not recognised, it holds", caplog.text)
 
 
 def test_people_without_names_are_told_apart_by_where_they_are():

@@ -207,6 +207,28 @@ def sam3d(people: People, points_m: np.ndarray | None = None) -> Files:
     }  # fmt: skip
 
 
+def vertices(people: People, vertices_m: np.ndarray | None = None) -> Files:
+    """Of one person (F, 6890, 3): an array by itself."""
+    return {f"{people.video}.npy": saved(lambda file: np.save(file, _vertices(people, vertices_m)))}
+
+
+def named_vertices(people: People, vertices_m: np.ndarray | None = None) -> Files:
+    return {f"{people.video}/verts.npz": npz(verts=_vertices(people, vertices_m), frame_ids=people.frames)}
+
+
+def objs(people: People, vertices_m: np.ndarray | None = None) -> Files:
+    """An OBJ an image, of a world with y up."""
+    frames = (_vertices(people, vertices_m) * np.array([1, -1, -1], np.float32)).tolist()
+    texts = ["".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in frame) + "f 1 2 3\n" for frame in frames]
+    return {f"{people.video}/{frame:06d}_person_0.obj": text.encode() for frame, text in enumerate(texts)}
+
+
+def _vertices(people: People, vertices_m: np.ndarray | None) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 0.3, (len(people.frames), 6890, 3)).astype("f4") if vertices_m is None else vertices_m
+
+
+OF_VERTICES = (vertices, named_vertices, objs)
 # Whose file holds everybody, and whose one person.
 OF_EVERYBODY = (predictions, tracks, wham, vibe, wham_api, tram, cliff, mmhuman3d, romp, romp_video, nlf, phalp)
 OF_ONE = (amass_smplh, amass_in_a_world, smplcodec, hybrik, hybrik_of_quaternions)

@@ -22,6 +22,7 @@ from kinemesh.data.reading import CAMERA_IMAGE_SIZES
 from kinemesh.data.sources import load_dataset
 from kinemesh.demo.splits import StandIn
 from kinemesh.estimates.predictions import load_predictions
+from kinemesh.estimates.readers import read_estimator_file
 from kinemesh.model.building import build_regressor
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.program.origin import say_what_changed
@@ -30,7 +31,7 @@ from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.state import TrainState
 from tools.fuzz import folders, keypoints, motions
 from tools.fuzz.datasets import DOWNLOADS
-from tools.fuzz.estimators import OF_EVERYBODY, OF_ONE, sam3d
+from tools.fuzz.estimators import OF_EVERYBODY, OF_ONE, OF_VERTICES, sam3d
 from tools.fuzz.estimators_of_smplx import OF_SMPLX
 from tools.fuzz.people import People
 from tools.fuzz.videos import make_videos, read_video
@@ -269,5 +270,7 @@ KINDS = {
     "video": Kind("video.mp4", make_videos, read_video),
     **{write.__name__: _of_estimator(write) for write in (*OF_EVERYBODY, *OF_ONE, *OF_SMPLX, sam3d)},
     **{name: Kind(each.spoiled, each.make, each.read) for name, each in DOWNLOADS.items()},
+    # What they hold need be no body.
+    **{write.__name__: _of_estimator(write)._replace(read=read_estimator_file) for write in OF_VERTICES},
     "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
 }

@@ -1,10 +1,11 @@
-"""SMPL bodies fitted to 3D keypoints of another body, MHR's: damped least squares, frame by frame, one shape a person.
+"""SMPL bodies fitted to what files hold instead: vertices of its own mesh, or 3D keypoints of another body, MHR's.
 
-Unknowns a frame: the turning of each joint that the points show, from rest, and the translation, which nobody asks for. What
+To keypoints: damped least squares, frame by frame, one shape a person. Unknowns a frame: the turning of each joint that the points show, from rest, and the translation, which nobody asks for. What
 points do not show stays as at rest: hands, and how a bone is twisted where no joint below it bends.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,7 +13,11 @@ from torch import Tensor
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.params import axis_angle_from_rotations
+from kinemesh.body.refit import BodyFitter
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
+from kinemesh.errors import UserError, fail
+from kinemesh.estimates.systems.amass import before_a_camera
+from kinemesh.estimates.table import Table
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.prior import Hinges, relative_spreads
 from kinemesh.geometry.alignment import nearest_rotation
@@ -35,6 +40,64 @@ _SHAPE_SPREAD = 1.5
 _LARGEST_TURN = 0.6
 _DAMPING = 1e-3
 _FRAMES_AT_ONCE = 1024
+# From its points on the mean, a body that is none of theirs.
+_FARTHEST_OFF_M = 0.2
+
+
+def with_bodies_fitted(tables: list[Table], assets: Callable[[], BodyAssets] | None) -> list[Table]:
+    """The tables with a body for each row of those that hold points instead, which is said in their notes.
+
+    Vertices may be of a world: how the pelvises then stand tells the axis that is up. Raises UserError where no body has
+    such points, or there is none to fit.
+    """
+    out = list(tables)
+    for column, fit, held in _FITS:
+        numbers = [number for number, table in enumerate(tables) if getattr(table, column) is not None]
+        if not numbers:
+            continue
+        own = [tables[number] for number in numbers]
+        if assets is None:
+            raise UserError(f"{own[0].path}: holds {held}, which need a body to fit. Expected SMPL's bodies.")
+        points_m, video, person = (
+            np.concatenate([getattr(table, name) for table in own]) for name in (column, "video", "person")
+        )
+        people: dict[tuple[str, str], int] = {}
+        owner = [people.setdefault(name, len(people)) for name in zip(video.tolist(), person.tolist(), strict=True)]
+        poses, betas, left_m = fit(points_m, np.array(owner), assets())
+        poses, up = before_a_camera(poses, "camera") if column == "vertices_m" else (poses, "")
+        said = (
+            f"SMPL's body fitted to {held}, {1000 * left_m.mean():.0f} mm from them on the mean; nothing else is read"
+        )
+        first = 0
+        for number, table in zip(numbers, own, strict=True):
+            rows = slice(first, first + len(table.frame))
+            first = rows.stop
+            if not (left_m[rows] < _FARTHEST_OFF_M).all():
+                row = int((~(left_m[rows] < _FARTHEST_OFF_M)).argmax())
+                fail(
+                    table.path,
+                    f"row {row}: no body is nearer than {left_m[rows][row]:.3g} m to {held}",
+                    "a person's, in metres",
+                )
+            out[number] = table._replace(poses=poses[rows], betas=betas[rows], world_up=up, notes=(said,))
+    return out
+
+
+def fit_to_vertices(vertices_m: np.ndarray, owner: np.ndarray, assets: BodyAssets) -> tuple[np.ndarray, ...]:
+    """As `fit_to_points`, to each BodyFitter.stride-th vertex (F, V, 3) of SMPL's mesh."""
+    fitter = BodyFitter(assets)
+    poses, betas, left_m = (
+        np.empty((len(owner), 72), np.float32),
+        np.empty((len(owner), 10), np.float32),
+        np.empty(len(owner)),
+    )
+    for person in range(int(owner.max()) + 1):
+        rows = np.flatnonzero(owner == person)
+        wanted = torch.from_numpy(vertices_m[rows])
+        found = fitter.fit(wanted, fitter.near(wanted))
+        poses[rows] = axis_angle_from_rotations(found.rotations).numpy()
+        betas[rows], left_m[rows] = found.betas.numpy(), found.error_m.numpy()
+    return poses, betas, left_m
 
 
 def fit_to_points(points_m: np.ndarray, owner: np.ndarray, assets: BodyAssets) -> tuple[np.ndarray, ...]:
@@ -107,3 +170,10 @@ class _Solver:
         rotations[rows[:, None], self.joints] = self.hinges.unbend(turned, torch.eye(3).expand_as(now))
         by_shape = _centred(points.by_shape.permute(0, 3, 2, 1)).flatten(1, 2)  # (N, 3 K, 10)
         return torch.cat((by_shape.mT @ by_shape, by_shape.mT @ residual[..., None]), dim=2)
+
+
+# Of a table: its column, what fits bodies to it, and what it is.
+_FITS = (
+    ("points_m", fit_to_points, f"{len(MHR_POINTS)} of MHR's keypoints"),
+    ("vertices_m", fit_to_vertices, "the vertices of SMPL's mesh"),
+)

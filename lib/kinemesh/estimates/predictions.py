@@ -16,7 +16,7 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.config import HIGHEST_FPS, LOWEST_FPS
 from kinemesh.data.sources import RELEASED, Dataset
 from kinemesh.errors import UserError
-from kinemesh.estimates.from_points import MHR_POINTS, fit_to_points
+from kinemesh.estimates.from_points import with_bodies_fitted
 from kinemesh.estimates.linking import with_people_linked
 from kinemesh.estimates.readers import LAYOUTS, count_images_from_zero, read_estimator_file
 from kinemesh.estimates.systems.single import SMPLCODEC
@@ -24,7 +24,7 @@ from kinemesh.estimates.table import NotRecognisedError, Table
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".npz", ".npy", ".pkl", ".pk", ".pt", ".pth", ".smpl")
+SUFFIXES = (".npz", ".npy", ".pkl", ".pk", ".pt", ".pth", ".smpl", ".obj")
 # ROMP's file of a whole video, which repeats those of its frames beside it.
 _WHOLE = "video_results.npz"
 # Who writes each person once more, in a world, beside the file of all before the camera.
@@ -80,7 +80,7 @@ class Predictions:
 def load_predictions(path: str | Path, assets: Callable[[], BodyAssets] | None = None) -> Predictions:
     """Read a file of any layout of kinemesh.estimates.readers, or all such files in a folder and the folders in it.
 
-    `assets` gives the body that is fitted to keypoints, where files hold no SMPL. Raises UserError, one line, for what
+    `assets` gives the body that is fitted to keypoints or vertices, where files hold no pose. Raises UserError, one line, for what
     cannot be read, is not recognised, or holds rows that cannot be right.
     """
     path = Path(path)
@@ -90,16 +90,9 @@ def load_predictions(path: str | Path, assets: Callable[[], BodyAssets] | None =
         tables = [read_estimator_file(path)]
     else:
         raise UserError(f"--predictions {path} not found. Expected a file or a folder of files: {LAYOUTS}.")
-    tables = with_people_linked(count_images_from_zero(tables))
+    tables = with_bodies_fitted(with_people_linked(count_images_from_zero(tables)), assets)
     notes = _notes(tables)
     predictions = _merge(path, tables)
-    if any(table.points_m is not None for table in tables):
-        if assets is None:
-            raise UserError(
-                f"{path}: holds another model's keypoints, which need a body to fit. Expected SMPL's bodies."
-            )
-        predictions, said = _fitted(predictions, tables, assets())
-        notes = (*notes, said)
     for note in notes:
         logger.info("%s: %s", path, note)
     videos = len({track.video for track in predictions.tracks})
@@ -122,22 +115,6 @@ def _notes(tables: list[Table]) -> tuple[str, ...]:
         for (system, said), count in counts.items()
         if said
     )
-
-
-def _fitted(predictions: Predictions, tables: list[Table], assets: BodyAssets) -> tuple[Predictions, str]:
-    """The predictions with bodies fitted where tables hold points, and what there is to say of that."""
-    is_of_points = np.array([table.points_m is not None for table in tables])
-    rows = np.flatnonzero(is_of_points[predictions.file])
-    places = np.stack((predictions.file[rows], predictions.file_row[rows]), axis=1)
-    points_m = np.stack([tables[file].points_m[row] for file, row in places.tolist()])
-    owner = np.unique(predictions.track[rows], return_inverse=True)[1]
-    poses, betas, left_m = fit_to_points(points_m, owner, assets)
-    is_bad = ~(np.isfinite(poses).all(axis=1) & np.isfinite(betas).all(axis=1))
-    if is_bad.any():
-        raise UserError(f"{predictions.place(rows[is_bad.argmax()])}: no body has such keypoints. Leave that file out.")
-    predictions.poses[rows], predictions.betas[rows] = poses, betas
-    said = f"SMPL's body fitted to {len(MHR_POINTS)} of MHR's keypoints, {1000 * left_m.mean():.0f} mm from them on the mean"
-    return predictions, f"SAM 3D Body: {said}; its pose, shape, hands and vertices not read"
 
 
 def at_rate(predictions: Predictions, fps: float, theirs: float | None = None) -> Predictions:

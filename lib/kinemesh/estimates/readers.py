@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinemesh.estimates.systems.amass import PARTS, read_motion
 from kinemesh.estimates.systems.by_frame import NLF_KEYS, read_nlf, read_phalp, read_romp
 from kinemesh.estimates.systems.by_image import read_cliff, read_hybrik, read_mmhuman3d, read_pymafx
@@ -22,6 +24,7 @@ from kinemesh.estimates.systems.single import (
     read_smplcodec,
     read_tram,
 )
+from kinemesh.estimates.systems.vertices import KEYS, are_vertices, read_obj, read_vertices, read_vertices_npz
 from kinemesh.estimates.table import NotRecognisedError, Table
 from kinemesh.files.arrays import array_names, read_npy_object, read_object
 from kinemesh.files.joblib import load_joblib
@@ -32,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 LAYOUTS = (
     "an npz with video, frame, poses, betas; AMASS's arrays (poses), as infer_wild_mesh.py writes them; or a file of HybrIK, "
-    "WHAM, 4D-Humans / PHALP, GVHMR, GEM, TRAM, PromptHMR, VIBE, TCMR, PyMAF, PyMAF-X, CLIFF, ROMP, MMHuman3D, NLF, SAM 3D Body or smplcodec: "
+    "WHAM, 4D-Humans / PHALP, GVHMR, GEM, TRAM, PromptHMR, VIBE, TCMR, PyMAF, PyMAF-X, CLIFF, ROMP, MMHuman3D, NLF, SAM 3D Body or smplcodec, or SMPL's vertices: "
     "docs/estimators.md lists their keys"
 )
 _WHAT = "an estimator's file, for --predictions"
@@ -45,6 +48,8 @@ def read_estimator_file(path: Path) -> Table:
     first bad row.
     """
     with faults_as_user_errors(path, _WHAT), path.open("rb") as file:
+        if path.suffix.lower() == ".obj":
+            return read_obj(path)
         start = file.read(6)
         names = zipfile.ZipFile(file).namelist() if start[:2] == b"PK" else None
     if names is not None and not any(name.endswith("/data.pkl") for name in names):
@@ -55,6 +60,8 @@ def read_estimator_file(path: Path) -> Table:
     except RefusedError as error:
         raise NotRecognisedError(str(error)) from None
     table = _read_content(path, content) if isinstance(content, dict) and content else None
+    if isinstance(content, np.ndarray) and are_vertices(content):
+        table = read_vertices(path, content)
     if table is None:
         held = f"a {type(content).__name__}"
         if isinstance(content, dict):
@@ -86,6 +93,8 @@ def _read_npz(path: Path) -> Table:
         return read_motion(path)
     elif held & {"smpl", "smplx"}:
         return read_mmhuman3d(path)
+    elif held & {*KEYS}:
+        return read_vertices_npz(path, next(key for key in KEYS if key in held))
     raise _not_recognised(path, f"arrays{_listed([repr(name)[:40] for name in names])}")
 
 

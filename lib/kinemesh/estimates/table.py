@@ -18,6 +18,7 @@ SYSTEM_NAMES = frozenset(
     | {"prompthmr", "cliff", "romp", "bev", "mmhuman3d", "nlf", "phalp", "4dhumans", "tokenhmr"}
 )
 LONGEST_FILE = 255  # what file systems allow; the pattern takes time with its square
+_PERSON = re.compile(r"(.*?)[-_. ]*(?:subj|subject|person|id|obj)[-_. ]?\d+", re.IGNORECASE)
 NUMBERED_NAME = re.compile(r"(.*?)[-_. ]*(\d{1,15})(\.[A-Za-z]\w*)?")
 
 
@@ -46,6 +47,7 @@ class Table(NamedTuple):
         None  # (F, 3) added to the posed body to place it before the camera, where the file has it
     )
     points_m: np.ndarray | None = None  # (F, 70, 3) MHR's keypoints, which the bodies are to be fitted to
+    vertices_m: np.ndarray | None = None  # (F, V, 3) of SMPL's mesh, every BodyFitter.stride-th: the same
     world_up: str = (
         ""  # the axis of the file's world that is up, where it holds no camera; rows are then of a level one
     )
@@ -78,6 +80,14 @@ def video_of(path: Path, own_names: Sequence[str], plain: Sequence[str] = ()) ->
     while folder.name in plain and folder.parent != folder:
         folder = folder.parent
     return folder.name
+
+
+def image_of_person(path: Path) -> tuple[str, int | None]:
+    """Video and number of the image that a person's file is of, its folder and what its name says; of a name without a
+    number, the name and None."""
+    person = _PERSON.fullmatch(path.stem)
+    found = video_and_number(person[1] if person else path.stem, path.stem)
+    return (path.resolve().parent.name, found[1]) if found else (path.stem, None)
 
 
 def video_and_number(name: str, otherwise: str) -> tuple[str, int] | None:

@@ -5,21 +5,19 @@ facebookresearch/MHR `tools/mhr_smpl_conversion/data` are: `pred_keypoints_3d` (
 `pred_cam_t` (3) m. MHR's own pose and vertices need its rig, and are not read.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.errors import fail
-from kinemesh.estimates.table import Table, table_of, video_and_number
+from kinemesh.estimates.table import Table, image_of_person, table_of
 from kinemesh.estimates.values import POSE_SHAPE, to_numbers
 from kinemesh.files.arrays import read_npz
 
 POINT_COUNT = 70
 # Metres from the person's middle, beyond which no part of a body is.
 _FARTHEST_M = 10.0
-_PERSON = re.compile(r"(.*?)[-_. ]*(?:subj|subject|person|id|obj)[-_. ]?\d+", re.IGNORECASE)
 
 
 def read_sam3d(path: Path) -> Table:
@@ -38,9 +36,7 @@ def read_sam3d(path: Path) -> Table:
     if np.abs(points).max(initial=0) > _FARTHEST_M:
         fail(path, f"'pred_keypoints_3d' goes beyond {_FARTHEST_M:g}", "metres, about the person's middle")
     place = to_numbers(path, "'pred_cam_t'", place, (3,), count)
-    person = _PERSON.fullmatch(path.stem)
-    found = video_and_number(person[1] if person else path.stem, path.stem)
-    video, number = (path.resolve().parent.name, found[1]) if found else (path.stem, 0)
+    video, number = image_of_person(path)
     bodies = np.zeros((count, *POSE_SHAPE), np.float32), np.zeros((count, BETA_COUNT), np.float32)
-    more = {"places_m": place, "points_m": points, "first_image": number if found else None}
-    return table_of(path, "SAM 3D Body", (video, ""), np.full(count, number), bodies, **more)
+    more = {"places_m": place, "points_m": points, "first_image": number}
+    return table_of(path, "SAM 3D Body", (video, ""), np.full(count, number or 0), bodies, **more)

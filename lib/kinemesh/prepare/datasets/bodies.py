@@ -8,11 +8,11 @@ import torch
 from kinemesh.body.chain import joint_positions
 from kinemesh.body.kinematics import regress_joints_m
 from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle, turned
+from kinemesh.body.refit import BodyFitter
 from kinemesh.body.skeleton import BETA_COUNT, H36M_JOINT_COUNT, MM_PER_M
 from kinemesh.body.smpl import PosedBody
 from kinemesh.prepare.datasets.sequences import Workplace
 from kinemesh.prepare.motions.sequences import IGNORE, POSE_COUNT, checked
-from kinemesh.prepare.refit import BodyFitter
 
 _FRAMES_AT_ONCE = 128
 _LEAST_DEPTH_M = 0.2

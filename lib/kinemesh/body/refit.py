@@ -2,8 +2,8 @@
 
 Least squares over all vertices: they are linear in the shape while bones stand, and move as those of rigid parts do where
 bones turn a little. A step solves both together (Gauss and Newton's, with one shape for all frames taken out by the Schur
-complement); what pose blend shapes add is taken from the step before. No start is guessed: the other body's own pose is
-near. Where the vertices are those of a body that the model can make, that body is where the steps end.
+complement); what pose blend shapes add is taken from the step before. The start is the other body's own pose, or how
+each bone's own vertices have turned. Where the vertices are those of a body that the model can make, that body is where the steps end.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,9 @@ from torch import Tensor
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.chain import chain_along_tree, tree_levels
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS
+from kinemesh.geometry.alignment import nearest_rotation
 from kinemesh.geometry.rotation import axis_angle_to_matrix
+from kinemesh.machine.progress import progress
 
 _SHAPE_STEPS, _TURN_STEPS = 6, 4
 _SHAPED_FRAMES = 24  # evenly spaced, that share one shape
@@ -70,7 +72,10 @@ class BodyFitter:
         for _ in range(_SHAPE_STEPS):
             rotations, betas = self._step(target[few], rotations, betas, with_shape=True)
         parts = []
-        for first in range(0, len(target), _FRAMES_AT_ONCE):
+        starts = range(0, len(target), _FRAMES_AT_ONCE)
+        for first in progress(
+            starts, len(starts), f"fitting bodies to vertices, {_FRAMES_AT_ONCE} frames each", every=50
+        ):
             chosen = slice(first, first + _FRAMES_AT_ONCE)
             rotations = start[chosen]
             for _ in range(_TURN_STEPS):
@@ -82,6 +87,18 @@ class BodyFitter:
             parts.append((rotations, trans_m, (missing - trans_m[:, None]).norm(dim=-1).mean(dim=1)))
         rotations, trans_m, error_m = (torch.cat(column) for column in zip(*parts, strict=True))
         return BodyFit(rotations, betas, trans_m, error_m)
+
+    def near(self, vertices_m: Tensor) -> Tensor:
+        """Rotations (F, 24, 3, 3) to start at, where nothing is known: each bone turned as its own vertices (F, V, 3) are."""
+        target, weights = vertices_m.double(), self._weights.square().T
+        share = weights / weights.sum(dim=1, keepdim=True)
+        # Of each bone's vertices about their mean, by how much they are its own.
+        product = torch.einsum("kv,fvi,vj->fkij", share, target, self._template)
+        means = (share @ target)[..., None] * (share @ self._template)[:, None]
+        turned = nearest_rotation(product - means)
+        local = turned.clone()
+        local[:, 1:] = turned[:, list(SMPL_PARENTS[1:])].mT @ turned[:, 1:]
+        return local
 
     def _rest_joints(self, betas: Tensor) -> Tensor:
         return self._joints + self._joint_directions @ betas

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from kinemesh.body.params import params_from_axis_angle
+from kinemesh.body.refit import BodyFitter
 from kinemesh.body.smpl import PosedBody
-from kinemesh.prepare.refit import BodyFitter
 from kinemesh.structures import BodyParams
 
 
@@ -40,6 +40,17 @@ def test_a_known_body_comes_back(assets, person):
     fit = BodyFitter(assets).fit(truth[:, :: BodyFitter.stride], params_from_axis_angle(near, betas).rotations)
     assert (vertices_of(assets, fit) - truth).norm(dim=-1).max() < 1e-3
     assert (fit.betas - betas).abs().max() < 0.01 and fit.error_m.max() < 1e-4
+
+
+def test_from_vertices_alone_a_known_body_comes_back(assets):
+    """However it faces and bends, with nothing else known."""
+    generator = torch.Generator().manual_seed(2)
+    poses, betas = 0.4 * torch.randn(5, 72, generator=generator), torch.randn(10, generator=generator)
+    poses[:, :3] *= 4
+    truth = vertices_of(assets, poses, betas, torch.zeros(5, 3))[:, :: BodyFitter.stride]
+    fitter = BodyFitter(assets)
+    fit = fitter.fit(truth, fitter.near(truth))
+    assert fit.error_m.max() < 1e-3 and (fit.betas - betas).abs().max() < 0.01
 
 
 def test_another_body_is_met_nearer_than_by_its_shape_alone(assets, person):
