@@ -68,6 +68,12 @@ class TestReleasedMeshCheckpoint:
         for name, value in original.state_dict().items():
             assert torch.equal(model.state_dict()[name], value), name
 
+    @pytest.mark.parametrize("heads", [2, 8])
+    def test_another_number_of_heads_is_said(self, released, read_model, small_model, heads, caplog):
+        """Every tensor fits, and the model computes something else."""
+        read_model(small_model(num_heads=heads), released[0], num_heads=heads)
+        assert ("num_heads is 2 in the config; the file does not record it" in caplog.text) == (heads == 2)
+
     @pytest.mark.parametrize("scalar", [np.float64(61.5), np.float32(61.5), 61.5, 9999.0])
     def test_any_form_of_best_jpe(self, tmp_path, scalar):
         torch.save({"best_jpe": scalar}, tmp_path / "x.bin")

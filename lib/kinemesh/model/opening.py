@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Config keys that set the model's size and its input: a checkpoint must have been written with the same ones.
 _MODEL_KEYS = (*DSTFORMER_KEYS, "hidden_dim")
+# Of all released models, light ones too.
+_RELEASED_HEADS = 8
 # What models were before there was a choice: a checkpoint whose config does not name the key is one of these.
 _BEFORE_CHOICE = {"crop_input": False}
 # The same of keys that are the checkpoint's whatever a config says.
@@ -79,6 +81,11 @@ def open_checkpoint(path: Path | str, config: Config | Path | str | None = None,
         config = config_from_values(content["config"], {}, str(path))
     elif not isinstance(config, Config):
         config = load_config(config)
+    if "config" not in content and config.num_heads != _RELEASED_HEADS:
+        logger.warning(
+            "%s: num_heads is %d in the config; the file does not record it, its weights do not show it, and released models have %d",
+            path, config.num_heads, _RELEASED_HEADS,
+        )  # fmt: skip
     if found == "refiner":
         config = _as_trained(config, content, path)
     return Checkpoint(path, content, found, config)
