@@ -133,6 +133,13 @@ def test_bodies_are_fitted_to_vertices_alone(layout, people, write, assets, pose
     assert bool(loaded.world_tracks) == ("(y up) and no camera" in caplog.text) == (layout is estimators.objs)
 
 
+def test_meshes_beside_poses_are_left_out(people, write, caplog):
+    """WHAM, VIBE and others write OBJs to look at."""
+    caplog.set_level("INFO")
+    loaded = load_predictions(write(estimators.wham(people) | estimators.objs(people)))
+    assert len(loaded.tracks) == 2 and f"{FRAMES} files of vertices left out" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("scale", "fault"), [(2, "no body is nearer than"), (1e6, "vertices go beyond 1000. Expected metres")]
 )

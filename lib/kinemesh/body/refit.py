@@ -3,7 +3,8 @@
 Least squares over all vertices: they are linear in the shape while bones stand, and move as those of rigid parts do where
 bones turn a little. A step solves both together (Gauss and Newton's, with one shape for all frames taken out by the Schur
 complement); what pose blend shapes add is taken from the step before. The start is the other body's own pose, or how
-each bone's own vertices have turned. Where the vertices are those of a body that the model can make, that body is where the steps end.
+each bone's own vertices have turned. Where the vertices are those of a body that the model can make, that body is where
+the steps end.
 """
 
 from typing import NamedTuple

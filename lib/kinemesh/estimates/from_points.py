@@ -1,7 +1,8 @@
 """SMPL bodies fitted to what files hold instead: vertices of its own mesh, or 3D keypoints of another body, MHR's.
 
-To keypoints: damped least squares, frame by frame, one shape a person. Unknowns a frame: the turning of each joint that the points show, from rest, and the translation, which nobody asks for. What
-points do not show stays as at rest: hands, and how a bone is twisted where no joint below it bends.
+To keypoints: damped least squares, frame by frame, one shape a person. Unknowns a frame: the turning of each joint that
+the points show, from rest, and the translation, which nobody asks for. What points do not show stays as at rest: hands,
+and how a bone is twisted where no joint below it bends.
 """
 
 import math

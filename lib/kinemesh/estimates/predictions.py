@@ -80,8 +80,8 @@ class Predictions:
 def load_predictions(path: str | Path, assets: Callable[[], BodyAssets] | None = None) -> Predictions:
     """Read a file of any layout of kinemesh.estimates.readers, or all such files in a folder and the folders in it.
 
-    `assets` gives the body that is fitted to keypoints or vertices, where files hold no pose. Raises UserError, one line, for what
-    cannot be read, is not recognised, or holds rows that cannot be right.
+    `assets` gives the body that is fitted to keypoints or vertices, where files hold no pose. Raises UserError, one line,
+    for what cannot be read, is not recognised, or holds rows that cannot be right.
     """
     path = Path(path)
     if path.is_dir():
@@ -200,6 +200,11 @@ def _read_folder(folder: Path) -> list[Table]:
     tables = [table for table in tables if table.path.parent not in whole or table.path.name == _WHOLE]
     written = {(table.path.parent, table.system) for table in tables}
     tables = [table for table in tables if (table.path.parent, _REPEATED.get(table.system)) not in written]
+    posed = [table for table in tables if table.vertices_m is None]
+    if posed and len(posed) < len(tables):
+        # Meshes that a system writes to be looked at.
+        logger.info("%s: %d files of vertices left out, beside those of poses", folder, len(tables) - len(posed))
+    tables = posed or tables
     if not tables:
         raise UserError(f"--predictions {folder}: no file in this folder is recognised. Expected {LAYOUTS}.")
     return tables

@@ -1,4 +1,4 @@
-"""Systems with a file for one person: GVHMR, GEM, and the former's package of that name, TRAM, and whoever writes smplcodec's.
+"""Systems with a file for one person: GVHMR, GEM, and the former's package of that name, TRAM, smplcodec.
 
 Sources of the layouts: GVHMR `tools/demo/demo.py` (frames are the video's, whatever its rate), GEM-SMPL
 `scripts/demo/demo_smpl.py` in NVlabs/GENMO, `save_npz` of the package gvhmr, TRAM `scripts/estimate_humans.py` and
@@ -91,7 +91,7 @@ def read_tram(path: Path, content: dict) -> Table:
 
 
 def read_smplcodec(path: Path) -> Table:
-    """`bodyPose` (F, 22, 3) of SMPL-X or SMPL+H, (F, 24, 3) of SMPL, in a world; ten of `shapeParameters`. Raises UserError."""
+    """`bodyPose` (F, 22, 3) of SMPL-X or SMPL+H, (F, 24, 3) of SMPL, in a world; `shapeParameters`. Raises UserError."""
     numbers = ("smplVersion", "gender", "frameRate")
     given = read_npz(path, ("bodyPose",), (*numbers, "shapeParameters"), what="smplcodec's .smpl")
     for key in numbers:
