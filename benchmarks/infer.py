@@ -22,7 +22,7 @@ from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.keypoints import read_keypoints
 from kinemesh.keypoints.formats import FORMATS
-from kinemesh.machine.device import flush_denormals, keep_freed_memory
+from kinemesh.machine.device import keep_freed_memory
 from kinemesh.model.building import build_model
 from kinemesh.structures import Timeline
 
@@ -42,7 +42,6 @@ def main() -> None:
     device = torch.device(arguments.device)
     predictor = _predictor(arguments.size, device)
     keep_freed_memory(device)
-    flush_denormals(device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "alphapose-results.json"
         path.write_text(json.dumps(_alphapose(arguments.frames, arguments.people)))

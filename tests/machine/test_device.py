@@ -62,21 +62,23 @@ def test_a_tensors_block_is_no_mapping_of_its_own_once_memory_is_kept():
 
 TINY_PRODUCTS = """
 import torch
-from kinemesh.machine.device import flush_denormals
+from contextlib import nullcontext
+from kinemesh.machine.device import flushed_denormals
 torch.set_num_threads(2)
-{call}
-tiny = torch.full((1 << 20,), 1e-38)
-print(int((tiny * 0.5 != 0).sum()), int((tiny.view(1024, 1024) @ torch.full((1024, 1024), 1e-3) != 0).sum()))
+with {entered}:
+    tiny = torch.full((1 << 20,), 1.5e-38)
+    print(int((tiny * 0.5 != 0).sum()), int((tiny.view(1024, 1024) @ torch.full((1024, 1024), 1e-3) != 0).sum()))
+print(int(tiny[:1] * 0.5 != 0))
 """
 
 
-def test_numbers_that_a_processor_is_slow_with_are_0_in_every_thread():
+def test_numbers_that_a_processor_is_slow_with_are_0_in_every_thread_until_training_ends():
     root, found = Path(__file__).parent.parent.parent, []
-    for call in ("", "flush_denormals(torch.device('cpu'))"):
-        command = [sys.executable, "-c", TINY_PRODUCTS.format(call=call)]
+    for entered in ("nullcontext()", "flushed_denormals(torch.device('cpu'))"):
+        command = [sys.executable, "-c", TINY_PRODUCTS.format(entered=entered)]
         printed = subprocess.run(command, cwd=root / "lib", check=True, capture_output=True, text=True).stdout
         found.append([int(count) for count in printed.split()])
-    assert found == [[1 << 20, 1 << 20], [0, 0]]
+    assert found == [[1 << 20, 1 << 20, 1], [0, 0, 1]]
 
 
 def test_deterministic(monkeypatch):

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -55,14 +57,19 @@ def keep_freed_memory(device: torch.device) -> None:
         mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
 
 
-def flush_denormals(device: torch.device) -> None:
-    """Take numbers below 1.2e-38 for 0 where a process works on the CPU, which computes with them many times more slowly.
+@contextmanager
+def flushed_denormals(device: torch.device) -> Iterator[None]:
+    """Take numbers below 1.2e-38 for 0 while something trains on the CPU, which computes with them many times more slowly.
 
     Gradients get so small where an activation is far from what matters: a backward pass may then take 12 s instead of
-    0.4. Threads take this over from the one that starts them, so call it before there are any.
+    0.4. Threads take this over from the one that starts them, so enter it before there are any.
     """
-    if device.type == "cpu":
-        torch.set_flush_denormal(True)
+    is_meant = device.type == "cpu" and torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        if is_meant:
+            torch.set_flush_denormal(False)
 
 
 def make_deterministic() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from kinemesh.config import Config
 from kinemesh.evaluation.results import Evaluations, metrics_content
-from kinemesh.machine.device import choose_device, flush_denormals, keep_freed_memory, make_deterministic
+from kinemesh.machine.device import choose_device, flushed_denormals, keep_freed_memory, make_deterministic
 from kinemesh.machine.log import add_log_file
 from kinemesh.machine.processes import join_model, joined
 from kinemesh.machine.run_lock import locked_folder
@@ -40,8 +40,7 @@ def run(options: RunOptions, config: Config) -> dict[str, dict]:
         return {}
     setup.device = choose_device(options.device)
     keep_freed_memory(setup.device)
-    flush_denormals(setup.device)
-    with joined(setup.device) as setup.processes:
+    with flushed_denormals(setup.device), joined(setup.device) as setup.processes:
         if options.is_training:
             # From before the checkpoint is read until the last one is written: no other run may come between.
             with locked_folder(options.folder) if setup.processes.is_main else contextlib.nullcontext():

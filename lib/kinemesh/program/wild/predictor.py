@@ -15,7 +15,7 @@ from kinemesh.errors import UserError
 from kinemesh.files.yaml import parse_yaml
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.infer.predictor import Tracks
-from kinemesh.machine.device import flush_denormals, keep_freed_memory
+from kinemesh.machine.device import keep_freed_memory
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT, DEFAULT_CONFIG
 from kinemesh.program.wild.video import detections_of_part, open_source
 
@@ -48,7 +48,6 @@ def load_predictor(choice: Choice) -> MeshPredictor:
         config = load_config(choice.config, choice.overrides)
         predictor = MeshPredictor.load(choice.evaluate, config, choice.device)
     keep_freed_memory(predictor.device)
-    flush_denormals(predictor.device)
     return predictor
 
 
