@@ -268,9 +268,9 @@ KINDS = {
         "latest_epoch.bin", _pretrained, lambda path: load_pretrained(_small_model(), "regressor", path)
     ),
     "video": Kind("video.mp4", make_videos, read_video),
-    **{write.__name__: _of_estimator(write) for write in (*OF_EVERYBODY, *OF_ONE, *OF_SMPLX, sam3d)},
+    **{write.__name__: _of_estimator(write) for write in (*OF_EVERYBODY, *OF_ONE, *OF_SMPLX)},
     **{name: Kind(each.spoiled, each.make, each.read) for name, each in DOWNLOADS.items()},
     # What they hold need be no body.
-    **{write.__name__: _of_estimator(write)._replace(read=read_estimator_file) for write in OF_VERTICES},
+    **{write.__name__: _of_estimator(write)._replace(read=read_estimator_file) for write in (*OF_VERTICES, sam3d)},
     "yaml": Kind("config.yaml", lambda: [_YAML.encode()], load_config),
 }
