@@ -82,7 +82,7 @@ class BodyFitter:
             for _ in range(_TURN_STEPS):
                 rotations, _ = self._step(target[chosen], rotations, betas, with_shape=False)
             turned = _chained(rotations)
-            rest = self._template + self._directions @ betas + self._pose_blend(rotations)
+            rest = self._rest_vertices(rotations, betas)
             missing = target[chosen] - self._skinned(rest, turned, _shifts(turned, self._rest_joints(betas)))
             trans_m = missing.mean(dim=1)
             parts.append((rotations, trans_m, (missing - trans_m[:, None]).norm(dim=-1).mean(dim=1)))
@@ -104,10 +104,11 @@ class BodyFitter:
     def _rest_joints(self, betas: Tensor) -> Tensor:
         return self._joints + self._joint_directions @ betas
 
-    def _pose_blend(self, rotations: Tensor) -> Tensor:
-        """(F, V, 3) what the pose adds to the shape at rest."""
+    def _rest_vertices(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """(F, V, 3) of the shape at rest, with what the pose adds to it."""
         feature = (rotations[:, 1:] - torch.eye(3, dtype=torch.float64)).flatten(1)
-        return (feature @ self._pose_directions.T).unflatten(1, (-1, 3))
+        blend = (feature @ self._pose_directions.T).unflatten(1, (-1, 3))
+        return self._template + self._directions @ betas + blend
 
     def _skinned(self, rest: Tensor, turned: Tensor, shifts: Tensor) -> Tensor:
         """(F, V, 3) points at rest, (V, 3) or (F, V, 3), moved by bones that turn and shift them."""
@@ -118,7 +119,7 @@ class BodyFitter:
         """Rotations (F, 24, 3, 3) and betas (10,) after one step towards vertices (F, V, 3), wherever each frame stands."""
         joints, turned = self._rest_joints(betas), _chained(rotations)
         shifts = _shifts(turned, joints)
-        rest = self._template + self._directions @ betas + self._pose_blend(rotations)
+        rest = self._rest_vertices(rotations, betas)
         missing = _centred(target - self._skinned(rest, turned, shifts)).flatten(1)[..., None]
         slopes = self._turn_slopes(rest, joints, turned, shifts)  # (F, 72, V * 3)
         matrix, right = slopes @ slopes.mT, slopes @ missing
