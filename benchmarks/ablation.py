@@ -19,6 +19,7 @@ from benchmarks.fit_quality import Clips, Scorer, interval, kinds_of
 from benchmarks.timing import describe, parser, report, table
 from kinemesh.demo.splits import StandIn
 from kinemesh.infer import MeshPredictor
+from kinemesh.synthesis.recipe import DEFAULT
 from tools.make_builtin import CONFIG, make_motions
 
 # The embedded default's size: minutes a row.
@@ -27,30 +28,29 @@ _BASE = {
     "mean_pose_baseline": False, "clip_len": 16, "data_stride": 16,
 }  # fmt: skip
 _MOTIONS, _TESTED, _EPOCHS = 1600, 64, 8
-_NO_RARE_ERRORS = "legs_gone_chance: 0, swap_chance: 0, occluder_chance: 0, definition_share: [0, 0], definition_std_m: 0, level: [1, 1]"
-_STILL_CAMERA = "kinds: [1, 0, 0], pitch_deg: [0, 0], roll_std_deg: 0, close_chance: 0, focal_35mm: [43, 43]"
-_NO_ERRORS = "jitter_m: 0, peak_chance: 0, drop_chance: 0, sure_chance: 1, bias_share: 0, drift_s: [25, 50]"
-_NO_DRIFT = ", ".join(
-    f"{joint}: 0"
-    for joint in ("pelvis", "hip", "knee", "ankle", "spine", "thorax", "nose", "head_top", "shoulder", "elbow", "wrist")
-)
+_NO_RARE_ERRORS = {
+    "legs_gone_chance": 0, "swap_chance": 0, "occluder_chance": 0, "definition_share": [0, 0], "definition_std_m": 0,
+    "level": [1, 1],
+}  # fmt: skip
+# What drifts so slowly stays for the clip, as WHAM's bias does.
+_WHAM = _NO_RARE_ERRORS | {"sure_chance": 1, "bias_share": 0, "drift_s": [25, 50]}
+_MOTIONBERT = _NO_RARE_ERRORS | {"sure_chance": 0, "bias_share": 0, "peak_chance": 0, "drift_s": [0.15, 0.15]}
+_NO_DRIFT = dict.fromkeys(dict(DEFAULT.noise.drift_m), 0)
+_NO_NOISE = _WHAM | {"jitter_m": 0, "peak_chance": 0, "drop_chance": 0, "drift_m": _NO_DRIFT}
+_STILL_CAMERA = {
+    "kinds": [1, 0, 0], "pitch_deg": [0, 0], "roll_std_deg": 0, "close_chance": 0, "focal_35mm": [43, 43],
+}  # fmt: skip
 # Row -> what it says of itself, and the keys that differ from the base's.
 ROWS = {
     "base": ("joined noise, every camera, 16 frames, cropped input, anew each epoch", {}),
-    # What drifts so slowly stays for the clip, as WHAM's bias does.
     "wham_noise": (
-        "WHAM's noise alone: bias, jitter, peaks, lost joints, no confidence",
-        {"recipe": f"{{noise: {{{_NO_RARE_ERRORS}, sure_chance: 1, bias_share: 0, drift_s: [25, 50]}}}}"},
+        "WHAM's noise alone: bias, jitter, peaks, lost joints, no confidence", {"recipe": {"noise": _WHAM}},
     ),
     "motionbert_noise": (
-        "MotionBERT's noise alone: drift, jitter, lost joints, confidence",
-        {"recipe": f"{{noise: {{{_NO_RARE_ERRORS}, sure_chance: 0, bias_share: 0, peak_chance: 0, drift_s: [0.15, 0.15]}}}}"},
+        "MotionBERT's noise alone: drift, jitter, lost joints, confidence", {"recipe": {"noise": _MOTIONBERT}},
     ),
-    "no_noise": (
-        "no noise",
-        {"recipe": f"{{noise: {{{_NO_RARE_ERRORS}, {_NO_ERRORS}, drift_m: {{{_NO_DRIFT}}}}}}}"},
-    ),
-    "level_camera": ("one lens, level, on a tripod", {"recipe": f"{{camera: {{{_STILL_CAMERA}}}}}"}),
+    "no_noise": ("no noise", {"recipe": {"noise": _NO_NOISE}}),
+    "level_camera": ("one lens, level, on a tripod", {"recipe": {"camera": _STILL_CAMERA}}),
     "made_once": ("cameras and noise made once, as by a file of projections", {}),
     "clip_8": ("clips of 8 frames, as many frames a batch", {"clip_len": 8, "data_stride": 8, "batch_size": 64}),
     # Two overlapping clips a motion, not three: fewer epochs are as many steps.

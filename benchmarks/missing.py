@@ -12,15 +12,9 @@ import torch
 
 from benchmarks import setting
 from benchmarks.timing import describe, parser, report, table
-from kinemesh.body.smpl import Body
-from kinemesh.data.clips import Clips, all_frames_clips
-from kinemesh.data.loader import ClipLoader
-from kinemesh.data.split import Split, fill_split, place_split
+from kinemesh.data.split import Split, fill_split
 from kinemesh.demo.body import CHECKPOINT_PATH
-from kinemesh.evaluation.evaluate import evaluate
 from kinemesh.evaluation.intervals import ratio_interval
-from kinemesh.model.opening import open_checkpoint
-from kinemesh.protocols import DEFAULT
 
 SHARES = (0.02, 0.1, 0.3)
 
@@ -29,13 +23,9 @@ def main() -> None:
     arguments = parser(__doc__).parse_args()
     device = torch.device(arguments.device)
     assets, dataset = setting.open_data()
-    opened = open_checkpoint(CHECKPOINT_PATH)
-    model, body = opened.build_model(assets).to(device), Body.of(assets, device)
 
     def errors_mm(split: Split) -> tuple[np.ndarray, np.ndarray]:
-        clips: Clips = all_frames_clips(split.video_lengths, opened.config.clip_len)
-        loader = ClipLoader(place_split(split, device), clips, batch_size=256, device=device)
-        return evaluate(model, loader, body.mesh, opened.config, label="test")[DEFAULT].sides["model"].by_video["mpjpe"]
+        return setting.errors_by_video(CHECKPOINT_PATH, split, assets, device)["mpjpe"]
 
     plain, counts = errors_mm(dataset.test)
     rows = [("of the keypoints missing", "MPJPE at (0, 0)", "interpolated", "costs at (0, 0)", "costs interpolated")]

@@ -14,17 +14,9 @@ import torch
 
 from benchmarks import setting
 from benchmarks.timing import describe, parser, report, table
-from kinemesh.body.assets import BodyAssets
-from kinemesh.body.smpl import Body
-from kinemesh.data.clips import all_frames_clips
-from kinemesh.data.loader import ClipLoader
-from kinemesh.data.sources import Dataset
 from kinemesh.data.split import fill_split
 from kinemesh.errors import UserError
-from kinemesh.evaluation.evaluate import evaluate
 from kinemesh.evaluation.intervals import ratio_interval
-from kinemesh.model.opening import open_checkpoint
-from kinemesh.protocols import DEFAULT
 from kinemesh.training.names import BEST
 
 _CONFIG = "configs/mesh/MB_demo.yaml"
@@ -61,7 +53,9 @@ def main() -> None:
         _ALL: setting.train_run(run / "all", _CONFIG, _KEYS | {"epochs": arguments.epochs, "data_root": setting.DATA}),
         _ALONE: pretrained,
     }
-    errors = {name: _errors_mm(path, assets, dataset, torch.device(arguments.device)) for name, path in paths.items()}
+    split, device = fill_split(dataset.test), torch.device(arguments.device)
+    found = {name: setting.errors_by_video(path, split, assets, device) for name, path in paths.items()}
+    errors = {name: [by_video[metric] for metric in _METRICS] for name, by_video in found.items()}
     rows = [("mm [95 % of the difference to the tenth from scratch]", "MPJPE", "PA-MPJPE", "MPVE")]
     for name, own in errors.items():
         rows.append((name, *(_cell(*values) for values in zip(errors[_SCRATCH], own, strict=True))))
@@ -69,7 +63,7 @@ def main() -> None:
     heading = (
         f"{videos} test videos of 3DPW's kind; {arguments.epochs} epochs over all, {_TENTH} times as many over a tenth"
     )
-    report("pretraining", f"{heading}\n{describe(torch.device(arguments.device))}\n\n{table(rows)}", arguments.keep)
+    report("pretraining", f"{heading}\n{describe(device)}\n\n{table(rows)}", arguments.keep)
 
 
 def _write_tenth(run: Path) -> Path:
@@ -95,20 +89,6 @@ def _write_tenth(run: Path) -> Path:
     part.replace(path)
     print(f"{path}: every tenth of {len(names)} videos, {len(kept)} frames", file=sys.stderr)
     return folder
-
-
-def _errors_mm(
-    path: Path, assets: BodyAssets, dataset: Dataset, device: torch.device
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each of `_METRICS` the sums by video, and what they are divided by."""
-    opened = open_checkpoint(path)
-    model, body = opened.build_model(assets).to(device), Body.of(assets, device)
-    split = fill_split(dataset.test)
-    loader = ClipLoader(
-        split, all_frames_clips(split.video_lengths, opened.config.clip_len), batch_size=256, device=device
-    )
-    found = evaluate(model, loader, body.mesh, opened.config, label="test")[DEFAULT].sides["model"].by_video
-    return [found[name] for name in _METRICS]
 
 
 def _cell(base: tuple[np.ndarray, np.ndarray], own: tuple[np.ndarray, np.ndarray]) -> str:

@@ -10,13 +10,18 @@ from torch import nn
 from kinemesh.body.assets import BodyAssets, load_body_assets
 from kinemesh.body.smpl import Body
 from kinemesh.config import Config, load_config
-from kinemesh.data.clips import Clips, cut_clips
+from kinemesh.data.clips import Clips, all_frames_clips, cut_clips
+from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import Dataset, load_dataset
+from kinemesh.data.split import Split, place_split
 from kinemesh.demo.datasets import make_demo_data
 from kinemesh.errors import UserError
+from kinemesh.evaluation.evaluate import evaluate
 from kinemesh.model.building import build_model
+from kinemesh.model.opening import open_checkpoint
 from kinemesh.program.cli import main as train
 from kinemesh.program.flags.training import REGRESSOR
+from kinemesh.protocols import DEFAULT
 from kinemesh.training.names import BEST
 
 ROOT = Path(__file__).parent.parent
@@ -57,3 +62,12 @@ def train_run(run: Path, config: str, keys: dict, flags: Sequence[str] = ()) -> 
     if train(REGRESSOR, ["--config", config, "--checkpoint", str(run), *flags, *sets]):
         raise UserError(f"{run}: training failed or was stopped, see above. The same command goes on.")
     return run / BEST
+
+
+def errors_by_video(path: Path | str, split: Split, assets: BodyAssets, device: torch.device) -> dict[str, tuple]:
+    """What a checkpoint scores on every frame of a split: of each metric sums by video, and what they are divided by."""
+    opened = open_checkpoint(path)
+    model, body = opened.build_model(assets).to(device), Body.of(assets, device)
+    clips = all_frames_clips(split.video_lengths, opened.config.clip_len)
+    loader = ClipLoader(place_split(split, device), clips, batch_size=256, device=device)
+    return evaluate(model, loader, body.mesh, opened.config, label="test")[DEFAULT].sides["model"].by_video
