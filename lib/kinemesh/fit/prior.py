@@ -22,11 +22,10 @@ _SPREADS = {
 }  # fmt: skip
 
 # What the start's turning may err by before anything is known, and the bounds of what comes out.
-_LOOSEST, _TIGHTEST, _UNKNOWN = (math.radians(degrees) for degrees in (45.0, 2.0, 30.0))
-# Where a detector's lasting errors alone would put the ratio of turning to keypoint errors, radians a unit; and another
-# ratio, with the strength that was best there.
-_OF_KEYPOINTS = 0.072
-_KNOWN_RATIO, _KNOWN_STRENGTH = 0.124, math.radians(36.0)
+_LOOSEST, _TIGHTEST, _UNKNOWN = (math.radians(degrees) for degrees in (45.0, 1.0, 18.0))
+# A detector, too, errs the same way for many frames: where that alone would put the ratio of turning to keypoint errors, in
+# radians a unit, and by how much more keypoints err than the ratio says.
+_OF_KEYPOINTS, _LASTING_MORE = 0.035, 2.1
 # Keypoints of little confidence are as many as their weights, but decide more.
 _LEAST_FREE = 0.2
 
@@ -35,6 +34,14 @@ def relative_spreads(joints: tuple[int, ...]) -> Tensor:
     """(3 A,) how far the start's turning about each axis may err, against a typical joint's."""
     names = [SMPL_JOINT_NAMES[joint].removeprefix("left_").removeprefix("right_") for joint in joints]
     return torch.tensor([_SPREADS[name] for name in names]).flatten()
+
+
+def lasting_precision(frames_beside: Tensor, kept: float) -> tuple[Tensor, float]:
+    """Of an error of variance 1 of which a part is `kept` a frame later (a first-order autoregressive process).
+
+    Returns each frame's own precision, by how many frames it has beside it (0, 1, 2), and that of its difference to the next.
+    """
+    return 1 - frames_beside * kept / (1 + kept), kept / (1 - kept**2)
 
 
 class Hinges:
@@ -68,8 +75,8 @@ class Strength:
 
         start's^2 = sum phi^2 / gamma,      keypoints'^2 = sum residual^2 / (number - gamma).
 
-    Their ratio is what the prior's strength has to be, less a constant: a detector errs the same way for many frames, which
-    a fit takes for the start's error.
+    Their ratio is what the prior's strength has to be, but for two constants: a detector, too, errs the same way for many frames,
+    part of which a fit takes for the start's error.
     """
 
     def __init__(self, unit_px: Tensor):
@@ -97,6 +104,6 @@ class Strength:
         """Take what was measured."""
         turned, decided, left, number, all_decided = self.sums.unbind(1)
         free = torch.maximum(number - all_decided, _LEAST_FREE * number)
-        self.ratio = (turned * free / (decided * left).clamp(min=1e-9)).sqrt()
-        share = (self.ratio**2 - _OF_KEYPOINTS**2) / (_KNOWN_RATIO**2 - _OF_KEYPOINTS**2)
-        self.radians = (_KNOWN_STRENGTH * share).clamp(_TIGHTEST, _LOOSEST)
+        ratio = turned * free / (decided * left).clamp(min=1e-9)
+        own = (ratio - _OF_KEYPOINTS**2).clamp(min=0.0).sqrt()
+        self.radians = (_LASTING_MORE * own).clamp(_TIGHTEST, _LOOSEST)

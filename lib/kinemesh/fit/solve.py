@@ -15,7 +15,7 @@ from torch import Tensor
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.fit.chain import solve_chain
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import Hinges, Strength, relative_spreads
+from kinemesh.fit.prior import Hinges, Strength, lasting_precision, relative_spreads
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
 from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import Stretches, group_stretches
@@ -28,13 +28,16 @@ STATURE_M = 1.6
 # A keypoint's usual error, in parts of the person's stature in the picture; and how many of these are far off.
 NOISE = 0.02
 _FAR_OFF = 5.0
-# How far a frame's turning may be from the smoothed motion's, and its translation, in parts of the depth; at 30 frames a second.
-_TURNING_SPREAD = math.radians(2.75)
+# The start errs for so long in the same way: its error's correlation falls to 1 / e.
+_LASTING_S = 0.2
+# How far a frame's turning may be from the smoothed motion's at rest, at which speed of the joint that variance is twice as large,
+# and how far its translation, in parts of the depth; at 30 frames a second.
+_TURNING_SPREAD, _AS_FAST = math.radians(2.0), math.radians(2.0)
 _MOVING_SPREAD = 0.015
 _SMOOTHED_S = 0.05
 _PLACE_SPREAD = 0.5
 # Of the shape without its size, a frame: the same error in every frame tells of a shape no more than one frame's.
-_SHAPE_SPREAD = 3.0
+_SHAPE_SPREAD = 6.0
 _LARGEST_TURN = 0.6
 _MEASURED_EVERY = 4
 # What the start's body and movement count where an estimator has only guessed them.
@@ -145,6 +148,11 @@ class Task:
         self.joints = list(self.body.joints)
         self.hinges = Hinges(self.body.joints)
         self.spreads = relative_spreads(self.body.joints).to(self.depth)
+        # What is left of the start's error a frame later.
+        self.lasting = math.exp(-1 / (_LASTING_S * self.fps))
+        owner = self.evidence.owner
+        self.numbers = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
+        self.turning_spread = self._turning_spread()
 
     def step(self, group: Stretches, rotations: Tensor, trans_m: Tensor, shape_sums: Tensor | None) -> None:
         """Move the frames that are the group's own, in place, and add to `shape_sums` what they say of the shape."""
@@ -152,13 +160,14 @@ class Task:
         equations, weights, error = self._linearise(rows, group.is_inside.flatten())
         now, start = (motion.rotations[rows[:, None], self.joints] for motion in (self.motion, self.start))
         turning = matrix_to_axis_angle(now @ start.mT).flatten(1)
+        precision = self._precision(owner, group.is_inside)
         own = group.is_own.flatten().nonzero()[:, 0]
         if self.is_measured:
-            some = own[::_MEASURED_EVERY]
-            given = equations.matrix, self._precision(owner), turning / self.spreads, weights, error
+            some = own[self.numbers[rows[own]] % _MEASURED_EVERY == 0]
+            given = equations.matrix, precision, turning / self.spreads, weights, error
             self.strength.measure(owner[some], *(part[some] for part in given))
-        coupling, pull, ties = self._smoothness(group)
-        precision = self._precision(owner) * self._worth(rows)[:, None]
+        coupling, pull, ties = self._smoothness(group, turning.unflatten(0, group.rows.shape))
+        precision = precision * self._worth(rows)[:, None]
         away = torch.cat((turning, self.motion.trans_m[rows] - self.start.trans_m[rows]), dim=1)
         right = (equations.right - precision * away + pull)[..., None]
         matrix = equations.matrix
@@ -205,33 +214,63 @@ class Task:
             equations.right.add_(right * is_inside[:, None])
         return equations, weights, error
 
-    def _precision(self, owner: Tensor) -> Tensor:
-        """(N, n) of the start's turning and place."""
-        turning = (self.strength.radians[owner][:, None] * self.spreads) ** -2
+    def _precision(self, owner: Tensor, is_inside: Tensor) -> Tensor:
+        """(N, n) of the start's turning and place, less what `_smoothness` ties to the frames beside each."""
+        tied = torch.nn.functional.pad(is_inside[:, 1:].to(self.depth), (1, 1))
+        alone, _ = lasting_precision((tied[:, 1:] + tied[:, :-1]).flatten(), self.lasting)
+        turning = self._of_turning(owner) * alone[:, None]
         place = (_PLACE_SPREAD * self.depth[owner])[:, None].expand(-1, 3) ** -2
         return torch.cat((turning, place), dim=1)
+
+    def _of_turning(self, owner: Tensor) -> Tensor:
+        """(N, 3 A) precision of the start's turning in a frame by itself."""
+        return (self.strength.radians[owner][:, None] * self.spreads) ** -2
 
     def _worth(self, rows: Tensor) -> Tensor:
         return torch.where(self.evidence.is_guessed[rows], _GUESS, 1.0).to(self.depth)
 
-    def _smoothness(self, group: Stretches) -> tuple[Tensor, Tensor, Tensor]:
-        """Of a group (S, T): coupling (S, n), its right-hand sides (S T, n), and what it adds to diagonals (S T, n)."""
+    def _smoothness(self, group: Stretches, turned: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What ties frames of a group (S, T) to the next, whose joints were turned by (S, T, 3 A).
+
+        Coupling (S, n), its right-hand sides (S T, n), and what it adds to diagonals (S T, n).
+        """
         rows, is_tied = group.rows, group.is_inside[:, 1:]
+        owner = self.evidence.owner[rows[:, 0]]
         local = self.motion.rotations[rows[..., None], self.joints]
         turning = matrix_to_axis_angle(local[:, 1:] @ local[:, :-1].mT).flatten(2)
         speed = torch.cat((turning, self.motion.trans_m[rows].diff(dim=1)), dim=2)
         worth = self._worth(rows)
         weights = torch.minimum(worth[:, 1:], worth[:, :-1]) * is_tied
         rest = speed - _low_pass(speed, weights, _SMOOTHED_S * self.fps) if speed.shape[1] else speed
-        moving = (_MOVING_SPREAD * self.depth[self.evidence.owner[rows[:, 0]]])[:, None].expand(-1, 3)
-        turned = moving.new_full((len(rows), turning.shape[2]), _TURNING_SPREAD)
-        coupling = (torch.cat((turned, moving), dim=1) * (30.0 / self.fps)) ** -2
+        moving = (_MOVING_SPREAD * self.depth[owner])[:, None].expand(-1, 3)
+        coupling = (torch.cat((self.turning_spread[owner], moving), dim=1) * (30.0 / self.fps)) ** -2
+        # The start's error now and a frame later are alike.
+        alike = self._of_turning(owner) * lasting_precision(is_tied, self.lasting)[1]
         tied = is_tied[..., None] * coupling[:, None]
-        nothing = tied.new_zeros(len(rows), 1, coupling.shape[1])
         pulled = tied * rest
+        pulled[..., :-3] += is_tied[..., None] * alike[:, None] * turned.diff(dim=1)
+        nothing = tied.new_zeros(len(rows), 1, coupling.shape[1])
+        coupling[:, :-3] += alike
+        tied = is_tied[..., None] * coupling[:, None]
         pull = torch.cat((pulled, nothing), dim=1) - torch.cat((nothing, pulled), dim=1)
         ties = torch.cat((tied, nothing), dim=1) + torch.cat((nothing, tied), dim=1)
         return coupling, pull.flatten(0, 1), ties.flatten(0, 1)
+
+    def _turning_spread(self) -> Tensor:
+        """(P, 3 A) how far turning from frame to frame may be from the smoothed, at 30 frames a second.
+
+        A joint that moves fast is smoothed less: what a low-pass takes off its movement grows with that.
+        """
+        rotations, owner = self.motion.rotations[:, self.joints], self.evidence.owner
+        # 1 - cos is half the squared angle, without a logarithm of every frame.
+        cosine = ((rotations[1:] * rotations[:-1]).sum(dim=(2, 3)) - 1) / 2
+        is_one = (owner[1:] == owner[:-1])[:, None]
+        squared = torch.where(is_one, 2 * (1 - cosine), 0.0).clamp(min=0.0)
+        summed = squared.new_zeros(len(self.depth), squared.shape[1] + 1)
+        summed.index_add_(0, owner[1:], torch.cat((squared, is_one.to(squared)), dim=1))
+        # Of each axis a third.
+        mean = summed[:, :-1] / summed[:, -1:].clamp(min=1.0) / 3 * (self.fps / 30.0) ** 2
+        return _TURNING_SPREAD * (1 + mean / _AS_FAST**2).sqrt().repeat_interleave(3, dim=1)
 
 
 def _low_pass(signal: Tensor, weights: Tensor, spread_frames: float) -> Tensor:
