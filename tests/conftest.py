@@ -1,5 +1,6 @@
 """Fixtures that several packages' tests use."""
 
+import functools
 import logging
 import pickle
 import shutil
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 
 from kinemesh.body.assets import BodyAssets, load_body_assets
 from kinemesh.body.kinematics import JointKinematics
@@ -27,6 +29,10 @@ from tools.fuzz.joblib_layout import write_joblib
 
 ROOT = Path(__file__).parent.parent
 
+# A machine that is busy with other work fails no test.
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+settings.register_profile("patient", **PATIENT)
+settings.load_profile("patient")
 torch.set_num_threads(1)  # tests are small, and many threads on few cores only wait for one another
 
 
@@ -121,6 +127,7 @@ def small_model(assets, small_config):
 
 
 TINY_RUN = {"epochs": 2, "warmup_h36m": 2, "warmup_coco": 2, "batch_size_img": 64, "data_stride": 16}
+TINY_REFINER = {"epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size_img": 64, "ema": 0}
 
 
 def write_tiny_config(path: Path, data_root: Path, name: str, changes: dict) -> str:
@@ -149,24 +156,45 @@ def config_file(write_config):
 @pytest.fixture
 def refiner_config_file(write_config):
     """Writes a config of a tiny refiner; keyword arguments change keys."""
-    own = {"epochs": 1, "warmup_h36m": 1, "warmup_coco": 1, "batch_size_img": 64, "ema": 0}
-    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", own | changes)
+    return lambda **changes: write_config("MB_demo_refine_hybrik.yaml", TINY_REFINER | changes)
 
 
 @pytest.fixture
-def task():
-    """Which script `call` runs."""
-    return REGRESSOR
+def program():
+    """The main of the program that `call` runs."""
+    return functools.partial(main, REGRESSOR)
 
 
 @pytest.fixture
-def call(task, capsys):
-    """Runs the script's main in this process: (status, standard output, standard error)."""
+def call(program, capsys):
+    """Runs the program in this process: (status, standard output, standard error)."""
 
-    def _call(*arguments: str):
-        status = main(task, arguments)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
+    def _call(*arguments: str | Path):
+        return program([str(argument) for argument in arguments]), *capsys.readouterr()
+
+    return _call
+
+
+@pytest.fixture
+def succeeds(call):
+    """Calls the program, which does what it is asked to: its standard output."""
+
+    def _call(*arguments: str | Path) -> str:
+        status, output, error = call(*arguments)
+        assert status == 0, error
+        return output
+
+    return _call
+
+
+@pytest.fixture
+def fails(call):
+    """Calls the program, which ends with status 2 and a user's error: that one line."""
+
+    def _call(*arguments: str | Path) -> str:
+        status, _, error = call(*arguments)
+        assert (status, error[:7], error.count("\n")) == (2, "error: ", 1), error
+        return error
 
     return _call
 

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from kinemesh.config import load_config
+from kinemesh.demo.video import make_video
+from kinemesh.detect.detector import Detector
+from kinemesh.detect.search import Frame
 from kinemesh.program.commands.prepare import parse_arguments as parse_prepare_arguments
 from kinemesh.program.flags.training import REFINER, REGRESSOR, parse_arguments
+from kinemesh.program.wild import predictor
 from kinemesh.program.wild.cli import parse_arguments as parse_wild_arguments
+from kinemesh.render.video import video_writer
+from tests.keypoints.alphapose import write_alphapose
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / name for name in ("README.md", "benchmarks/README.md"))]
@@ -64,8 +70,9 @@ def test_flags_and_configs_of_a_printed_command_exist(command):
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
 
 
-def test_the_first_lines_of_python_run_as_printed(demo_video_file, walk_file, tmp_path, monkeypatch, capsys):
+def test_the_first_lines_of_python_run_as_printed(walk_file, tmp_path, monkeypatch, capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    write_alphapose(tmp_path / "alphapose-results.json", make_video().keypoints_px[:1], first=0)
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert "(120, 72) [" in capsys.readouterr().out
@@ -76,11 +83,6 @@ def test_the_first_lines_of_python_run_as_printed(demo_video_file, walk_file, tm
 @pytest.fixture
 def walk_file(tmp_path, monkeypatch) -> Path:
     """A video, and a detector that knows who is in it."""
-    from kinemesh.demo.video import make_video
-    from kinemesh.detect.detector import Detector
-    from kinemesh.detect.search import Frame
-    from kinemesh.program.wild import predictor
-    from kinemesh.render.video import video_writer
 
     def people(pictures, _fps, _after):
         return (Frame([0, 1], list(points)) for points, _ in zip(keypoints.swapaxes(0, 1), pictures, strict=True))
@@ -91,25 +93,3 @@ def walk_file(tmp_path, monkeypatch) -> Path:
         for _ in range(12):
             write(np.zeros((720, 1280, 3), dtype=np.uint8))
     return tmp_path / "walk.mp4"
-
-
-@pytest.fixture
-def demo_video_file(tmp_path) -> Path:
-    """Keypoints of a made-up person as AlphaPose writes them."""
-    import json
-
-    from kinemesh.demo.video import make_video
-
-    points = make_video().keypoints_px[0].astype(np.float64)
-    halpe = np.zeros((len(points), 26, 3))
-    rows = [19, 12, 14, 16, 11, 13, 15, None, 18, 0, 17, 5, 7, 9, 6, 8, 10]
-    for joint, row in enumerate(rows):
-        if row is not None:
-            halpe[:, row] = points[:, joint]
-    items = [
-        {"image_id": f"{frame}.jpg", "keypoints": halpe[frame].ravel().tolist(), "score": 2.5, "idx": 0}
-        for frame in range(len(points))
-    ]
-    path = tmp_path / "alphapose-results.json"
-    path.write_text(json.dumps(items))
-    return path

@@ -75,14 +75,5 @@ def test_papers_datasets_and_programs_are_linked_on_every_page_that_names_them(p
 
 
 def test_the_references_name_what_this_project_builds_on():
-    assert {
-        "MotionBERT",
-        "SMPL",
-        "HybrIK",
-        "WHAM",
-        "4D-Humans",
-        "PHALP",
-        "Human3.6M",
-        "COCO",
-        "3DPW",
-    } <= addresses().keys()
+    built_on = {"MotionBERT", "SMPL", "HybrIK", "WHAM", "4D-Humans", "PHALP", "Human3.6M", "COCO", "3DPW"}
+    assert built_on <= addresses().keys()

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from kinemesh.demo.video import make_video
-from kinemesh.errors import UserError
+from tests.refusals import refused
 from tools.draw_moving_picture import CAPTION_HEIGHT_PX, CAST, GAP_PX, SHOWN_PX, draw, filmed_tracks, save
 
 
@@ -43,5 +43,5 @@ def test_file_plays_all_frames_at_the_videos_speed(pictures, tmp_path, suffix):
 
 
 def test_another_kind_of_file_is_refused(pictures, tmp_path):
-    with pytest.raises(UserError, match=r"--out .*moving\.mp4: expected a name that ends in \.webp or \.gif"):
+    with refused(r"--out .*moving\.mp4: expected a name that ends in \.webp or \.gif"):
         save(tmp_path / "moving.mp4", pictures, every=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
+from tests.refusals import refuses
 from tools import fuzz_readers
 from tools.fuzz import trial
 from tools.fuzz.datasets import DOWNLOADS
@@ -15,18 +16,8 @@ from tools.fuzz.kinds import KINDS, Kind
 from tools.fuzz.trial import ACCEPTED, REFUSED, try_cases
 
 OF_DOWNLOADS = {
-    "3dpw",
-    "gvhmr",
-    "eft",
-    "cliff_fits",
-    "h36m_fits",
-    "h36m_cdf",
-    "mosh",
-    "bedlam",
-    "bedlam2",
-    "emdb",
-    "aist",
-}
+    "3dpw", "gvhmr", "eft", "cliff_fits", "h36m_fits", "h36m_cdf", "mosh", "bedlam", "bedlam2", "emdb", "aist",
+}  # fmt: skip
 COUNTS = dict.fromkeys(DOWNLOADS, 3) | {"smpl_pkl": 6, "smpl_npz": 6, "checkpoint": 25, "released": 20, "sam3d": 8}
 
 
@@ -100,5 +91,4 @@ def test_the_script_counts_and_keeps_failures(tmp_path, monkeypatch, capsys):
     kept = list((tmp_path / "kept").iterdir())
     assert kept and all("ZeroDivisionError" in path.name for path in kept)
     monkeypatch.setattr(sys, "argv", ["x", "--count", "0"])
-    with pytest.raises(UserError, match="expected a positive count"):
-        fuzz_readers.main()
+    refuses("expected a positive count", fuzz_readers.main)

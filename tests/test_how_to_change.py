@@ -1,16 +1,13 @@
 """What the README's "How to change it" promises: each addition is made as it says there, and reaches runs and results."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parent.parent
+from tests.runs import ROOT, logged, run_python
 
 # A researcher's changes, each what one line of the README names; a copy of the program that has them.
 CHANGES = """
@@ -86,19 +83,10 @@ def config(config_file, demo_folder, tmp_path) -> str:
 
 
 def run(program: Path, *arguments: str, processes: int = 1) -> str:
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(
-        [*command, str(program), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    together = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}")
+    finished = run_python(*(together if processes > 1 else ()), program, *arguments)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
-
-
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_dataset_loss_metric_protocol_and_backbone_reach_training_and_results(program, config, tmp_path):
@@ -107,7 +95,7 @@ def test_dataset_loss_metric_protocol_and_backbone_reach_training_and_results(pr
         program, "--config", config, "--checkpoint", str(folder), "--protocol", "mine", "--metrics_out", str(out)
     )
     assert "best_epoch.bin is chosen on the mine test split" in output
-    first, last = lines(folder)
+    first, last = logged(folder)
     assert last["test_mpjpe_mine"] > 0
     assert first["train_loss/loss_size"] > last["train_loss/loss_size"] > 0
     assert first["test_loss_mine/loss_size"] > 0
@@ -127,7 +115,7 @@ def test_another_backbone_trains_in_two_processes_and_with_muon(program, config,
     one, two, muon = (tmp_path / name for name in ("one", "two", "muon"))
     run(program, "--config", config, "--checkpoint", str(one))
     run(program, "--config", config, "--checkpoint", str(two), processes=2)
-    for line, other in zip(lines(one), lines(two), strict=True):
+    for line, other in zip(logged(one), logged(two), strict=True):
         assert line["test_mpjpe_mine"] == pytest.approx(other["test_mpjpe_mine"], rel=1e-3)
     run(program, "--config", config, "--checkpoint", str(muon), "--set", "opt=muon", "--set", "epochs=1")
     groups = torch.load(muon / "latest_epoch.bin", weights_only=True)["optimizer"]["param_groups"]

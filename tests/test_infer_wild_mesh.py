@@ -2,14 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
 from kinemesh.config import load_config
@@ -24,27 +21,23 @@ from kinemesh.model.opening import open_checkpoint
 from kinemesh.program.wild.cli import main
 from kinemesh.program.wild.flags import JOINT_ORDERS, WINDOWS
 from kinemesh.render.video import read_frames, video_info, video_writer
+from tests.conftest import write_tiny_config
+from tests.keypoints.alphapose import write_alphapose
+from tests.runs import ROOT, run_python
 
-ROOT = Path(__file__).parent.parent
 CONFIG = str(ROOT / "configs/mesh/MB_demo.yaml")
-
-
-def run_script(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "infer_wild_mesh.py"), *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+RELEASED = ("--windows", "released")
+BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720")
 
 
 @pytest.fixture
-def call(capsys):
-    """Runs the script's main in this process: (status, standard output, standard error)."""
+def program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return main
 
-    def _call(*arguments: str):
-        status = main(arguments)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
 
-    return _call
+def summary_of(folder: Path | str) -> dict:
+    return json.loads(Path(folder, "summary.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -53,50 +46,30 @@ def demo_video() -> DemoVideo:
 
 
 @pytest.fixture
-def alphapose_file(demo_video, tmp_path) -> Path:
-    """The demo's keypoints as AlphaPose writes Halpe-26 with tracks."""
-    items = []
-    people, frames = demo_video.keypoints_px.shape[:2]
-    for frame in range(frames):
-        for person in range(people):
-            points = np.zeros((26, 3))
-            for joint, sources in enumerate(FORMATS["halpe26"].sources):
-                if len(sources) == 1:
-                    points[sources[0]] = demo_video.keypoints_px[person, frame, joint]
-            if points[:, 2].any():
-                items.append({"image_id": f"{frame}.jpg", "keypoints": points.ravel().tolist(), "idx": person + 1})
-    path = tmp_path / "alphapose-results.json"
-    path.write_text(json.dumps(items))
-    return path
-
-
-@pytest.fixture
-def model_flags(body_folder) -> list[str]:
+def model_flags(body_folder) -> list:
     return ["--config", CONFIG, "--evaluate", str(CHECKPOINT_PATH), "--set", f"data_root={body_folder}"]
 
 
 @pytest.fixture
-def npz_file(demo_video, tmp_path) -> Path:
-    path = tmp_path / "keypoints.npz"
-    np.savez(path, keypoints=demo_video.keypoints_px[:, :20])
-    return path
+def walk(model_flags, demo_video, tmp_path) -> list:
+    """The flags that make npz files of k.npz, 20 frames of the demo's two people."""
+    np.savez(tmp_path / "k.npz", keypoints=demo_video.keypoints_px[:, :20])
+    return [*model_flags, *BASIC, "--formats", "npz"]
 
 
-def test_round_trip_from_a_shell(alphapose_file, demo_video, model_flags, tmp_path):
+def test_round_trip_from_a_shell(demo_video, model_flags, tmp_path):
     """Two people who cross before a known camera: where they are, how they stand, when they are hidden."""
     out = tmp_path / "out"
-    ran = run_script(
-        *model_flags, "--json_path", str(alphapose_file), "--out_path", str(out), "--image_size", "1280x720",
+    keypoints = write_alphapose(tmp_path / "alphapose-results.json", demo_video.keypoints_px)
+    ran = run_python(
+        "infer_wild_mesh.py", *model_flags, "--json_path", keypoints, "--out_path", out, "--image_size", "1280x720",
         "--fps", "30", "--focal", "1400", "--pixel", "--no_render",
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "person 1: 120 frames" in ran.stdout
-    names = {path.name for path in out.iterdir()}
-    assert names == {"viewer.html", "summary.json"} | {
-        f"{person}.{kind}" for person in (1, 2) for kind in ("npz", "glb", "bvh")
-    }
-
-    summary = json.loads((out / "summary.json").read_text())
+    written = {f"{person}.{kind}" for person in (1, 2) for kind in ("npz", "glb", "bvh")}
+    assert set(os.listdir(out)) == {"viewer.html", "summary.json"} | written
+    summary = summary_of(out)
     assert summary["frames"] == 120
     assert summary["people"].keys() == {"1", "2"}
     assert {"read", "people", "network", "placing", "write_npz", "total"} <= summary["seconds"].keys()
@@ -123,25 +96,18 @@ def test_round_trip_from_a_shell(alphapose_file, demo_video, model_flags, tmp_pa
     ("flags", "focal_px"),
     [((), 1468.6), (("--focal", "900"), 900.0), (("--fov", "90"), 640.0), (("--focal_35mm", "43.2666"), 1468.6)],
 )
-def test_the_focal_length_is_given_in_any_of_three_ways(flags, focal_px, npz_file, model_flags, call, tmp_path):
-    out = tmp_path / "out"
-    basic = ("--json_path", str(npz_file), "--image_size", "1280x720", "--formats", "npz", "--out_path", str(out))
-    status, _, error = call(*model_flags, *basic, *flags)
-    assert status == 0, error
-    assert json.loads((out / "summary.json").read_text())["focal_px"] == pytest.approx(focal_px, abs=0.1)
+def test_the_focal_length_is_given_in_any_of_three_ways(flags, focal_px, walk, succeeds):
+    succeeds(*walk, *flags)
+    assert summary_of("out")["focal_px"] == pytest.approx(focal_px, abs=0.1)
 
 
-def test_a_fit_is_summed_up_and_can_be_left_out(npz_file, model_flags, call, tmp_path):
-    summaries = {}
+def test_a_fit_is_summed_up_and_can_be_left_out(walk, succeeds):
     for fit in ("keypoints", "none"):
-        out = tmp_path / fit
-        basic = ("--json_path", str(npz_file), "--image_size", "1280x720", "--formats", "npz", "--out_path", str(out))
-        status, _, error = call(*model_flags, *basic, "--pixel", "--focal", "1400", "--fit", fit)
-        assert status == 0, error
-        summaries[fit] = json.loads((out / "summary.json").read_text())
-    assert summaries["keypoints"]["settings"]["fit"] == "keypoints"
-    for name, facts in summaries["keypoints"]["people"].items():
-        plain, fit = summaries["none"]["people"][name], facts["fit"]
+        succeeds(*walk, "--pixel", "--focal", "1400", "--fit", fit, "--out_path", fit)
+    fitted, unfitted = summary_of("keypoints"), summary_of("none")
+    assert fitted["settings"]["fit"] == "keypoints"
+    for name, facts in fitted["people"].items():
+        plain, fit = unfitted["people"][name], facts["fit"]
         assert "fit" not in plain
         assert fit["reprojection_error_before_px"] == pytest.approx(plain["reprojection_error_px"], rel=0.01)
         assert fit["reprojection_error_after_px"] == pytest.approx(facts["reprojection_error_px"], rel=0.01)
@@ -151,213 +117,169 @@ def test_a_fit_is_summed_up_and_can_be_left_out(npz_file, model_flags, call, tmp
 
 def test_demo_needs_no_file(tmp_path):
     formats = "npz,html,bvh,amass"
-    ran = run_script("--demo", "--formats", formats, "--axes", "z_up", "--bvh_names", "mixamo", folder=tmp_path)
+    ran = run_python(
+        ROOT / "infer_wild_mesh.py",
+        "--demo",
+        "--formats",
+        formats,
+        "--axes",
+        "z_up",
+        "--bvh_names",
+        "mixamo",
+        folder=tmp_path,
+    )
     assert ran.returncode == 0, ran.stderr
     assert "the body is a stand-in, not SMPL" in ran.stdout
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     owned = {f"{person}{ending}" for person in (0, 1) for ending in (".npz", ".bvh", "_amass.npz")}
     assert names == {f"out/demo/{name}" for name in (*owned, "viewer.html", "summary.json")}
-    summary = json.loads((tmp_path / "out/demo/summary.json").read_text())
+    summary = summary_of(tmp_path / "out/demo")
     assert set(summary["files"]) == owned | {"viewer.html"} and summary["written"]["axes"] == "z_up"
     assert "ROOT mixamorig:Hips" in (tmp_path / "out/demo/0.bvh").read_text()
     rows = (tmp_path / "out/demo/1.bvh").read_text().split("Frame Time:")[1].split("\n")[1:-1]
     assert all(3 < float(row.split()[1]) < 9 for row in rows)  # before the camera, which looks along +y
 
 
-@pytest.mark.parametrize(
-    ("path", "config_path"), [(CHECKPOINT_PATH, CONFIG), (BUILTIN_PATH, "configs/mesh/MB_builtin.yaml")]
-)
-def test_shipped_checkpoints_are_of_their_configs(path, config_path):
-    content = load_checkpoint(path)
-    config = load_config(config_path)
-    written = open_checkpoint(path).config
+@pytest.mark.parametrize(("path", "name"), [(CHECKPOINT_PATH, "MB_demo"), (BUILTIN_PATH, "MB_builtin")])
+def test_shipped_checkpoints_are_of_their_configs(path, name):
+    config = load_config(ROOT / f"configs/mesh/{name}.yaml")
     open_checkpoint(path, config).build_model(StandIn().assets)  # raises where sizes differ
-    assert written.clip_len == config.clip_len
-    assert "NOT for SMPL" in content["note"]
+    assert open_checkpoint(path).config.clip_len == config.clip_len
+    assert "NOT for SMPL" in load_checkpoint(path)["note"]
     assert path.stat().st_size <= 4 << 20
 
 
-def test_a_video_gives_size_rate_and_frames(npz_file, model_flags, call, tmp_path):
-    video = tmp_path / "walk.mp4"
-    with video_writer(video, (128, 72), 24.0) as add_frame:
-        for _ in range(24):
-            add_frame(np.zeros((72, 128, 3), dtype=np.uint8))
-    flags = [*model_flags, "--vid_path", str(video), "--json_path", str(npz_file), "--formats", "npz"]
-    status, output, error = call(*flags, "--out_path", str(tmp_path / "out"))
-    assert status == 0, error
-    assert "keypoints lie outside the picture of 128x72" in output
-    summary = json.loads((tmp_path / "out/summary.json").read_text())
+def write_video(path, frame_count: int, rate: float) -> None:
+    """A video whose pictures tell their number by brightness."""
+    with video_writer(Path(path), (128, 72), rate) as add_frame:
+        for number in range(frame_count):
+            add_frame(np.full((72, 128, 3), 5 * number, dtype=np.uint8))
+
+
+def test_a_video_gives_size_rate_and_frames(walk, model_flags, succeeds, fails):
+    write_video("walk.mp4", 24, 24.0)
+    flags = [*model_flags, "--vid_path", "walk.mp4", "--json_path", "k.npz", "--formats", "npz", "--out_path", "out"]
+    assert "keypoints lie outside the picture of 128x72" in succeeds(*flags)
+    summary = summary_of("out")
     assert (summary["image_size"], summary["fps"], summary["frames"]) == ([128, 72], 24.0, 24)
-    status, _, error = call(*flags, "--out_path", str(tmp_path / "out"), "--image_size", "1280x720")
-    assert status == 2
-    assert f"--image_size 1280x720: {video} is 128x72" in error
-    late = np.random.default_rng(0).uniform(0, 70, (60, 17, 3))
-    np.savez(npz_file, keypoints=late)
-    status, _, error = call(*flags, "--out_path", str(tmp_path / "out"))
-    assert status == 2
-    assert "has 24 frames, but there are keypoints of frame 59" in error
+    assert "--image_size 1280x720: walk.mp4 is 128x72" in fails(*flags, "--image_size", "1280x720")
+    np.savez("k.npz", keypoints=np.random.default_rng(0).uniform(0, 70, (60, 17, 3)))
+    assert "has 24 frames, but there are keypoints of frame 59" in fails(*flags)
 
 
-def test_a_folder_of_videos_a_part_of_each(demo_video, model_flags, call, tmp_path):
+def test_a_folder_of_videos_a_part_of_each(demo_video, model_flags, call, succeeds, fails):
     """One at the video's rate, one at half of it; what is written begins at --start, and keeps the video's numbers."""
-    for name in ("videos", "keypoints"):
-        (tmp_path / name).mkdir()
-    for name, frames, step in (("walk", 40, 1), ("run", 40, 2)):
-        with video_writer(tmp_path / f"videos/{name}.mp4", (64, 36), 20.0) as add_frame:
-            for number in range(frames):
-                add_frame(np.full((36, 64, 3), 5 * number, dtype=np.uint8))
-        np.savez(tmp_path / f"keypoints/{name}.npz", keypoints=demo_video.keypoints_px[:1, :frames:step])
-    flags = [
-        *model_flags, "--vid_path", str(tmp_path / "videos"), "--json_path", str(tmp_path / "keypoints"),
-        "--out_path", str(tmp_path / "out"), "--formats", "npz,mp4", "--start", "0.5", "--end", "1",
-    ]  # fmt: skip
-    status, output, error = call(*flags)
+    for name, step in (("walk", 1), ("run", 2)):
+        Path("videos").mkdir(exist_ok=True), Path("keypoints").mkdir(exist_ok=True)
+        write_video(f"videos/{name}.mp4", 40, 20.0)
+        np.savez(f"keypoints/{name}.npz", keypoints=demo_video.keypoints_px[:1, :40:step])
+    flags = [*model_flags, "--formats", "npz,mp4"]
+    both = ("--vid_path", "videos", "--json_path", "keypoints", "--out_path", "out")
+    status, output, error = call(*flags, *both, "--start", "0.5", "--end", "1")
     assert status == 2
     assert "1 of 2 videos failed (run.mp4); the others are written" in error
     assert "has 40 frames, 20 a second, but the keypoints end with frame 19" in output
-    summary = json.loads((tmp_path / "out/summary.json").read_text())
-    assert (summary["videos"]["walk.mp4"]["frames"], summary["videos"]["walk.mp4"]["first_frame"]) == (10, 10)
-    assert "--keypoint_fps 10" in summary["videos"]["run.mp4"]["error"]
-    with np.load(tmp_path / "out/walk/0.npz") as file:
+    videos = summary_of("out")["videos"]
+    assert (videos["walk.mp4"]["frames"], videos["walk.mp4"]["first_frame"]) == (10, 10)
+    assert "--keypoint_fps 10" in videos["run.mp4"]["error"]
+    with np.load("out/walk/0.npz") as file:
         np.testing.assert_array_equal(file["frame_ids"], np.arange(10, 20))
         np.testing.assert_allclose(file["time_s"], np.arange(10, 20) / 20)
-    assert video_info(tmp_path / "out/walk/mesh.mp4")[:4] == (64, 36, 10, 20.0)
-    assert next(read_frames(tmp_path / "out/walk/mesh.mp4"))[:4].mean() == pytest.approx(50, abs=4)
+    assert video_info(Path("out/walk/mesh.mp4"))[:4] == (128, 72, 10, 20.0)
+    assert next(read_frames(Path("out/walk/mesh.mp4")))[:4].mean() == pytest.approx(50, abs=4)
 
-    one = [*flags[:-4], "--keypoint_fps", "10"]
-    one[one.index("--vid_path") + 1] += "/run.mp4"
-    one[one.index("--json_path") + 1] += "/run.npz"
-    status, _, error = call(*one)
-    assert status == 2
+    one = [*flags, "--keypoint_fps", "10", "--json_path", "keypoints/run.npz"]
+    error = fails(*one, "--vid_path", "videos/run.mp4", "--out_path", "out")
     assert "holds the results of" in error and "--overwrite" in error
-    one[one.index("--out_path") + 1] += "/run"
-    status, _, error = call(*one)
-    assert status == 0, error
-    info = video_info(tmp_path / "out/run/mesh.mp4")
-    assert info[:4] == (64, 36, 20, 10.0)
-    found = [frame[:4].mean() for frame in read_frames(tmp_path / "out/run/mesh.mp4")]
+    succeeds(*one, "--vid_path", "videos/run.mp4", "--out_path", "out/run")
+    assert video_info(Path("out/run/mesh.mp4"))[:4] == (128, 72, 20, 10.0)
+    found = [frame[:4].mean() for frame in read_frames(Path("out/run/mesh.mp4"))]
     np.testing.assert_allclose(found, 10 * np.arange(20), atol=5)  # every second picture
-    one[one.index("--vid_path") + 1] = str(tmp_path / "videos/walk.mp4")
-    status, _, error = call(*one)
-    assert status == 2
-    assert f"--out_path {tmp_path / 'out/run'}: holds the results of {tmp_path / 'videos/run.mp4'}" in error
+    error = fails(*one, "--vid_path", "videos/walk.mp4", "--out_path", "out/run")
+    assert f"--out_path out/run: holds the results of {Path('videos/run.mp4').resolve()}" in error
 
 
-def as_coco_results(demo_video, frames, image=int) -> list[dict]:
-    """The demo's first person, H36M's 17 joints in a layout whose 17 are COCO's."""
+def write_as_coco(demo_video, frames, image=int, guessed=()) -> None:
+    """k.json: the demo's first person, H36M's 17 joints in a layout whose 17 are COCO's; no right wrist in some."""
     points = demo_video.keypoints_px[0]
-    return [{"image_id": image(frame), "keypoints": points[frame].ravel().tolist()} for frame in frames]
+    items = [{"image_id": image(frame), "keypoints": points[frame].ravel().tolist()} for frame in frames]
+    for frame in guessed:
+        items[frame]["keypoints"][3 * 16] = None
+    Path("k.json").write_text(json.dumps(items))
 
 
-def test_joints_read_in_a_wrong_order_are_told_with_the_flag_that_mends_it(demo_video, model_flags, call, tmp_path):
-    (tmp_path / "k.json").write_text(json.dumps(as_coco_results(demo_video, range(20))))
-    flags = [
-        *model_flags, "--json_path", str(tmp_path / "k.json"), "--image_size", "1280x720", "--formats", "npz",
-        "--out_path", str(tmp_path / "out"),
-    ]  # fmt: skip
-    status, output, error = call(*flags)
-    assert status == 0, error
+OF_COCO = ("--json_path", "k.json", "--image_size", "1280x720", "--out_path", "out")
+IN_ORDER = ("--keypoint_format", "h36m17")
+
+
+def test_joints_read_in_a_wrong_order_are_told_with_the_flag_that_mends_it(demo_video, model_flags, succeeds):
+    write_as_coco(demo_video, range(20))
+    output = succeeds(*model_flags, *OF_COCO, "--formats", "npz")
     assert "of the person's size" in output
     assert "likely cause: the joints are in the order of H36M-17: --keypoint_format h36m17" in output
-    status, output, error = call(*flags, "--keypoint_format", "h36m17")
-    assert status == 0, error
-    assert "warning" not in output
-    facts = json.loads((tmp_path / "out/summary.json").read_text())["people"]["0"]
-    assert facts["reprojection_error_of_size"] < 0.05
+    assert "warning" not in succeeds(*model_flags, *OF_COCO, "--formats", "npz", *IN_ORDER)
+    assert summary_of("out")["people"]["0"]["reprojection_error_of_size"] < 0.05
 
 
-def test_what_is_a_guess_is_written_down(demo_video, model_flags, call, tmp_path):
-    items = as_coco_results(demo_video, range(20))
-    for item in items[:5]:
-        item["keypoints"][3 * 16] = None  # right wrist
-    (tmp_path / "k.json").write_text(json.dumps(items))
-    status, _, error = call(
-        *model_flags, "--json_path", str(tmp_path / "k.json"), "--image_size", "1280x720", "--formats", "npz",
-        "--out_path", str(tmp_path / "out"), "--keypoint_format", "h36m17",
-    )  # fmt: skip
-    assert status == 0, error
-    facts = json.loads((tmp_path / "out/summary.json").read_text())["people"]["0"]
+def test_what_is_a_guess_is_written_down(demo_video, model_flags, succeeds):
+    write_as_coco(demo_video, range(20), guessed=range(5))
+    succeeds(*model_flags, *OF_COCO, "--formats", "npz", *IN_ORDER)
+    facts = summary_of("out")["people"]["0"]
     is_seen = demo_video.keypoints_px[0, :20, :, 2] > 0
     is_seen[:5, 16] = False
     guessed = dict(zip(H36M_JOINT_NAMES, (~is_seen).mean(axis=0).tolist(), strict=True))
     assert facts["joints_guessed"] == {name: share for name, share in guessed.items() if share}
     assert facts["joints_guessed"]["right_wrist"] == 0.25
-    with np.load(tmp_path / "out/0.npz") as file:
+    with np.load("out/0.npz") as file:
         np.testing.assert_array_equal(file["joint_seen"], is_seen)
         assert file["reprojection_error_px"].shape == (20,)
         assert 0 < file["reprojection_error_px"].max() < 30
 
 
-def test_separate_pictures_give_bodies_and_nothing_in_time(demo_video, model_flags, call, tmp_path):
+def test_separate_pictures_give_bodies_and_nothing_in_time(demo_video, model_flags, succeeds):
     """Nothing that is written grows with the number of an image."""
-    items = as_coco_results(demo_video, range(2), image=lambda frame: (139, 10**14)[frame])
-    (tmp_path / "k.json").write_text(json.dumps(items))
-    out = tmp_path / "out"
-    status, output, error = call(
-        *model_flags, "--json_path", str(tmp_path / "k.json"), "--image_size", "1280x720", "--out_path", str(out),
-        "--keypoint_format", "h36m17",
-    )  # fmt: skip
-    assert status == 0, error
+    write_as_coco(demo_video, range(2), image=lambda frame: (139, 10**14)[frame])
+    output = succeeds(*model_flags, *OF_COCO, *IN_ORDER)
     assert "separate pictures have no time: mp4, sheet, html, glb, bvh left out" in output
-    assert sorted(path.name for path in out.iterdir()) == [f"{10**14}.npz", "139.npz", "summary.json"]
-    assert sum(path.stat().st_size for path in out.iterdir()) < 40_000
-    assert json.loads((out / "summary.json").read_text())["frames"] == 2
-    with np.load(out / "139.npz") as file:
+    assert sorted(os.listdir("out")) == [f"{10**14}.npz", "139.npz", "summary.json"]
+    assert sum(path.stat().st_size for path in Path("out").iterdir()) < 40_000
+    assert summary_of("out")["frames"] == 2
+    with np.load("out/139.npz") as file:
         assert file["frame_ids"].tolist() == [139]
 
 
-def test_refines_another_estimators_bodies(demo_video, npz_file, body_folder, assets, call, tmp_path):
-    values = yaml.safe_load((ROOT / "configs/mesh/MB_demo_refine_hybrik.yaml").read_text())
-    values |= {
-        "data_root": str(body_folder),
-        "dim_feat": 16,
-        "dim_rep": 16,
-        "depth": 1,
-        "num_heads": 2,
-        "hidden_dim": 24,
-    }
-    (tmp_path / "refine.yaml").write_text(yaml.safe_dump(values))
-    config = load_config(tmp_path / "refine.yaml")
+def test_refines_another_estimators_bodies(demo_video, walk, body_folder, assets, succeeds):
+    config_file = write_tiny_config(Path("refine.yaml"), body_folder, "MB_demo_refine_hybrik.yaml", {})
+    config = load_config(config_file)
     model = build_model("refiner", config, assets)
-    torch.save({"model": model.state_dict(), "config": config.to_dict()}, tmp_path / "refiner.bin")
-    poses = demo_video.poses[0, :20]
-    np.savez(
-        tmp_path / "theirs.npz", video=np.full(20, "walk"), frame=np.arange(20), poses=poses,
-        betas=np.repeat(demo_video.betas[:1], 20, axis=0),
-    )  # fmt: skip
-    status, output, error = call(
-        "--config", str(tmp_path / "refine.yaml"), "--evaluate", str(tmp_path / "refiner.bin"), "--formats", "npz",
-        "--predictions", str(tmp_path / "theirs.npz"), "--json_path", str(npz_file), "--image_size", "1280x720",
-        "--out_path", str(tmp_path / "out"), "--focal", "1400", "--fit", "none",
-    )  # fmt: skip
-    assert status == 0, error
-    assert "not predicted, and so left out: 1" in output
-    with np.load(tmp_path / "out/0.npz") as file:
+    torch.save({"model": model.state_dict(), "config": config.to_dict()}, "refiner.bin")
+    betas = np.repeat(demo_video.betas[:1], 20, axis=0)
+    columns = {"video": np.full(20, "walk"), "frame": np.arange(20), "poses": demo_video.poses[0, :20], "betas": betas}
+    np.savez("theirs.npz", **columns)
+    flags = ("--config", config_file, "--evaluate", "refiner.bin", "--predictions", "theirs.npz", "--formats", "npz")
+    assert "not predicted, and so left out: 1" in succeeds(*flags, *BASIC, "--focal", "1400", "--fit", "none")
+    with np.load("out/0.npz") as file:
         np.testing.assert_allclose(file["betas"], demo_video.betas[0], atol=1e-4)
         assert np.linalg.norm(file["joints"] - demo_video.joints_m[0, :20], axis=-1).mean() < 0.2
 
 
-def test_without_a_network_an_estimators_bodies_are_placed_and_fitted(
-    demo_video, npz_file, body_folder, call, tmp_path, monkeypatch
-):
+def test_without_a_network_an_estimators_bodies_are_placed_and_fitted(demo_video, walk, body_folder, succeeds):
     """No config and no checkpoint is opened; people are paired by whose body fits whose keypoints."""
-    monkeypatch.chdir(tmp_path)
     turned = np.radians(9.0) * np.random.default_rng(0).standard_normal((2, 1, 72)) * (np.arange(72) < 60)
     poses = (demo_video.poses[:, :20] + turned).astype(np.float32)
     columns = {"video": np.full(40, "walk"), "person": np.repeat(["b", "a"], 20), "frame": np.tile(np.arange(20), 2)}
     np.savez("theirs.npz", poses=poses[::-1].reshape(40, 72), betas=np.repeat(demo_video.betas[::-1], 20, 0), **columns)
     flags = (
-        "--evaluate", "none", "--predictions", "theirs.npz", "--set", f"data_root={body_folder}", "--json_path",
-        str(npz_file), "--image_size", "1280x720", "--focal", "1400", "--no_render", "--device", "cpu",
+        *BASIC, "--evaluate", "none", "--predictions", "theirs.npz", "--set", f"data_root={body_folder}",
+        "--focal", "1400", "--no_render", "--device", "cpu",
     )  # fmt: skip
     errors_mm = {}
     for fit in ("none", "keypoints"):
-        status, output, error = call(*flags, "--fit", fit, "--out_path", fit)
-        assert status == 0, error
+        output = succeeds(*flags, "--fit", fit, "--out_path", fit)
         assert "b of theirs.npz is 1" in output
         assert "windows" not in output
-        assert {"0.npz", "1.glb", "0.bvh", "viewer.html"} < {path.name for path in Path(fit).iterdir()}
-        summary = json.loads(Path(fit, "summary.json").read_text())
+        assert {"0.npz", "1.glb", "0.bvh", "viewer.html"} < set(os.listdir(fit))
+        summary = summary_of(fit)
         assert (summary["checkpoint"], summary["predictions"]) == (None, "theirs.npz")
         assert summary["predictions_notes"] == []
         for person in range(2):
@@ -387,33 +309,16 @@ def test_without_a_network_an_estimators_bodies_are_placed_and_fitted(
         (("--predictions", "p.npz", "--set", "data_root=void"), "void"),
     ],
 )  # fmt: skip
-def test_without_a_network_what_is_wrong_is_said_in_one_line(arguments, told, npz_file, call, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    given = "--json_path", str(npz_file), "--image_size", "1280x720", "--out_path", "out", "--evaluate", "none"
-    status, _, error = call(*given, *arguments)
-    assert status == 2
-    assert told in error
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
+def test_without_a_network_what_is_wrong_is_said_in_one_line(arguments, told, walk, fails):
+    assert told in fails(*BASIC, "--evaluate", "none", *arguments)
 
 
-def test_reference_motion(demo_video, npz_file, model_flags, call, tmp_path):
-    np.save(tmp_path / "reference.npy", demo_video.joints_m[0, :20] * 2.0)
-    flags = [
-        *model_flags, "--json_path", str(npz_file), "--image_size", "1280x720", "--formats", "npz",
-        "--out_path", str(tmp_path / "out"), "--ref_3d_motion_path", str(tmp_path / "reference.npy"),
-    ]  # fmt: skip
-    status, _, error = call(*flags, "--focus", "0")
-    assert status == 0, error
-    facts = json.loads((tmp_path / "out/summary.json").read_text())["people"]["0"]
-    assert facts["reference_scale_m"] == pytest.approx(0.5, rel=0.2)
-    status, _, error = call(*flags)
-    assert status == 2
+def test_reference_motion(demo_video, walk, succeeds, fails):
+    np.save("reference.npy", demo_video.joints_m[0, :20] * 2.0)
+    succeeds(*walk, "--ref_3d_motion_path", "reference.npy", "--focus", "0")
+    assert summary_of("out")["people"]["0"]["reference_scale_m"] == pytest.approx(0.5, rel=0.2)
+    error = fails(*walk, "--ref_3d_motion_path", "reference.npy")
     assert "--ref_3d_motion_path is of one person, but there are 2. Give --focus" in error
-
-
-RELEASED = ("--windows", "released")
-BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720")
 
 
 @pytest.mark.parametrize(
@@ -474,30 +379,20 @@ BASIC = ("--json_path", "k.npz", "--out_path", "out", "--image_size", "1280x720"
         ((*BASIC, "--out_path", "text/out"), "--out_path text/out: cannot be made"),
     ],
 )  # fmt: skip
-def test_what_a_user_gets_wrong_is_said_in_one_line(
-    arguments, told, model_flags, npz_file, call, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    npz_file.rename("k.npz")
+def test_what_a_user_gets_wrong_is_said_in_one_line(arguments, told, model_flags, walk, fails):
     Path("text").write_text("text")
     Path("empty").mkdir()
     np.save("flat.npy", np.zeros((5, 3)))
     np.save("nan.npy", np.full((5, 17, 3), np.nan))
     Path("cut.npy").write_bytes(Path("nan.npy").read_bytes()[:-9])
-    status, _, error = call(*model_flags, *arguments)
-    assert status == 2
-    assert told in error
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
+    assert told in fails(*model_flags, *arguments)
 
 
 @pytest.mark.parametrize(
     "flag", [("--json_path", "k.npz"), ("--evaluate", "x.bin"), ("--set", "depth=3"), ("--fps", "25")]
 )
-def test_demo_takes_no_other_input(flag, call):
-    status, _, error = call("--demo", *flag)
-    assert status == 2
-    assert error.startswith(f"error: {flag[0]} does not go with --demo")
+def test_demo_takes_no_other_input(flag, fails):
+    assert fails("--demo", *flag).startswith(f"error: {flag[0]} does not go with --demo")
 
 
 def test_flags_name_what_there_is():
@@ -507,6 +402,6 @@ def test_flags_name_what_there_is():
 
 def test_help_is_instant():
     code = "import sys; from kinemesh.program.wild.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "lib", capture_output=True, text=True, check=False)
+    ran = run_python("-c", code, folder=ROOT / "lib")
     assert ran.returncode == 0, ran.stderr
     assert "--ref_3d_motion_path" in ran.stdout

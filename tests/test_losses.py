@@ -72,15 +72,15 @@ class TestReleased:
 
 
 class TestPosition:
-    def test_one_joint_off(self):
-        target = torch.randn(2, 3, 17, 3)
+    def test_one_joint_off_and_steady_drift(self):
+        target = torch.randn(2, 5, 17, 3)
         pred = target.clone()
         pred[:, :, 5] += torch.tensor([3.0, 4.0, 0.0])
         assert losses.position_loss(pred, target).item() == pytest.approx(5 / 17, rel=1e-5)
+        drift = torch.arange(5.0)[:, None, None] * torch.tensor([0.0, 0.6, 0.8])
+        assert losses.velocity_loss(target + drift + 7, target).item() == pytest.approx(1, rel=1e-5)
 
-
-class TestScaledPosition:
-    def test_forgives_a_scale_for_each_frame(self):
+    def test_the_scaled_one_forgives_a_scale_for_each_frame(self):
         target = torch.randn(2, 3, 17, 3) * 200
         pred = target * torch.rand(2, 3, 1, 1).add(0.5)
         assert losses.scaled_position_loss(pred, target).item() == pytest.approx(0, abs=1e-3)
@@ -94,48 +94,32 @@ class TestScaledPosition:
         assert pred.grad.isfinite().all()
 
 
-class TestVelocity:
-    def test_steady_drift(self):
-        target = torch.randn(2, 5, 17, 3)
-        drift = torch.arange(5.0)[:, None, None] * torch.tensor([0.0, 0.6, 0.8])
-        assert losses.velocity_loss(target + drift + 7, target).item() == pytest.approx(1, rel=1e-5)
-
-
 class TestLimbs:
-    def test_vectors_and_lengths(self):
+    def test_lengths_their_difference_and_their_unbiased_variance(self):
         lengths = torch.rand(2, 3, 16) * 400 + 10
         limbs = losses.limb_vectors(joints_of(lengths))
         torch.testing.assert_close(limbs.norm(dim=-1), lengths)
+        off = lengths + torch.tensor([2.0, -2.0] * 8)
+        assert losses.limb_length_loss(off, lengths).item() == pytest.approx(2, rel=1e-5)
+        still = torch.full((1, 2, 16), 100.0)
+        still[0, :, 4] = torch.tensor([99.0, 101.0])
+        assert losses.limb_length_variance(still).item() == pytest.approx(2 / 16)
 
-    def test_angles(self):
+    def test_angles_and_their_gradients_where_limbs_are_parallel(self):
         limbs = torch.tensor([2.0, 0.0, 0.0]).repeat(1, 1, 16, 1)
         limbs[..., 3, :] = torch.tensor([0.0, 0.0, 5.0])
         limbs[..., 15, :] = torch.tensor([-1.0, 0.0, 0.0])
         expected = [math.pi / 2 if 3 in pair else math.pi if 15 in pair else 0.0 for pair in LIMB_ANGLE_PAIRS]
         # The clamp that keeps gradients finite costs this much at 0 and pi.
-        torch.testing.assert_close(losses.limb_angles(limbs)[0, 0], torch.tensor(expected), atol=1e-3, rtol=0)
-
-    def test_parallel_limbs_have_finite_gradients(self):
-        limbs = torch.tensor([1.0, 0.0, 0.0]).repeat(1, 1, 16, 1).requires_grad_()
-        losses.limb_angles(limbs).sum().backward()
+        found = losses.limb_angles(limbs.requires_grad_())
+        torch.testing.assert_close(found[0, 0], torch.tensor(expected), atol=1e-3, rtol=0)
+        found.sum().backward()
         assert limbs.grad.isfinite().all()
 
-    def test_variance_is_unbiased(self):
-        lengths = torch.full((1, 2, 16), 100.0)
-        lengths[0, :, 4] = torch.tensor([99.0, 101.0])
-        assert losses.limb_length_variance(lengths).item() == pytest.approx(2 / 16)
-
-    def test_lengths_differ(self):
-        target = torch.rand(2, 3, 16)
-        assert losses.limb_length_loss(target + torch.tensor([2.0, -2.0] * 8), target).item() == pytest.approx(2)
-
-    def test_angles_differ(self):
-        target = torch.rand(2, 3, 18)
+    def test_angles_that_differ_or_change_at_another_rate(self):
+        target = torch.rand(2, 4, 18)
         assert losses.limb_angle_loss(target - 0.25, target).item() == pytest.approx(0.25, rel=1e-5)
         assert losses.limb_angle_velocity_loss(target - 0.25, target).item() == pytest.approx(0, abs=1e-6)
-
-    def test_angles_change_at_another_rate(self):
-        target = torch.rand(1, 4, 18)
         faster = target + 0.1 * torch.arange(4.0)[:, None]
         assert losses.limb_angle_velocity_loss(faster, target).item() == pytest.approx(0.1, rel=1e-5)
 
@@ -146,12 +130,10 @@ class TestParameters:
         target = torch.randn(2, 3, 10)
         assert losses.parameter_loss(target + 0.5, target, loss_type).item() == pytest.approx(expected, rel=1e-5)
 
-    def test_norm_is_of_axis_angle_and_betas(self):
+    def test_norm_is_of_axis_angle_and_betas_and_safe_at_rest(self):
         theta = torch.randn(2, 3, 82)
         theta[..., :72] *= 0.3  # angles below pi, where an axis-angle vector is its matrix's
         assert losses.parameter_norm(to_body(theta)).item() == pytest.approx(theta.norm(dim=-1).mean().item(), rel=1e-5)
-
-    def test_norm_of_the_rest_body(self):
         theta = torch.zeros(1, 2, 82, requires_grad=True)
         loss = losses.parameter_norm(to_body(theta))
         loss.backward()
@@ -249,16 +231,16 @@ class TestWeightedTotal:
     def test_every_term_has_a_weight_in_the_config(self):
         assert set(LAMBDA_OF_TERM.values()) <= {field.name for field in dataclasses.fields(Config)}
 
-    def test_sum(self):
-        terms = {term: torch.tensor(float(place)) for place, term in enumerate(TERMS)}
-        assert weighted_total(terms, weights(lambda_scale=0.5, lambda_norm=20)).item() == 0.5 * 1 + 20 * 9
-
-    def test_a_term_of_no_weight_cannot_spoil_it(self):
-        terms = dict.fromkeys(TERMS, torch.tensor(1.0)) | {"loss_a": torch.tensor(float("nan"))}
-        assert weighted_total(terms, weights(lambda_3d=2)).item() == 2
-
-    def test_terms_of_no_weight_may_be_left_out(self):
-        assert weighted_total({"loss_lv": torch.tensor(3.0)}, weights(lambda_lv=2)).item() == 6
-
-    def test_no_weight_at_all(self):
-        assert weighted_total(dict.fromkeys(TERMS, torch.tensor(1.0)), weights()).item() == 0
+    @pytest.mark.parametrize(
+        ("terms", "chosen", "total"),
+        [
+            ({term: float(place) for place, term in enumerate(TERMS)}, {"lambda_scale": 0.5, "lambda_norm": 20}, 180.5),
+            # A term of no weight cannot spoil it, and may be left out.
+            (dict.fromkeys(TERMS, 1.0) | {"loss_a": float("nan")}, {"lambda_3d": 2}, 2),
+            ({"loss_lv": 3.0}, {"lambda_lv": 2}, 6),
+            (dict.fromkeys(TERMS, 1.0), {}, 0),
+        ],
+    )
+    def test_is_the_sum_of_what_has_a_weight(self, terms, chosen, total):
+        terms = {term: torch.tensor(value) for term, value in terms.items()}
+        assert weighted_total(terms, weights(**chosen)).item() == total

@@ -5,11 +5,11 @@ import sys
 import pytest
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.infer import MeshPredictor
 from kinemesh.motion.recorded import open_motions
 from kinemesh.program.flags.training import REGRESSOR, parse_arguments
+from tests.refusals import refuses
 from tools import make_builtin
 
 SMALL = ("dim_feat=8", "dim_rep=4", "num_heads=2", "hidden_dim=8", "epochs=1", "batch_size=8")
@@ -50,7 +50,6 @@ def test_the_next_sitting_finetunes_what_is_stored(make, tmp_path, monkeypatch):
     monkeypatch.setattr(make_builtin, "make_motions", lambda *_: None)
     flags = []
     monkeypatch.setattr(make_builtin, "train", lambda task, argv: flags.extend(argv) or 1)
-    with pytest.raises(UserError, match="The same command goes on"):
-        make("--from", str(tmp_path / "model.bin"))
+    refuses("The same command goes on", make, "--from", str(tmp_path / "model.bin"))
     assert parse_arguments(REGRESSOR, flags).pretrained == str(tmp_path)
     assert "finetune=True" in flags and parse_arguments(REGRESSOR, flags).selection == "model.bin"

@@ -14,6 +14,7 @@ import torch
 
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.machine.processes import Processes
+from tests.runs import logged
 
 ROOT = Path(__file__).parent.parent
 # float32 sums in another order; rates below are high, so that differences would grow.
@@ -47,10 +48,6 @@ def config(config_file) -> str:
     )  # fmt: skip
 
 
-def metrics(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 def assert_same_weights(found: dict, expected: dict) -> None:
     assert list(found) == list(expected)
     for name, value in expected.items():
@@ -60,7 +57,7 @@ def assert_same_weights(found: dict, expected: dict) -> None:
 
 
 def assert_same_run(found: Path, expected: Path) -> None:
-    for line, other in zip(metrics(found), metrics(expected), strict=True):
+    for line, other in zip(logged(found), logged(expected), strict=True):
         assert line.keys() == other.keys()
         for name in line.keys() - {"seconds"}:
             assert line[name] == pytest.approx(other[name], rel=METRICS_WITHIN, abs=METRICS_WITHIN), name

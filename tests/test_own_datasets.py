@@ -14,6 +14,7 @@ from kinemesh.machine.stopping import StopRequest
 from kinemesh.program.cli import main
 from kinemesh.program.console import main as console
 from kinemesh.program.flags.training import REFINER
+from tests.runs import logged
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,26 +65,18 @@ def test_the_example_that_writes_a_dataset_runs_as_printed(demo_folder, tmp_path
         np.testing.assert_array_equal(written, content["train"][key][:384])
 
 
-def lines(folder) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def test_a_run_trains_on_scores_and_reports_them_by_name(own, call, tmp_path):
+def test_a_run_trains_on_scores_and_reports_them_by_name(own, succeeds, tmp_path):
     config, folder, out = own(), tmp_path / "run", tmp_path / "metrics.json"
-    status, output, error = call("--config", config, "--checkpoint", str(folder), "--metrics_out", str(out))
-    assert status == 0, error
+    output = succeeds("--config", config, "--checkpoint", str(folder), "--metrics_out", str(out))
     assert "best_epoch.bin is chosen on the again test split" in output
-    first, last = lines(folder)
+    first, last = logged(folder)
     assert {"test_mpjpe_walks", "test_mpjpe_again"} <= first.keys() and "test_mpjpe_photos" not in first
     # Half of the pw3d file's: 15 frames a second instead of 30 halves accelerations' unit.
     metrics = json.loads(out.read_text())
     assert metrics["again"]["fps"] == 15 and metrics["walks"]["fps"] == 30
     assert metrics["again"]["mpjpe"] == metrics["walks"]["mpjpe"] and first["train_loss"] > last["train_loss"]
     config = own(val_split=0.2)
-    status, output, error = call(
-        "--config", config, "--evaluate", str(folder / "best_epoch.bin"), "--report", str(tmp_path / "report")
-    )
-    assert status == 0, error
+    succeeds("--config", config, "--evaluate", str(folder / "best_epoch.bin"), "--report", str(tmp_path / "report"))
     assert "walks format (walks)" in (tmp_path / "report" / "report.html").read_text()
 
 
@@ -108,33 +101,22 @@ def test_a_run_that_was_stopped_inside_the_mix_ends_as_the_unbroken_one(own, cal
 
 def test_the_refiner_takes_them(own, refiner_config_file, capsys, tmp_path):
     config = own(refiner_config_file, epochs=1, val_split=0.2)
-    status = main(REFINER, ["--config", config, "--checkpoint", str(tmp_path / "run")])
-    captured = capsys.readouterr()
-    assert status == 0, captured.err
-    assert "best_epoch.bin is chosen on the again held-out training videos" in captured.out
-    assert "again: 8 of 38 training videos held out" in captured.out and "walks, input estimator" in captured.out
+    assert main(REFINER, ["--config", config, "--checkpoint", str(tmp_path / "run")]) == 0
+    output = capsys.readouterr().out
+    assert "best_epoch.bin is chosen on the again held-out training videos" in output
+    assert "again: 8 of 38 training videos held out" in output and "walks, input estimator" in output
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
         ({"file": "none.pkl"}, "none.pkl not found. Put it there, or correct the file of 'mine' under datasets"),
-        (
-            {"file": "mesh_det_pw3d.pkl"},
-            "'source' names videos of up to 16 frames. Expected fps of 'mine' under datasets",
-        ),
-        (
-            {"file": "test_only.pkl", "fps": 9},
-            "has no 'train' frames. Expected some; add them, or set train_epochs: 0",
-        ),
+        ({"file": "mesh_det_pw3d.pkl"}, "'source' names videos of up to 16 frames. Expected fps of 'mine' under datasets"),
+        ({"file": "{}/test_only.pkl", "fps": 9}, "has no 'train' frames. Expected some; add them, or set train_epochs: 0"),
     ],
-)
-def test_a_wrong_file_is_one_line(entry, message, own, call, demo_folder, tmp_path):
+)  # fmt: skip
+def test_a_wrong_file_is_one_line(entry, message, own, fails, demo_folder, tmp_path):
     content = pickle.loads((demo_folder / "mesh_det_pw3d.pkl").read_bytes())
     (tmp_path / "test_only.pkl").write_bytes(pickle.dumps({"test": content["test"]}))
-    if entry["file"] == "test_only.pkl":
-        entry = entry | {"file": str(tmp_path / "test_only.pkl")}
-    config = own(datasets=[{"name": "mine"} | entry])
-    status, _, error = call("--config", config, "--checkpoint", str(tmp_path / "run"))
-    assert status == 2 and error.count("\n") == 1
-    assert message in error
+    config = own(datasets=[{"name": "mine"} | entry | {"file": entry["file"].format(tmp_path)}])
+    assert message in fails("--config", config, "--checkpoint", tmp_path / "run")

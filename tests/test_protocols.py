@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from kinemesh.body.skeleton import EVALUATED_JOINTS
-from kinemesh.errors import UserError
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.metrics import Posed, frame_errors
 from kinemesh.protocols import PROTOCOLS, choose_protocols, root_mm
 from kinemesh.structures import BodyMesh, BodyParams
+from tests.refusals import refuses
 
 
 @pytest.fixture
@@ -85,13 +85,9 @@ def test_errors_by_joint_average_to_mpjpe(bodies):
         torch.testing.assert_close(mean, found["mpjpe"])
 
 
-def test_choosing():
+def test_choosing_and_an_unknown_root(bodies):
     assert [protocol.name for protocol in choose_protocols([])] == ["motionbert"]
     assert [protocol.name for protocol in choose_protocols(["wham", "pmce", "wham"])] == ["wham", "pmce"]
-    with pytest.raises(UserError, match="--protocol spin: expected one of motionbert, vibe_tcmr, wham"):
-        choose_protocols(["spin"])
-
-
-def test_unknown_root(bodies):
+    refuses("--protocol spin: expected one of motionbert, vibe_tcmr, wham", choose_protocols, ["spin"])
     with pytest.raises(ValueError, match="no point is named knee"):
         root_mm(bodies[0], "knee")

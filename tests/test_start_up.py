@@ -1,19 +1,17 @@
 """Starting loads what every run needs and nothing that is slow and seldom needed: none of it is hidden in an import."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.runs import ROOT, run_python
+
 _SLOW = ("torch._dynamo", "torch.utils.tensorboard", "tensorboard", "scipy", "PIL", "imageio_ffmpeg", "roma", "smplx")
 
 
 def loaded_by(module: str) -> set[str]:
     folder = ROOT / "lib" if module.startswith("kinemesh") else ROOT
-    command = [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"]
-    return set(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.split())
+    ran = run_python("-c", f"import sys, {module}; print(*sys.modules)", folder=folder)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["kinemesh.program.train", "kinemesh.infer.predictor", "kinemesh.training.loop"])

@@ -1,6 +1,5 @@
 """The script as it is stopped: by Ctrl-C, by a cluster, by a power cut, by a second one in the same folder."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,8 +9,8 @@ from pathlib import Path
 import torch
 
 from kinemesh.program.origin import say_what_changed
+from tests.runs import ROOT, logged, run_python
 
-ROOT = Path(__file__).parent.parent
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 # Bit for bit the same is promised on a CPU.
 OPTIONS = ("--device", "cpu", "-freq", "1")
@@ -29,26 +28,21 @@ def start_and_wait_for(line: str, config: str, folder: Path) -> subprocess.Popen
     raise AssertionError(f"ended before {line!r}: {process.communicate()[1]}")
 
 
-def test_a_run_that_a_cluster_stops_ends_as_one_in_another_process(config_file, call, tmp_path):
+def test_a_run_that_a_cluster_stops_ends_as_one_in_another_process(config_file, succeeds, fails, tmp_path):
     config = config_file(deterministic=True, ema=0.9, limit_clips=32, batch_size_img=8, mean_pose_baseline=False)
     try:
-        status, _, error = call("--config", config, "-c", str(tmp_path / "unbroken"), *OPTIONS)
-        assert status == 0, error
+        succeeds("--config", config, "-c", str(tmp_path / "unbroken"), *OPTIONS)
         folder = tmp_path / "stopped"
         process = start_and_wait_for("epoch 1 h36m: 1 of", config, folder)
-        status, _, refused = call("--config", config, "-c", str(folder), *OPTIONS)
-        assert status == 2
+        refused = fails("--config", config, "-c", str(folder), *OPTIONS)
         assert f"another run writes here (process {process.pid} on " in refused
         process.send_signal(signal.SIGTERM)
         _, error = process.communicate(timeout=300)
         assert process.returncode == 143
         assert error.startswith("stopped")
-        assert (
-            f"{folder}/latest_epoch.bin holds the place; the same command goes on from there: python train_mesh"
-            in error
-        )
-        status, output, error = call("--config", config, "-c", str(folder), *OPTIONS)
-        assert status == 0, error
+        holds = f"{folder}/latest_epoch.bin holds the place; the same command goes on from there: python train_mesh"
+        assert holds in error
+        output = succeeds("--config", config, "-c", str(folder), *OPTIONS)
         assert "going on after epoch" in output
         assert "written with" not in output  # same code, same data
     finally:
@@ -61,20 +55,15 @@ def test_a_run_that_a_cluster_stops_ends_as_one_in_another_process(config_file, 
         for name, value in theirs[part].items():
             assert torch.equal(ours[part][name], value), (part, name)
     assert (ours["best_jpe"], ours["step"]) == (theirs["best_jpe"], theirs["step"])
-    ours, theirs = (
-        [json.loads(line) | {"seconds": 0} for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("stopped", "unbroken")
-    )
+    ours, theirs = ([line | {"seconds": 0} for line in logged(tmp_path / name)] for name in ("stopped", "unbroken"))
     assert ours == theirs
 
 
 def test_killed_at_random_times_a_run_ends_as_the_unbroken_one(config_file, tmp_path):
     config = config_file(limit_clips=24, warmup_coco=1, mean_pose_baseline=False)
-    command = [sys.executable, "-m", "tools.kill_and_resume", "--config", config, "--folder", str(tmp_path / "runs")]
+    command = ["-m", "tools.kill_and_resume", "--config", config, "--folder", tmp_path / "runs"]
     options = ["--kills", "3", "--within", "2", "--set", "ema=0.9", "--set", "grad_accumulation=2"]
-    result = subprocess.run(
-        [*command, *options], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    result = run_python(*command, *options)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("3 kills survived")
 

@@ -34,14 +34,11 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("what", FLAGS)
-def test_what_cannot_be_meant_is_one_line(what, config_file, call, tmp_path, monkeypatch):
+def test_what_cannot_be_meant_is_one_line(what, config_file, fails, tmp_path, monkeypatch):
     flags, message = FLAGS[what]
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe"), os.mkdir("folder"), os.mkdir("links")
     os.symlink(tmp_path / "theirs", "links/run.lock")
     monkeypatch.setattr("kinemesh.program.train.train_model", lambda setup: pytest.fail("trained"))
-    status, _, error = call("--config", config_file(limit_clips=4), "--checkpoint", "run", *flags)
-    assert status == 2, error
-    (line,) = error.splitlines()
-    assert re.search(message, line)
+    assert re.search(message, fails("--config", config_file(limit_clips=4), "--checkpoint", "run", *flags))
     assert not os.path.exists("theirs") and stat.S_ISFIFO(os.stat("pipe").st_mode)

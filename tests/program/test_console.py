@@ -1,17 +1,13 @@
 """`kinemesh COMMAND`: every command is there, calls what the scripts call, and says what is wrong in one line."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kinemesh.program.console import COMMANDS, main
 from kinemesh.program.flags.training import REGRESSOR, parse_arguments
-
-ROOT = Path(__file__).parents[2]
+from tests.runs import ROOT, run_python
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -29,19 +25,14 @@ def test_stopped_while_pytorch_is_imported_it_ends_at_once_in_one_line(command, 
     """PyTorch takes seconds, and does not stand exceptions in its own start."""
     waits = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException:\n    os.abort()\n"
     (tmp_path / "torch.py").write_text(waits)
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT / 'lib'}"}
-    asked = [sys.executable, "-m", "kinemesh", *command]
-    ran = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    ran = run_python("-m", "kinemesh", *command, PYTHONPATH=f"{tmp_path}:{ROOT / 'lib'}")
     assert (ran.returncode, ran.stdout, ran.stderr) == (143, "", "stopped: nothing was begun\n")
 
 
-def test_without_a_command_all_are_listed(capsys):
+def test_without_a_command_all_are_listed_and_an_unknown_one_is_one_line(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in COMMANDS)
-
-
-def test_an_unknown_command_is_one_line(capsys):
     assert main(["fly"]) == 2
     assert capsys.readouterr().err == f"error: kinemesh fly: no such command. Expected one of {', '.join(COMMANDS)}.\n"
 
@@ -55,9 +46,8 @@ def test_an_unknown_flag_is_one_line_that_names_the_help(name, capsys):
 
 
 def test_it_runs_as_a_module_from_any_folder(tmp_path):
-    command = [sys.executable, "-m", "kinemesh", "infer", "--demo", "--formats", "npz", "--out_path", "out"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "lib"), "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    command = ["-m", "kinemesh", "infer", "--demo", "--formats", "npz", "--out_path", "out"]
+    ran = run_python(*command, folder=tmp_path, PYTHONPATH=str(ROOT / "lib"))
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "out" / "0.npz").is_file()
 
@@ -71,7 +61,6 @@ def test_the_default_config_is_found_from_any_folder(tmp_path, monkeypatch):
 
 def test_the_former_place_of_the_predictor_warns_and_works(tmp_path):
     code = "from lib.infer import MeshPredictor; print(MeshPredictor.__module__)"
-    command = [sys.executable, "-W", "default", "-c", code]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    ran = run_python("-W", "default", "-c", code)
     assert ran.stdout == "kinemesh.infer.predictor\n"
     assert "lib.infer is now kinemesh.infer" in ran.stderr

@@ -17,13 +17,9 @@ def test_table_fits_120_columns_and_loses_nothing():
     assert text.splitlines()[2].split() == ["ok", "device", "cpu", "2", "threads"]
 
 
-def test_a_fatal_finding_is_the_error_of_a_run():
+def test_a_fatal_finding_is_the_error_of_a_run_and_names_its_place_once():
     assert MISSING.message().startswith("data/mesh/mesh_det_h36m.pkl not found. data/README.md says")
     assert WRONG.message() == "precision: bf16: not on this device. Set precision: fp32."
-    error = UserError("no place in it.")
-    assert from_error(error, "model", "x.bin").message() == "no place in it."
-
-
-def test_an_error_as_a_finding_does_not_name_its_place_twice():
+    assert from_error(UserError("no place in it."), "model", "x.bin").message() == "no place in it."
     found = from_error(UserError("x.bin: does not fit."), "model", "x.bin")
     assert (found.state, found.where, found.found) == ("wrong", "x.bin", "does not fit.")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from kinemesh.data.sources import sources_of, used_datasets
-from kinemesh.errors import UserError
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
 
 
@@ -29,14 +28,11 @@ def names(files) -> list[str]:
     return [file.path.name for file in files]
 
 
-def test_training_needs_body_datasets_and_start(config):
+def test_training_needs_body_datasets_and_start_and_evaluation_no_images(config):
     found = needed(config(), pretrained=Path("b.bin"), predictions=Path("p.pkl"))
     body = ["SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "smpl_mean_params.npz"]
     datasets = ["mesh_det_h36m.pkl", "mesh_det_coco.pkl", "mesh_det_pw3d.pkl"]
     assert names(found) == [*body, "b.bin", "p.pkl", *datasets]
-
-
-def test_evaluation_needs_no_images(config):
     assert "mesh_det_coco.pkl" not in names(needed(config(), is_training=False, checkpoint=Path("c.bin")))
 
 
@@ -45,11 +41,6 @@ def test_body_model_as_npz(config, tmp_path):
     found = needed(config(data_root=str(tmp_path)))
     assert names(found)[0] == "SMPL_NEUTRAL.npz"
     assert found[0].where_from.startswith("Download SMPL")
-
-
-def test_no_dataset(config):
-    with pytest.raises(UserError, match="the config names no dataset"):
-        needed(config(train_pw3d=False, warmup_h36m=0, warmup_coco=0, dt_file_pw3d=None))
 
 
 def test_every_file_is_found_or_said_to_be_missing(config, tmp_path, demo_folder):
@@ -75,14 +66,11 @@ def test_what_takes_the_place_of_a_file(tmp_path, content, fault):
     assert (found.state, found.found) == ("wrong", f"{fault}. Get it.")
 
 
-def test_files_that_the_program_makes_are_not_missing(tmp_path):
+def test_a_folder_of_predictions_counts_and_files_that_the_program_makes_are_not_missing(tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"x")
+    found = file_finding(NeededFile(tmp_path, "estimator's bodies", "", "predictions"))
+    assert (found.state, found.found) == ("ok", "a folder of 1 files")
     made = tmp_path / "data" / "demo" / "mesh_det_h36m.pkl"
     other = made.with_name("mine.pkl")
     found = [file_finding(NeededFile(path, "a file", "Get it.", "dataset")) for path in (made, other)]
     assert [finding.state for finding in found] == ["note", "missing"]
-
-
-def test_a_folder_of_predictions(tmp_path):
-    (tmp_path / "a.pkl").write_bytes(b"x")
-    found = file_finding(NeededFile(tmp_path, "estimator's bodies", "", "predictions"))
-    assert (found.state, found.found) == ("ok", "a folder of 1 files")

@@ -9,7 +9,7 @@ from kinemesh.program.check.values import body_findings, split_findings
 
 @pytest.fixture
 def states(small_dataset, kinematics):
-    """What the table says of the small dataset's training split with these arrays changed."""
+    """What the table says of the small dataset's training split with these arrays changed: (state, found) by row."""
 
     def found(**changes) -> dict[str, tuple[str, str]]:
         split = dataclasses.replace(small_dataset.train, **changes)
@@ -19,43 +19,39 @@ def states(small_dataset, kinematics):
     return found
 
 
+ROWS = {"pixels", "confidence", "poses", "repeats", "keypoints", "order"}
+SWAPPED = list(H36M_MIRROR_ORDER)
+
+
 def test_sound_data(states):
     assert {state for state, _ in states().values()} == {"ok"}
-    assert set(states()) == {"pixels", "confidence", "poses", "repeats", "keypoints", "order"}
+    assert set(states()) == ROWS
 
 
-def test_pixels_of_other_images(states, small_dataset):
-    keypoints = small_dataset.train.keypoints_px
-    state, found = states(keypoints_px=keypoints * 4)["pixels"]
-    assert state == "warning"
-    assert "of the keypoints outside: are these the pixels of this dataset's images?" in found
-    state, found = states(keypoints_px=keypoints / 4)["pixels"]
-    assert state == "warning"
-    assert "Were the images scaled?" in found
+@pytest.mark.parametrize(
+    ("row", "told", "changed"),
+    [
+        ("pixels", "of the keypoints outside: are these the pixels of this dataset's images?", {"keypoints_px": lambda px: px * 4}),
+        ("pixels", "Were the images scaled?", {"keypoints_px": lambda px: px / 4}),
+        ("confidence", "outside 0 to 1", {"confidence": lambda values: values * 100}),
+        ("confidence", "", {"confidence": lambda values: values * 0}),
+        ("poses", "no body looks so", {"smpl_shape": lambda betas: betas * 100}),
+        ("keypoints", "left and right look swapped", {
+            "keypoints_px": lambda px: px[:, SWAPPED], "confidence": lambda values: values[:, SWAPPED],
+        }),
+        ("keypoints", "", {"keypoints_px": lambda px: px.flip(0), "confidence": lambda _: None}),
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_are_warned_of(row, told, changed, states, small_dataset):
+    changes = {name: change(getattr(small_dataset.train, name)) for name, change in changed.items()}
+    state, found = states(**changes)[row]
+    assert state == "warning" and told in found
 
 
-def test_confidence_out_of_range(states, small_dataset):
-    confidence = small_dataset.train.confidence
-    state, found = states(confidence=confidence * 100)["confidence"]
-    assert state == "warning"
-    assert "outside 0 to 1" in found
-    assert states(confidence=confidence * 0)["confidence"][0] == "warning"
-    assert states(confidence=None).keys() == {"pixels", "poses", "repeats", "keypoints", "order"}
-
-
-def test_betas_of_no_body(states, small_dataset):
-    state, found = states(smpl_shape=small_dataset.train.smpl_shape * 100)["poses"]
-    assert state == "warning"
-    assert "no body looks so" in found
-
-
-def test_swapped_and_foreign_keypoints(states, small_dataset):
-    split, order = small_dataset.train, list(H36M_MIRROR_ORDER)
-    state, found = states(keypoints_px=split.keypoints_px[:, order], confidence=split.confidence[:, order])["keypoints"]
-    assert state == "warning"
-    assert "left and right look swapped" in found
-    state, found = states(keypoints_px=split.keypoints_px.flip(0), confidence=None)["keypoints"]
-    assert state == "warning"
+def test_what_a_split_lacks_is_left_out_of_the_table(states):
+    assert states(confidence=None).keys() == ROWS - {"confidence"}
+    found = states(keypoints_px=None, confidence=None)
+    assert found["keypoints"][0] == "note" and found.keys() == {"keypoints", "poses", "repeats"}
 
 
 def test_regressors(assets):
@@ -64,11 +60,6 @@ def test_regressors(assets):
     found = {finding.what: finding for finding in body_findings(doubled, "x")}
     assert found["H36M regressor"].state == "warning"
     assert found["joint regressor"].state == "ok"
-
-
-def test_a_split_without_keypoints(states):
-    found = states(keypoints_px=None, confidence=None)
-    assert found["keypoints"][0] == "note" and found.keys() == {"keypoints", "poses", "repeats"}
 
 
 def test_cameras_of_other_pictures(states):

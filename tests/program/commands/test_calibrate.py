@@ -46,10 +46,15 @@ def dataset(tmp_path):
     return tmp_path / "own", noise, split
 
 
-def test_the_relation_comes_back_as_a_config_takes_it(dataset, tmp_path, capsys):
+@pytest.fixture
+def program():
+    return main
+
+
+def test_the_relation_comes_back_as_a_config_takes_it(dataset, succeeds, fails, tmp_path):
     path, noise, _ = dataset
-    command = ["calibrate", str(path), "--stand_in", "--out", str(tmp_path / "recipe.yaml")]
-    assert main(command) == 0, capsys.readouterr().err
+    command = ["calibrate", path, "--stand_in", "--out", tmp_path / "recipe.yaml"]
+    printed = succeeds(*command)
     said = yaml.safe_load((tmp_path / "recipe.yaml").read_text())["recipe"]
     own = changed_recipe(DEFAULT, said).noise
     assert own.confidence_a == pytest.approx(noise["confidence_a"], rel=0.2)
@@ -60,19 +65,20 @@ def test_the_relation_comes_back_as_a_config_takes_it(dataset, tmp_path, capsys)
         for values in (said["noise"], noise)
     ]  # fmt: skip
     np.testing.assert_allclose(*told, atol=0.02)
-    printed = capsys.readouterr().out
     assert "median mm" in printed and "recipe:\n  noise: {confidence_a: " in printed
-    assert main(command) == 2 and "is there already" in capsys.readouterr().err
+    assert "is there already" in fails(*command)
 
 
-def test_a_dataset_without_cameras_or_confidences_is_one_line(dataset, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"K": None}, "'K' is missing. Expected numbers"),
+        ({"confidence": np.ones((COUNT, 17))}, "one confidence for all"),
+        ({"joint_2d": None}, "has no train split with keypoints"),
+    ],
+)
+def test_a_dataset_without_cameras_or_confidences_is_one_line(changes, message, dataset, fails, tmp_path):
     _, _, split = dataset
-    for name, changes, message in (
-        ("flat", {"K": None}, "'K' is missing. Expected numbers"),
-        ("sure", {"confidence": np.ones((COUNT, 17))}, "one confidence for all"),
-        ("none", {"joint_2d": None}, "has no train split with keypoints"),
-    ):
-        rows = {key: values.astype("f4") for key, values in (split | changes).items() if values is not None}
-        write_folder(tmp_path / name, {"test": rows}, {})
-        assert main(["calibrate", str(tmp_path / name), "--stand_in"]) == 2
-        assert message in capsys.readouterr().err
+    rows = {key: values.astype("f4") for key, values in (split | changes).items() if values is not None}
+    write_folder(tmp_path / "changed", {"test": rows}, {})
+    assert message in fails("calibrate", tmp_path / "changed", "--stand_in")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,11 +29,10 @@ def fitting(assets) -> Fitting:
 def write(small_dataset, tmp_path):
     """Writes a predictions file of the test split: the truth, turned by random angles."""
 
-    def _write(name: str, noise: float, kept=slice(None), seed: int = 0, **more) -> str:
-        test = small_dataset.test
-        video, frame = test.locate(np.arange(test.frame_count))
-        poses = test.smpl_pose.numpy() + noise * np.random.default_rng(seed).normal(size=test.smpl_pose.shape)
-        columns = {"video": video, "frame": frame, "poses": poses, "betas": test.smpl_shape.numpy(), **more}
+    def _write(name: str, noise: float, kept=slice(None), seed: int = 0, split=small_dataset.test, **more) -> str:
+        video, frame = split.locate(np.arange(split.frame_count))
+        poses = split.smpl_pose.numpy() + noise * np.random.default_rng(seed).normal(size=split.smpl_pose.shape)
+        columns = {"video": video, "frame": frame, "poses": poses, "betas": split.smpl_shape.numpy(), **more}
         np.savez(tmp_path / name, **{key: values[kept] for key, values in columns.items()})
         return str(tmp_path / name)
 
@@ -80,9 +80,7 @@ def test_own_predictions_score_as_the_evaluation_did(
                 fitted, expected_fit = found[name].sides["ours, fitted"].metrics, evaluation.sides[FITTED].metrics
                 assert fitted == pytest.approx(expected_fit, abs=0.2, rel=1e-2), name
             assert found[name].coverage == evaluation.coverage
-            assert found[name].flip == name.replace("motionbert", "released").replace("wham", "rotations").replace(
-                "vibe_tcmr", "none"
-            )
+            assert found[name].flip == {"motionbert": "released", "wham": "rotations", "vibe_tcmr": "none"}[name]
 
 
 def test_the_truth_scores_nothing(write, score):
@@ -119,103 +117,80 @@ def test_both_halves_of_the_flip_test_are_averaged(write, score, small_dataset):
 INTERVALS = {"mpjpe": (-5.0, -6.1, -4.2), "pa_mpjpe": (2.0, 1.0, 3.0), "mpve": (0.1, -0.4, 0.6)}
 
 
-class TestVerdict:
-    def test_words(self):
-        words = verdict(("A", "B"), INTERVALS, PROTOCOLS["motionbert"], 5)
-        assert words == (
+@pytest.mark.parametrize(
+    ("intervals", "protocol", "video_count", "words"),
+    [
+        (
+            INTERVALS, "motionbert", 5,
             "B is better than A: MPJPE 5.0 mm lower [4.2, 6.1]; B is worse than A: PA-MPJPE 2.0 mm higher [1.0, 3.0]; "
-            "no difference between B and A can be told: MPVE +0.1 mm [-0.4, +0.6]"
-        )
-
-    def test_units(self):
-        found = {"accel_error_m_s2": (-1.0, -2.0, -0.5)}
-        words = verdict(("A", "B"), found, PROTOCOLS["wham"], 5)
-        assert words == "B is better than A: accel 1.0 m/s^2 lower [0.5, 2.0]"
-
-    def test_one_video_tells_nothing(self):
-        assert "no difference can be told" in verdict(("A", "B"), INTERVALS, PROTOCOLS["motionbert"], 1)
+            "no difference between B and A can be told: MPVE +0.1 mm [-0.4, +0.6]",
+        ),
+        ({"accel_error_m_s2": (-1.0, -2.0, -0.5)}, "wham", 5, "B is better than A: accel 1.0 m/s^2 lower [0.5, 2.0]"),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_in_words_with_units(intervals, protocol, video_count, words):
+    assert verdict(("A", "B"), intervals, PROTOCOLS[protocol], video_count) == words
 
 
-class TestTool:
-    @pytest.fixture
-    def call(self, demo_folder, capsys):
-        def _call(*arguments: str):
-            flags = ("--set", f"data_root={demo_folder}", "--set", "dt_file_h36m=null")
-            status = main(["evaluate", *arguments, *flags])
-            captured = capsys.readouterr()
-            return status, captured.out, captured.err
+def test_one_video_tells_nothing():
+    assert "no difference can be told" in verdict(("A", "B"), INTERVALS, PROTOCOLS["motionbert"], 1)
 
-        return _call
 
-    def test_fitted_bodies_stand_beside_their_files(self, call, write, tmp_path):
-        """Compared with each other and with what they were, and unfitted figures are those without --fit."""
-        paths, out = (
-            [write(f"{name}.npz", noise, seed=3) for name, noise in (("a", 0.2), ("b", 0.1))],
-            tmp_path / "o.json",
-        )
-        found = {}
-        for fit in ("none", "keypoints"):
-            status, output, error = call("--predictions", *paths, "--fit", fit, "--metrics_out", str(out))
-            assert status == 0, error
-            found[fit] = json.loads(out.read_text())["pw3d"]["motionbert"]
-        files = found["keypoints"]["files"]
-        assert list(files) == ["a.npz", "b.npz", "a.npz, fitted", "b.npz, fitted"]
-        for name, figures in found["none"]["files"].items():
-            assert files[name] == figures
-            assert files[f"{name}, fitted"]["pa_mpjpe"] < 0.9 * figures["pa_mpjpe"]
-            assert f"{name}, fitted is better than {name}: MPJPE" in output
-        assert [(row["minus"], row["of"]) for row in found["keypoints"]["differences"]] == [
-            ("a.npz", "b.npz"), ("a.npz", "a.npz, fitted"), ("b.npz", "b.npz, fitted"),
-            ("a.npz, fitted", "b.npz, fitted"),
-        ]  # fmt: skip
+@pytest.fixture
+def program(demo_folder):
+    config = str(Path(__file__).parents[3] / "configs/mesh/MB_demo.yaml")
+    more = ("--config", config, "--set", f"data_root={demo_folder}", "--set", "dt_file_h36m=null")
+    return lambda arguments: main(["evaluate", *arguments, *more])
 
-    def test_side_by_side(self, call, write, tmp_path):
-        worse, better, out = write("worse.npz", 0.3), write("better.npz", 0.05), tmp_path / "out.json"
-        protocols = ("--protocol", "motionbert", "--protocol", "wham")
-        status, output, error = call("--predictions", worse, better, *protocols, "--metrics_out", str(out))
-        assert status == 0, error
-        assert output.count("better.npz is better than worse.npz: MPJPE") == 2
-        found = json.loads(out.read_text())["pw3d"]
-        assert list(found) == ["motionbert", "wham"]
-        scored = found["wham"]["files"]["better.npz"]
-        assert scored["protocol"] == "wham"
-        assert scored["selected_on"] == "unknown (a file of predictions does not say)"
-        assert scored["coverage"] == 1
-        assert scored["mpjpe"] < found["wham"]["files"]["worse.npz"]["mpjpe"]
-        mean, low, high = found["wham"]["differences"][0]["mpjpe"]
-        assert low <= mean <= high < 0
-        assert mean == pytest.approx(scored["mpjpe"] - found["wham"]["files"]["worse.npz"]["mpjpe"])
 
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (("none.npz",), "none.npz not found"),
-            (("a.npz", "a.npz"), "the same file twice"),
-            (("a.npz", "--protocol", "spin"), "expected one of motionbert"),
-        ],
-    )
-    def test_mistakes(self, call, write, tmp_path, arguments, message):
-        write("a.npz", 0.0)
-        paths = [str(tmp_path / name) if name == "a.npz" else name for name in arguments]
-        status, _, error = call("--predictions", *paths)
-        assert status == 2
-        assert error.startswith("error: ")
-        assert error.count("\n") == 1
-        assert message in error
+def test_fitted_bodies_stand_beside_their_files(succeeds, write, tmp_path):
+    """Compared with each other and with what they were, and unfitted figures are those without --fit."""
+    paths, out = [write("a.npz", 0.2, seed=3), write("b.npz", 0.1, seed=3)], tmp_path / "o.json"
+    found = {}
+    for fit in ("none", "keypoints"):
+        output = succeeds("--predictions", *paths, "--fit", fit, "--metrics_out", out)
+        found[fit] = json.loads(out.read_text())["pw3d"]["motionbert"]
+    files = found["keypoints"]["files"]
+    assert list(files) == ["a.npz", "b.npz", "a.npz, fitted", "b.npz, fitted"]
+    for name, figures in found["none"]["files"].items():
+        assert files[name] == figures
+        assert files[f"{name}, fitted"]["pa_mpjpe"] < 0.9 * figures["pa_mpjpe"]
+        assert f"{name}, fitted is better than {name}: MPJPE" in output
+    assert [(row["minus"], row["of"]) for row in found["keypoints"]["differences"]] == [
+        ("a.npz", "b.npz"), ("a.npz", "a.npz, fitted"), ("b.npz", "b.npz, fitted"), ("a.npz, fitted", "b.npz, fitted"),
+    ]  # fmt: skip
 
-    def test_videos_of_the_training_split_only(self, call, small_dataset, tmp_path):
-        train = small_dataset.train
-        video, frame = train.locate(np.arange(train.frame_count))
-        np.savez(
-            tmp_path / "train.npz",
-            video=video,
-            frame=frame,
-            poses=train.smpl_pose.numpy(),
-            betas=train.smpl_shape.numpy(),
-        )
-        status, _, error = call("--predictions", str(tmp_path / "train.npz"))
-        assert status == 2
-        assert "no dataset has a test video that every file predicts" in error
+
+def test_side_by_side(succeeds, write, tmp_path):
+    worse, better, out = write("worse.npz", 0.3), write("better.npz", 0.05), tmp_path / "out.json"
+    protocols = ("--protocol", "motionbert", "--protocol", "wham")
+    output = succeeds("--predictions", worse, better, *protocols, "--metrics_out", out)
+    assert output.count("better.npz is better than worse.npz: MPJPE") == 2
+    found = json.loads(out.read_text())["pw3d"]
+    assert list(found) == ["motionbert", "wham"]
+    scored, other = (found["wham"]["files"][name] for name in ("better.npz", "worse.npz"))
+    assert (scored["protocol"], scored["coverage"]) == ("wham", 1)
+    assert scored["selected_on"] == "unknown (a file of predictions does not say)"
+    assert scored["mpjpe"] < other["mpjpe"]
+    mean, low, high = found["wham"]["differences"][0]["mpjpe"]
+    assert low <= mean <= high < 0
+    assert mean == pytest.approx(scored["mpjpe"] - other["mpjpe"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none.npz",), "none.npz not found"),
+        (("a.npz", "a.npz"), "the same file twice"),
+        (("a.npz", "--protocol", "spin"), "expected one of motionbert"),
+        (("train.npz",), "no dataset has a test video that every file predicts"),
+    ],
+)
+def test_mistakes(fails, write, small_dataset, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    write("a.npz", 0.0)
+    write("train.npz", 0.0, split=small_dataset.train)
+    assert message in fails("--predictions", *arguments)
 
 
 def test_a_files_own_places_are_scored_where_the_dataset_says_true_ones(small_dataset, score, write, assets):
@@ -229,10 +204,8 @@ def test_a_files_own_places_are_scored_where_the_dataset_says_true_ones(small_da
         "drifts": write("drifts.npz", 0.0, trans=places + 0.01 * frame[:, None] * (0, 0, 1)),
         "none": write("none.npz", 0.0),
     }
-    found = {
-        name: side.metrics
-        for name, side in score(files, dataset=placed, paths=PathScorer(assets))["motionbert"].sides.items()
-    }
+    sides = score(files, dataset=placed, paths=PathScorer(assets))["motionbert"].sides
+    found = {name: side.metrics for name, side in sides.items()}
     assert found["moved"]["wa_mpjpe_100"] == pytest.approx(0, abs=0.01)
     assert found["drifts"]["w_mpjpe_100"] > 20 * found["moved"]["w_mpjpe_100"] + 20
     assert {"wa_mpjpe_100", "jitter_10_m_s3"} <= found["drifts"].keys() and "wa_mpjpe_100" not in found["none"]

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.errors import UserError
+from kinemesh.body.assets import load_body_assets
+from kinemesh.config import load_config
+from kinemesh.model.building import build_model
 from kinemesh.program import console
 from kinemesh.program.cli import main
 from kinemesh.program.commands.export_checkpoint import export
 from kinemesh.program.flags.training import REFINER, REGRESSOR
-from tests.program.commands.same import assert_same
+from kinemesh.training.optimizer import build_optimizer
+from tests.refusals import refused, refuses
+from tests.same import assert_same
 
 ROOT = Path(__file__).parents[3]
 TASKS = {"regressor": (REGRESSOR, "MB_demo.yaml"), "refiner": (REFINER, "MB_demo_refine_hybrik.yaml")}
@@ -91,65 +95,52 @@ def test_the_released_code_goes_on_at_the_next_epochs_rates(is_old, config_file,
     assert [group["lr"] for group in released["optimizer"]["param_groups"]] == [5e-4, 2e-3]
 
 
-class TestRefused:
-    @pytest.fixture
-    def latest(self, tmp_path):
-        """A checkpoint of the config's own model, fresh."""
-        from kinemesh.body.assets import load_body_assets
-        from kinemesh.config import load_config
-        from kinemesh.model.building import build_model
-        from kinemesh.training.optimizer import build_optimizer
+@pytest.fixture
+def latest(tmp_path):
+    """Writes a checkpoint of the config's own model, fresh."""
 
-        def write(kind, path, **changes):
-            config = load_config(path)
-            model = build_model(kind, config, load_body_assets(config.data_root))
-            content = {"epoch": 1, "optimizer": build_optimizer(model, config).state_dict(), "config": config.to_dict()}
-            content |= {"model": model.state_dict(), **changes}
-            torch.save({key: value for key, value in content.items() if value is not None}, tmp_path / "x.bin")
-            return tmp_path / "x.bin"
+    def write(kind, path, **changes):
+        config = load_config(path)
+        model = build_model(kind, config, load_body_assets(config.data_root))
+        content = {"epoch": 1, "optimizer": build_optimizer(model, config).state_dict(), "config": config.to_dict()}
+        content |= {"model": model.state_dict(), **changes}
+        torch.save({key: value for key, value in content.items() if value is not None}, tmp_path / "x.bin")
+        return tmp_path / "x.bin"
 
-        return write
+    return write
 
-    def refuse(self, config, path, match, to="released"):
-        with pytest.raises(UserError, match=match):
-            export(config, path, to, path.parent / "out.bin")
-        assert not (path.parent / "out.bin").exists()
 
-    def test_a_refiner_of_columns(self, config_file, latest):
-        config = config_file("refiner", refine_rotation="columns")
-        self.refuse(
-            config, latest("refiner", config), "x.bin: trained with refine_rotation: columns, which the released"
-        )
+@pytest.mark.parametrize(
+    ("kind", "keys", "content", "message"),
+    [
+        ("refiner", {"refine_rotation": "columns"}, {}, "x.bin: trained with refine_rotation: columns, which the released"),
+        ("regressor", {"att_fuse": False}, {}, "x.bin: trained with att_fuse: False"),
+        ("regressor", {"crop_input": True}, {}, "x.bin: trained with crop_input: True, and the released code"),
+        ("regressor", {"opt": "muon"}, {}, "x.bin: trained with opt: muon, whose state the released"),
+        ("regressor", {}, {"epoch": None}, "x.bin: no 'epoch' in it"),
+        ("regressor", {}, {"optimizer": None}, "x.bin: no 'optimizer' in it"),
+        ("regressor", {}, {"model": None, "model_pos": {}}, "It is a pretrained backbone"),
+    ],
+)  # fmt: skip
+def test_what_the_released_code_could_not_go_on_with_is_refused(
+    kind, keys, content, message, config_file, latest, tmp_path
+):
+    config = config_file(kind, **keys)
+    refuses(message, export, config, latest(kind, config, **content), "released", tmp_path / "out.bin")
+    assert not (tmp_path / "out.bin").exists()
 
-    def test_a_model_without_fusion(self, config_file, latest):
-        config = config_file(att_fuse=False)
-        self.refuse(config, latest("regressor", config), "x.bin: trained with att_fuse: False")
 
-    def test_a_model_that_crops_its_input(self, config_file, latest):
-        config = config_file(crop_input=True)
-        self.refuse(config, latest("regressor", config), "x.bin: trained with crop_input: True, and the released code")
+def test_another_optimizer_is_refused(config_file, latest, tmp_path):
+    path = latest("regressor", config_file(opt="sgd"))
+    with refused(r"optimizer state does not fit \(no betas in it, so another"):
+        export(config_file(), path, "ours", tmp_path / "out.bin")
+    assert not (tmp_path / "out.bin").exists()
 
-    def test_a_run_of_muon(self, config_file, latest):
-        config = config_file(opt="muon")
-        self.refuse(config, latest("regressor", config), "x.bin: trained with opt: muon, whose state the released")
 
-    @pytest.mark.parametrize("key", ["epoch", "optimizer"])
-    def test_a_checkpoint_without(self, key, config_file, latest):
-        config = config_file()
-        self.refuse(config, latest("regressor", config, **{key: None}), f"x.bin: no '{key}' in it")
-
-    def test_a_backbone(self, config_file, latest):
-        config = config_file()
-        self.refuse(config, latest("regressor", config, model=None, model_pos={}), "It is a pretrained backbone")
-
-    def test_another_optimizer(self, config_file, latest):
-        path = latest("regressor", config_file(opt="sgd"))
-        self.refuse(config_file(), path, r"optimizer state does not fit \(no betas in it, so another", "ours")
-
-    def test_averaged_weights_are_said_to_be_taken(self, config_file, latest, caplog):
-        config = config_file()
-        path = latest("regressor", config)
-        content = torch.load(path, weights_only=True)
-        torch.save(content | {"model_in_training": content["model"], "best_jpe": np.float64(3.0)}, path)
-        export(config, path, "ours", path.parent / "out.bin")
-        assert "x.bin: the averaged weights are exported; those in training are left out" in caplog.text
+def test_averaged_weights_are_said_to_be_taken(config_file, latest, caplog):
+    config = config_file()
+    path = latest("regressor", config)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"model_in_training": content["model"], "best_jpe": np.float64(3.0)}, path)
+    export(config, path, "ours", path.parent / "out.bin")
+    assert "x.bin: the averaged weights are exported; those in training are left out" in caplog.text

@@ -10,7 +10,6 @@ from smplx.vertex_ids import vertex_ids
 from smplx.vertex_joint_selector import VertexJointSelector
 from torch import nn
 
-from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.model.building import build_refiner, build_regressor
 from kinemesh.model.opening import Checkpoint
@@ -22,7 +21,8 @@ from kinemesh.program.commands.released_layout import (
 )
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizers.states import restore_optimizer
-from tests.program.commands.same import assert_same
+from tests.refusals import refused
+from tests.same import assert_same
 
 # Behaviour contract section 5.
 BODY = {
@@ -162,11 +162,8 @@ def test_best_jpe_is_a_scalar_that_any_numpy_reads(best, small_model, small_conf
     assert loaded == best
 
 
-def test_landmarks_are_those_that_smplx_adds(body):
+def test_landmarks_are_those_that_smplx_adds_and_the_extra_regressor_is_needed(body, assets, tmp_path):
     expected = VertexJointSelector(vertex_ids["smplh"]).extra_joints_idxs
     assert torch.equal(body["vertex_joint_selector.extra_joints_idxs"], expected)
-
-
-def test_without_the_extra_regressor(assets, tmp_path):
-    with pytest.raises(UserError, match="J_regressor_extra.npy not found. It is part of SPIN's data and put it there"):
+    with refused("J_regressor_extra.npy not found. It is part of SPIN's data and put it there"):
         body_tensors(assets, tmp_path)

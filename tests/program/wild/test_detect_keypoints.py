@@ -11,7 +11,6 @@ from kinemesh.demo.video import make_video
 from kinemesh.detect.detector import Detector
 from kinemesh.detect.regions import Region
 from kinemesh.detect.search import Frame, State
-from kinemesh.errors import UserError
 from kinemesh.keypoints import read_keypoints
 from kinemesh.program.wild import predictor as wild_predictor
 from kinemesh.program.wild import video as wild_video
@@ -19,6 +18,7 @@ from kinemesh.program.wild.cli import main
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT
 from kinemesh.program.wild.predictor import default_checkpoint
 from kinemesh.render.video import video_writer
+from tests.refusals import refuses
 
 FRAMES, FPS = 12, 30.0
 QUICK = ("--formats", "npz", "--fit", "none", "--tta", "none")
@@ -78,17 +78,8 @@ def test_a_video_alone_gives_everybody_and_keeps_the_keypoints(eyes, make_film, 
     assert (len(kept.frame), eyes.shown) == (2 * FRAMES, FRAMES)
     np.testing.assert_array_equal(kept.keypoints_px[1::2], eyes.keypoints[1])
     # The kept file is a file of keypoints like any other.
-    other = (
-        "--json_path",
-        "out/walk/keypoints.npz",
-        "--image_size",
-        "1280x720",
-        "--out_path",
-        "again",
-        "--evaluate",
-        BUILTIN,
-    )
-    assert main([*other, *QUICK]) == 0
+    other = ["--json_path", "out/walk/keypoints.npz", "--image_size", "1280x720", "--out_path", "again"]
+    assert main([*other, "--evaluate", BUILTIN, *QUICK]) == 0
     with np.load("out/walk/1.npz") as one, np.load("again/1.npz") as two:
         np.testing.assert_array_equal(one["poses"], two["poses"])
 
@@ -217,10 +208,8 @@ def test_what_is_shipped_is_taken_only_where_neither_checkpoint_nor_body_is_ther
     for path in (body, checkpoint):
         path.parent.mkdir(parents=True)
     body.touch()
-    with pytest.raises(UserError, match=rf"^{DEFAULT_CHECKPOINT} not found, but data/mesh/SMPL_NEUTRAL.pkl is there"):
-        default_checkpoint()
+    refuses(rf"^{DEFAULT_CHECKPOINT} not found, but data/mesh/SMPL_NEUTRAL.pkl is there", default_checkpoint)
     checkpoint.touch()
     assert default_checkpoint() == DEFAULT_CHECKPOINT
     body.unlink()
-    with pytest.raises(UserError, match=rf"^data/mesh/SMPL_NEUTRAL.pkl not found, but {DEFAULT_CHECKPOINT} is there"):
-        default_checkpoint()
+    refuses(rf"^data/mesh/SMPL_NEUTRAL.pkl not found, but {DEFAULT_CHECKPOINT} is there", default_checkpoint)

@@ -14,6 +14,7 @@ from kinemesh.program.wild.folder import (
     runs_of_folder,
     write_summary,
 )
+from tests.refusals import refused, refuses
 
 
 @pytest.fixture
@@ -62,19 +63,19 @@ def test_a_video_and_a_folder_of_images_are_one_run(flags, tmp_path):
 )
 def test_what_does_not_go_together_is_refused_before_anything_runs(file, told, flags, tmp_path):
     (tmp_path / file).write_text("")
-    with pytest.raises(UserError) as caught:
+    with refused() as caught:
         runs_of_folder(flags)
     assert told in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_empty_folders_and_single_files_are_refused(flags, tmp_path):
-    with pytest.raises(UserError, match="expected a folder of each video's keypoints"):
+    with refused("expected a folder of each video's keypoints"):
         runs_of_folder(Namespace(**vars(flags) | {"json_path": str(tmp_path / "keypoints/a.json")}))
-    with pytest.raises(UserError, match="--ref_3d_motion_path is of one person in one video"):
+    with refused("--ref_3d_motion_path is of one person in one video"):
         runs_of_folder(Namespace(**vars(flags) | {"ref_3d_motion_path": "x.npy"}))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds neither videos nor images"):
+    with refused("holds neither videos nor images"):
         runs_of_folder(Namespace(**vars(flags) | {"vid_path": str(tmp_path / "empty")}))
 
 
@@ -84,9 +85,7 @@ def test_one_summary_of_all_and_a_failure_keeps_nobody_else_from_it(flags, tmp_p
             raise UserError("b.MOV: not a video")
         return {"frames": 7, "inputs": inputs_of(run)}
 
-    with pytest.raises(
-        UserError, match=r"1 of 3 videos failed \(b\.MOV\); the others are written\. .+summary\.json says"
-    ):
+    with refused(r"1 of 3 videos failed \(b\.MOV\); the others are written\. .+summary\.json says"):
         run_all(flags, runs_of_folder(flags), run_one)
     summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert list(summary["videos"]) == ["a.mp4", "b.MOV", "c.mkv"]
@@ -108,8 +107,7 @@ def test_another_inputs_results_are_kept_unless_told(flags, tmp_path):
     assert claim_folder(run) == folder
     remove_other_results(run)
     assert (folder / "1.npz").exists()
-    with pytest.raises(UserError, match=r"a: holds the results of .+a\.mp4\. Give another folder, or --overwrite"):
-        claim_folder(other)
+    refuses(r"a: holds the results of .+a\.mp4\. Give another folder, or --overwrite", claim_folder, other)
     other.overwrite = True
     assert claim_folder(other) == folder and (folder / "1.npz").exists()  # until there is something to replace it by
     remove_other_results(other)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.keypoints import Detections
 from kinemesh.program.wild.video import Source, check_frames, chosen_part, open_source
+from tests.refusals import refused, refuses
 from tests.render.clips import encode, numbered_frames
 
 
@@ -41,25 +41,19 @@ def test_a_varying_rate_goes_on_beyond_the_end_at_its_mean(tmp_path):
     np.testing.assert_allclose(timeline.time_s, [0.067, 0.1, 0.3, 0.333, 0.4, 0.4 + 1 / 15, 0.4 + 2 / 15])
 
 
-def test_without_a_video_the_flags_say_it():
+def test_without_a_video_or_with_an_untrue_rate_flags_say_it(tmp_path):
     source = open_source(None, image_size=(640, 480), fps=50.0)
     np.testing.assert_allclose(source.timeline(0, 5).time_s, np.arange(5) / 50)
     assert open_source(None, image_size=(640, 480)).fps == 30
-
-
-def test_a_rate_that_cannot_be_true_asks_for_the_flag(tmp_path):
     path = tmp_path / "clip.mp4"
     encode(path, numbered_frames(5), rate=20000)
-    with pytest.raises(UserError, match=r"clip\.mp4: says no frame rate that can be true\. Give it as --fps\."):
-        open_source(path)
+    refuses(r"clip\.mp4: says no frame rate that can be true\. Give it as --fps\.", open_source, path)
     assert open_source(path, fps=240.0).fps == 240
 
 
 @pytest.mark.parametrize(("last", "step"), [(29, 2), (28, 2), (19, 3), (14, 4)])
 def test_keypoints_of_every_second_frame_are_noticed(fast, last, step):
-    with pytest.raises(
-        UserError, match=rf"has 60 frames, 60 a second, .+ Give --keypoint_fps {60 / step:g} if they are"
-    ):
+    with refused(rf"has 60 frames, 60 a second, .+ Give --keypoint_fps {60 / step:g} if they are"):
         check_frames(detections_until(last), open_source(fast))
     check_frames(detections_until(last), open_source(fast, keypoint_fps=60.0))  # said to be of every frame
     check_frames(detections_until(last), open_source(fast, keypoint_fps=60 / step))
@@ -82,9 +76,9 @@ def test_keypoints_of_television_rate_are_suspected(caplog, last, rate):
 
 def test_keypoints_beyond_the_video_are_refused(fast):
     check_frames(detections_until(60 + 59), open_source(fast))
-    with pytest.raises(UserError, match=r"has 60 frames, but there are keypoints of frame 120\. .+--keypoint_fps"):
+    with refused(r"has 60 frames, but there are keypoints of frame 120\. .+--keypoint_fps"):
         check_frames(detections_until(120), open_source(fast))
-    with pytest.raises(UserError, match="has 30 frames, but there are keypoints of frame 60"):
+    with refused("has 30 frames, but there are keypoints of frame 60"):
         check_frames(detections_until(60), open_source(fast, keypoint_fps=30.0))
 
 
@@ -117,10 +111,9 @@ def test_a_part_is_from_start_to_before_end(fast):
 
 
 def test_a_part_of_nothing_is_refused(fast):
-    with pytest.raises(UserError, match=r"--start 5: no frame from there to --end 9; the last is at 0\.983 s"):
+    with refused(r"--start 5: no frame from there to --end 9; the last is at 0\.983 s"):
         chosen_part(detections_until(59), open_source(fast), 5.0, 9.0)
-    with pytest.raises(UserError, match="nobody was detected in frames 30 to 59"):
-        chosen_part(detections_until(20), open_source(fast), 0.5, None)
+    refuses("nobody was detected in frames 30 to 59", chosen_part, detections_until(20), open_source(fast), 0.5, None)
 
 
 def test_images_are_a_video_of_the_rate_given(tmp_path):
@@ -136,5 +129,5 @@ def test_images_are_a_video_of_the_rate_given(tmp_path):
 
 def test_a_length_that_a_file_claims_takes_no_memory(tmp_path):
     encode(tmp_path / "long.mkv", numbered_frames(12), ticks=[3_000_000 * n for n in range(12)])
-    with pytest.raises(UserError, match=r"--keypoint_fps 1000: 36000000 frames of .+long\.mkv, which claims"):
+    with refused(r"--keypoint_fps 1000: 36000000 frames of .+long\.mkv, which claims"):
         open_source(tmp_path / "long.mkv", keypoint_fps=1000.0)

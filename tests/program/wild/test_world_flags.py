@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.infer import Settings
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.program.wild.cli import parse_arguments
 from kinemesh.program.wild.values import up
 from kinemesh.program.wild.video import Source, camera_path_of
+from tests.refusals import refused, refuses
 
 
 @pytest.fixture
@@ -28,9 +28,8 @@ def camera_file(tmp_path):
 
 def seen(frames: int):
     """Keypoints of so many frames."""
-    return detections_of_array(
-        np.random.default_rng(0).uniform(1, 60, (frames, 17, 3)).astype(np.float32) * (1, 1, 0.01)
-    )
+    points = np.random.default_rng(0).uniform(1, 60, (frames, 17, 3)).astype(np.float32)
+    return detections_of_array(points * (1, 1, 0.01))
 
 
 def test_up_is_a_word_or_two_angles():
@@ -38,10 +37,8 @@ def test_up_is_a_word_or_two_angles():
     for wrong in ("down", "12", "91,0", "0,181", "nan,0", "1,2,3"):
         with pytest.raises(argparse.ArgumentTypeError, match="expected auto, camera, or PITCH,ROLL"):
             up(wrong)
-    with pytest.raises(UserError, match="expected pitch from -90 to 90"):
-        Settings(up=(100.0, 0.0))
-    with pytest.raises(UserError, match="up"):
-        Settings(up="sideways")
+    refuses("expected pitch from -90 to 90", Settings, up=(100.0, 0.0))
+    refuses("up", Settings, up="sideways")
 
 
 def test_the_path_is_the_video_s_frame_by_frame(camera_file):
@@ -55,12 +52,10 @@ def test_the_path_is_the_video_s_frame_by_frame(camera_file):
     path = camera_path_of(arguments, halved, seen(6))
     np.testing.assert_array_equal(path.trans[:, 0], 3.0 * np.arange(0, 12, 2))
     arguments.camera = camera_file(11)
-    with pytest.raises(UserError, match="of 11 frames. Expected 12, as the video has"):
-        camera_path_of(arguments, video, detections)
-    with pytest.raises(UserError, match="of 11 frames. Expected at least 12"):
+    refuses("of 11 frames. Expected 12, as the video has", camera_path_of, arguments, video, detections)
+    with refused("of 11 frames. Expected at least 12"):
         camera_path_of(arguments, video._replace(time_s=np.zeros(0)), seen(12))
-    with pytest.raises(UserError, match="separate pictures"):
-        camera_path_of(arguments, video, SimpleNamespace(are_images=True))
+    refuses("separate pictures", camera_path_of, arguments, video, SimpleNamespace(are_images=True))
 
 
 _USUAL = ["--json_path", "x.json", "--out_path", "out", "--image_size", "64x64"]
@@ -70,5 +65,4 @@ _USUAL = ["--json_path", "x.json", "--out_path", "out", "--image_size", "64x64"]
     "flags", [["--up", "camera", "--windows", "released", *_USUAL], ["--demo", "--camera", "x.npz"]]
 )
 def test_flags_that_do_not_go_together_are_refused(flags):
-    with pytest.raises(UserError, match="does not go with"):
-        parse_arguments(flags)
+    refuses("does not go with", parse_arguments, flags)
