@@ -5,9 +5,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.files import joblib as safe_joblib
 from kinemesh.files.arrays import LONGEST_TEXT, NoArraysError, array_of, read_npz
+from tests.files.calls import bomb
+from tests.refusals import refused, refuses
 
 WHAT = "predictions"
 ARRAYS = {
@@ -37,17 +38,13 @@ def test_arrays_come_back_and_others_are_not_read(save, path):
 
 def test_python_objects_are_refused(path):
     np.savez(path, **ARRAYS)
-    with pytest.raises(
-        UserError, match=r"file.npz: refused, nothing in it was run: 'extra' holds object, expected numbers or text"
-    ):
+    with refused(r"file.npz: refused, nothing in it was run: 'extra' holds object, expected numbers or text"):
         read_npz(path, ("extra",), what=WHAT)
 
 
 def test_what_is_missing_is_named(path):
     np.savez(path, video=ARRAYS["video"], pose=np.zeros(3))
-    with pytest.raises(
-        UserError, match=r"no 'frame' in it, only video, pose. Expected predictions with video, frame.$"
-    ):
+    with refused(r"no 'frame' in it, only video, pose. Expected predictions with video, frame.$"):
         read_npz(path, ("video", "frame"), what=WHAT)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("data.pkl", b"abc")
@@ -62,9 +59,7 @@ def test_damaged_files_are_one_line(path):
     whole = path.read_bytes()
     for content in (b"PK\x03\x04", whole[:200], whole.replace(b"NUMPY", b"NUMPI"), whole.replace(b"(100,)", b"(900,)")):
         path.write_bytes(content)
-        with pytest.raises(
-            UserError, match=r"file.npz (is damaged|ends early) \(.*\). Expected predictions: copy or download it again"
-        ):
+        with refused(r"file.npz (is damaged|ends early) \(.*\). Expected predictions: copy or download it again"):
             read_npz(path, ("frame",), what=WHAT)
 
 
@@ -76,37 +71,24 @@ def test_a_header_that_claims_more_than_the_data_is_refused(path):
             claim = b"(10,), }" + b" " * (len(shape) - 5)
             assert claim in member
             archive.writestr("frame.npy", member.replace(claim, shape + b", }"))
-        with pytest.raises(UserError, match=r"is damaged|ends early|claims"):
-            read_npz(path, ("frame",), what=WHAT)
+        refuses(r"is damaged|ends early|claims", read_npz, path, ("frame",), what=WHAT)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("frame.npy", member.replace(b"<i8", b"<U0"))
-    with pytest.raises(UserError, match=r"'frame' claims shape \(10,\), type <U0, without the data for it"):
-        read_npz(path, ("frame",), what=WHAT)
+    refuses(r"'frame' claims shape \(10,\), type <U0, without the data for it", read_npz, path, ("frame",), what=WHAT)
 
 
 def test_structured_and_unpacking_without_end_are_refused(path, monkeypatch):
     np.savez(path, frame=np.zeros(3, [("a", "f4")]))
-    with pytest.raises(UserError, match=r"'frame' holds \[\('a', '<f4'\)\], expected numbers or text"):
-        read_npz(path, ("frame",), what=WHAT)
+    refuses(r"'frame' holds \[\('a', '<f4'\)\], expected numbers or text", read_npz, path, ("frame",), what=WHAT)
     monkeypatch.setattr(safe_joblib, "ALWAYS_ALLOWED_BYTES", 1000)
     np.savez_compressed(path, frame=np.zeros(1_000_000))
-    with pytest.raises(UserError, match=r"unpacks to 8000128 bytes, expected at most \d+"):
-        read_npz(path, ("frame",), what=WHAT)
-
-
-def bomb(width=10, depth=12):
-    """A list that a few hundred bytes write down, of width**depth numbers."""
-    value = [1.0] * width
-    for _ in range(depth - 1):
-        value = [value] * width
-    return value
+    refuses(r"unpacks to 8000128 bytes, expected at most \d+", read_npz, path, ("frame",), what=WHAT)
 
 
 def test_text_of_numbers_that_are_no_characters_is_refused(path):
     """Python fails on it, wherever it is first looked at."""
     np.savez(path, a=np.array([0x110000], "<u4").view("<U1"))
-    with pytest.raises(UserError, match="'a' holds numbers that are no characters"):
-        read_npz(path, ("a",), what="text")
+    refuses("'a' holds numbers that are no characters", read_npz, path, ("a",), what="text")
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,16 @@ def test_memo_indices_may_grow_with_the_file(store, scan):
         scan(filler + store(1 << 25) + b".")
 
 
-def test_each_fault_is_told_apart(scan):
-    with pytest.raises(Truncated):
-        scan(b"\x80\x04]")
-    with pytest.raises(Truncated):
-        scan(b"(S'no end of line, and longer than any number")
-    with pytest.raises(NotAPickle):
-        scan(b"plain text")
-    with pytest.raises(Refused):
-        scan(b"\x80\x04]Q.")
-    with pytest.raises(pickle.UnpicklingError):
-        scan(b"\x80\x04]" + b"\xff" * 20)
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"\x80\x04]", Truncated),
+        (b"(S'no end of line, and longer than any number", Truncated),
+        (b"plain text", NotAPickle),
+        (b"\x80\x04]Q.", Refused),
+        (b"\x80\x04]" + b"\xff" * 20, pickle.UnpicklingError),
+    ],
+)
+def test_each_fault_is_told_apart(content, fault, scan):
+    with pytest.raises(fault):
+        scan(content)

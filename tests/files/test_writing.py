@@ -5,8 +5,8 @@ import stat
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
+from tests.refusals import refused, refuses
 
 
 def test_writes_and_replaces(tmp_path):
@@ -35,8 +35,7 @@ def test_a_full_disk_is_a_clear_error(tmp_path):
     def fail(file):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match=r"file.bin: cannot be written \(No space left on device\)"):
-        write_atomically(tmp_path / "file.bin", fail)
+    refuses(r"file.bin: cannot be written \(No space left on device\)", write_atomically, tmp_path / "file.bin", fail)
     assert os.listdir(tmp_path) == []
 
 
@@ -49,8 +48,7 @@ def test_what_the_disk_refuses_at_the_end_leaves_the_old_content(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(UserError, match=r"file.txt: cannot be written \(No space left on device\)"):
-        write_text_atomically(path, "new")
+    refuses(r"file.txt: cannot be written \(No space left on device\)", write_text_atomically, path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
 
@@ -73,13 +71,9 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_return(t
     assert calls == ["file", "rename", "folder"]
 
 
-def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
+def test_permissions_are_those_of_an_ordinary_file_and_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
-        write_text_atomically(tmp_path / "file" / "below.txt", "x")
-
-
-def test_permissions_are_those_of_an_ordinary_file(tmp_path):
+    refuses("cannot be written", write_text_atomically, tmp_path / "file" / "below.txt", "x")
     (tmp_path / "plain").write_text("")
     write_text_atomically(tmp_path / "atomic", "")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
@@ -102,6 +96,6 @@ def test_json_is_strict():
 def test_what_is_no_file_is_not_replaced(make, tmp_path):
     make(tmp_path / "metrics.json")
     before = os.lstat(tmp_path / "metrics.json").st_mode
-    with pytest.raises(UserError, match="metrics.json: cannot be written, it is a (folder|device or pipe)"):
+    with refused("metrics.json: cannot be written, it is a (folder|device or pipe)"):
         write_text_atomically(tmp_path / "metrics.json", "x")
     assert os.lstat(tmp_path / "metrics.json").st_mode == before and len(os.listdir(tmp_path)) == 1

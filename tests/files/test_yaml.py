@@ -7,6 +7,7 @@ import pytest
 
 from kinemesh.errors import UserError
 from kinemesh.files.yaml import MAX_BYTES, MAX_FILES, parse_yaml, read_yaml
+from tests.refusals import refused, refuses
 
 
 @pytest.fixture
@@ -50,21 +51,19 @@ def test_plain_values(write, tmp_path):
         ("a: \x07", r"special characters are not allowed"),
         ("a: !include [b]", r"!include needs the name of a file"),
         ("a: !!python/tuple [1]", r"could not determine a constructor"),
+        ("a: !!python/name:os.system", r"could not determine a constructor"),
     ],
 )
 def test_hostile_text_is_one_short_line(text, message, write):
-    with pytest.raises(UserError, match=f"x.yaml: not valid YAML \\(.*({message})") as caught:
+    with refused(f"x.yaml: not valid YAML \\(.*({message})") as caught:
         read_yaml(write(text))
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    assert len(str(caught.value)) < 500
 
 
-def test_a_large_file_is_not_read(write):
+def test_a_large_file_is_not_read_and_numbers_in_base_60_take_no_time(write):
     assert len(read_yaml(write("a: " + "x" * (MAX_BYTES - 3)))["a"]) == MAX_BYTES - 3
-    with pytest.raises(UserError, match=f"x.yaml has {MAX_BYTES + 1} bytes, expected a YAML file of at most"):
+    with refused(f"x.yaml has {MAX_BYTES + 1} bytes, expected a YAML file of at most"):
         read_yaml(write("a: " + "x" * (MAX_BYTES - 2)))
-
-
-def test_numbers_in_base_60_take_no_time(write):
     text = "a: 1" + ":1" * 8_000
     read_yaml(write(text))  # quadratic, but of a size that the limit keeps small
 
@@ -105,14 +104,10 @@ def test_a_link_to_a_file_elsewhere_is_followed(write, tmp_path):
     assert read_yaml(path) == {"a": 5, "b": 5}
 
 
-def test_includes_that_multiply_end(write):
+def test_includes_that_multiply_or_go_in_a_circle_end(write):
     write("[" + "!include c.yaml, " * 60 + "]", "b.yaml")
     write("1", "c.yaml")
-    with pytest.raises(UserError, match=f"c.yaml: is one of more than {MAX_FILES} files that !include asks for"):
+    with refused(f"c.yaml: is one of more than {MAX_FILES} files that !include asks for"):
         read_yaml(write("[" + "!include b.yaml, " * 60 + "]"))
-
-
-def test_a_circle_of_two(write):
     write("a: !include x.yaml", "y.yaml")
-    with pytest.raises(UserError, match="x.yaml: includes itself through !include. Remove the circle"):
-        read_yaml(write("a: !include y.yaml"))
+    refuses("x.yaml: includes itself through !include. Remove the circle", read_yaml, write("a: !include y.yaml"))

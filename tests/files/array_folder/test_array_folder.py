@@ -3,17 +3,16 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.files.array_folder.reading import is_array_folder, open_folder, verify
 from kinemesh.files.array_folder.writing import TEXT, Column, unfinished_path, writing_folder
+from tests.refusals import refused, refuses
+from tests.runs import run_python
 
 ROWS = np.arange(60, dtype="<f4").reshape(10, 3, 2)
 COLUMNS = {
@@ -138,29 +137,24 @@ FAULTS = {
 def test_what_is_not_as_the_manifest_says_is_refused_in_one_line(fault, folder):
     damage, message = FAULTS[fault]
     damage(folder)
-    with pytest.raises(UserError, match=message):
-        open_folder(folder, what="a dataset")
+    refuses(message, open_folder, folder, what="a dataset")
 
 
-def test_a_changed_number_opens_but_does_not_verify(folder):
+def test_a_changed_number_opens_but_does_not_verify_and_damaged_text_is_named(folder):
     with (folder / "train.joint_2d.npy").open("r+b") as file:
         file.seek(-4, os.SEEK_END)
         file.write(b"\1")
-    with pytest.raises(UserError, match=r"train.joint_2d.npy: its SHA-256 is not the manifest's"):
+    with refused(r"train.joint_2d.npy: its SHA-256 is not the manifest's"):
         list(verify(open_folder(folder, what="a dataset")))
-
-
-def test_text_that_is_damaged_is_named(folder):
     ends = np.load(folder / "names.ends.npy")
     np.save(folder / "names.ends.npy", ends[::-1].copy())
-    with pytest.raises(UserError, match=r"names.ends.npy: does not divide the bytes"):
-        open_folder(folder, what="a dataset").text("names")
+    refuses(r"names.ends.npy: does not divide the bytes", open_folder(folder, what="a dataset").text, "names")
 
 
 def test_another_kind_and_what_is_there_already_are_refused(folder):
-    with pytest.raises(UserError, match=r"holds a dataset, expected a motion \(kind 'motion'\)"):
+    with refused(r"holds a dataset, expected a motion \(kind 'motion'\)"):
         open_folder(folder, what="a motion", kind="motion")
-    with pytest.raises(UserError, match="is there already"), writing_folder(folder, "dataset", COLUMNS):
+    with refused("is there already"), writing_folder(folder, "dataset", COLUMNS):
         pass
 
 
@@ -169,7 +163,7 @@ def test_a_fault_leaves_nothing_and_a_full_disk_is_said_first(tmp_path):
     with pytest.raises(RuntimeError, match="bug"), writing_folder(path, "motion", COLUMNS):
         raise RuntimeError("bug")
     with (
-        pytest.raises(UserError, match=r"GB are needed, .* GB are free"),
+        refused(r"GB are needed, .* GB are free"),
         writing_folder(path, "motion", COLUMNS, needed_bytes=1 << 60),
     ):
         raise AssertionError("not reached")
@@ -210,22 +204,18 @@ with writing_folder(path, "motion", columns, work=work) as writer:
 
 def test_killed_work_is_seen_as_unfinished_and_goes_on_to_the_same_bytes(tmp_path):
     def call(path, work, kill_at=-1):
-        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path), work, str(kill_at)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        return run_python("-c", KILLED, path, work, str(kill_at), PYTHONPATH=os.pathsep.join(sys.path))
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert call(whole, "a").stdout == "0\n"
     assert call(killed, "a", kill_at=7).returncode == -9
     assert not killed.exists() and unfinished_path(killed).is_dir() and is_array_folder(killed)
     for path in (killed, unfinished_path(killed)):
-        with pytest.raises(UserError):
-            open_folder(path, what="motion")
+        refuses(None, open_folder, path, what="motion")
     finished = call(killed, "a")
     assert finished.stdout == "6\n", finished.stderr
-    assert {path.name: path.read_bytes() for path in whole.iterdir()} == {
-        path.name: path.read_bytes() for path in killed.iterdir()
-    }
+    written = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in (whole, killed))
+    assert next(written) == next(written)
     assert not unfinished_path(killed).exists()
     other = tmp_path / "other"
     assert call(other, "a", kill_at=7).returncode == -9
@@ -237,6 +227,6 @@ def test_two_writers_of_one_folder_do_not_meet(tmp_path):
     path = tmp_path / "data"
     with writing_folder(path, "motion", COLUMNS) as writer:
         writer.append({"train.size": np.arange(3)})
-        with pytest.raises(UserError, match="another process writes here"), writing_folder(path, "motion", COLUMNS):
+        with refused("another process writes here"), writing_folder(path, "motion", COLUMNS):
             pass
     assert len(open_folder(path, what="motion").arrays["train.size"]) == 3
