@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.keypoints import Reading, read_keypoints
 from kinemesh.keypoints.arrays import AXES, detections_of_array
 from kinemesh.program.wild.flags import KEYPOINT_AXES
+from tests.files.calls import Call
+from tests.refusals import refused, refuses
 
 
 @pytest.mark.parametrize("shape", [(5, 17, 2), (5, 17, 3), (2, 5, 17, 2), (2, 5, 17, 3)])
@@ -42,12 +43,9 @@ def test_axes_are_told_by_a_key_or_a_flag(tmp_path, walk, check_h36m):
         assert detections.frame.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
         assert detections.person.tolist() == ["0", "1"] * 4
         check_h36m(detections, people=2, apart=())
-    with pytest.raises(
-        UserError, match="4 people of 2 frames, or 4 frames of 2 people.*--keypoint_axes people,frames or"
-    ):
+    with refused("4 people of 2 frames, or 4 frames of 2 people.*--keypoint_axes people,frames or"):
         read_keypoints(tmp_path / "none.npz")
-    with pytest.raises(UserError, match="axes 'time'"):
-        read_keypoints(tmp_path / "none.npz", Reading(axes="time"))
+    refuses("axes 'time'", read_keypoints, tmp_path / "none.npz", Reading(axes="time"))
     assert AXES == KEYPOINT_AXES
 
 
@@ -81,7 +79,7 @@ def test_videopose3d(tmp_path, figure, check_h36m):
     two = {"S1": {"Walking": [points, points + 9]}, "S2": {"Walking": [points + 9]}}
     write_videopose(tmp_path / "two.npz", two, layout_name="coco")
     check_h36m(read_keypoints(tmp_path / "two.npz" / "S1" / "Walking" / "0"))
-    with pytest.raises(UserError, match="holds 3 videos: S1/Walking/0, S1/Walking/1, S2/Walking. Expected one"):
+    with refused("holds 3 videos: S1/Walking/0, S1/Walking/1, S2/Walking. Expected one"):
         read_keypoints(tmp_path / "two.npz")
 
 
@@ -117,38 +115,33 @@ def test_detectron(tmp_path, figure, check_h36m, program):
     assert set(detections.person.tolist()) == {""}
     assert (detections.keypoints_px[:, :, 2] == (np.arange(17) != 9)).all()
     check_h36m(detections, people=2, apart=("head_top", "nose", "left_wrist"))
-    with pytest.raises(UserError, match="keypoints of pictures of 1280x720, not 1920x1080"):
+    with refused("keypoints of pictures of 1280x720, not 1920x1080"):
         read_keypoints(path, Reading(image_size=(1920, 1080)))
 
 
 def test_a_detectron_file_of_nobody_or_of_something_else_is_told(tmp_path):
     path = tmp_path / "k.npz"
     np.savez(path, keypoints=np.zeros((3, 2, 0)), boxes=np.zeros((3, 2, 0)), segments=np.full(3, None))
-    with pytest.raises(UserError, match="nobody was detected"):
-        read_keypoints(path)
+    refuses("nobody was detected", read_keypoints, path)
     write_detectron(path, [[np.zeros((4, 17))]], [[0.9]])
     held = dict(np.load(path, allow_pickle=True))
     for changes, told in (
-        ({"keypoints": np.array([[[], [Opens()]]], dtype=object)}, "refused, nothing in it was run"),
+        ({"keypoints": np.array([[[], [OPENS]]], dtype=object)}, "refused, nothing in it was run"),
         ({"keypoints": np.array([None])}, "'keypoints' of frame 0 are no list of arrays"),
         ({"keypoints": np.array({"a": 1}, dtype=object)}, "is no list of frames"),
         ({"boxes": held["boxes"][:0]}, "'keypoints' are of 1 frames, 'boxes' of 0"),
         ({"boxes": held["keypoints"]}, r"of shape \(1, 4, 17\), boxes of shape \(1, 4, 17\)"),
     ):
         np.savez(path, **held | changes)
-        with pytest.raises(UserError, match=told):
-            read_keypoints(path)
+        refuses(told, read_keypoints, path)
 
 
-class Opens:
-    def __reduce__(self):
-        return open, ("/tmp/never-made-by-a-test", "w")
+OPENS = Call(open, ("/tmp/never-made-by-a-test", "w"))
 
 
 def test_nothing_in_an_object_array_is_run(tmp_path):
-    write_videopose(tmp_path / "k.npz", {"a": {"b": [Opens()]}})
-    with pytest.raises(UserError, match="k.npz: refused, nothing in it was run"):
-        read_keypoints(tmp_path / "k.npz")
+    write_videopose(tmp_path / "k.npz", {"a": {"b": [OPENS]}})
+    refuses("k.npz: refused, nothing in it was run", read_keypoints, tmp_path / "k.npz")
 
 
 def test_wrong_npz_is_named(tmp_path):
@@ -161,11 +154,10 @@ def test_wrong_npz_is_named(tmp_path):
         ({"keypoints": np.zeros((5, 17, 3))}, "nobody was detected"),
     ):
         np.savez(path, **arrays)
-        with pytest.raises(UserError, match=str(path)) as caught:
+        with refused(str(path)) as caught:
             read_keypoints(path)
         assert told in str(caught.value)
 
 
 def test_an_array_is_named_too():
-    with pytest.raises(UserError, match="the array: 'keypoints' is an array of float64 of shape"):
-        detections_of_array(np.zeros((17, 3)))
+    refuses("the array: 'keypoints' is an array of float64 of shape", detections_of_array, np.zeros((17, 3)))

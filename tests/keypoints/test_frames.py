@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.keypoints import Reading, read_keypoints
+from tests.refusals import refuses
 
 HASH = "rf.0a1b2c3d4e5f"
 
@@ -59,8 +59,7 @@ def test_the_video_or_the_user_decides_what_names_leave_open(frames_of, names, r
 
 
 def test_the_user_cannot_count_from_1_what_has_a_0(frames_of):
-    with pytest.raises(UserError, match="has an image numbered 0, but --first_frame 1"):
-        frames_of([0, 1], first_frame=1)
+    refuses("has an image numbered 0, but --first_frame 1", frames_of, [0, 1], first_frame=1)
 
 
 @pytest.mark.parametrize("names", [[139, 581_781], ["000000000139.jpg", "000000581781.jpg"], ["anna.jpg", "bob.jpg"]])
@@ -77,8 +76,7 @@ def test_images_of_two_videos_are_an_error_unless_one_is_chosen(write_json, flat
     names = [f"{video}/{number:03d}.jpg" for video in "ab" for number in range(3)]
     items = [{"image_id": name, "keypoints": flat_points(17, seed)} for seed, name in enumerate(names)]
     path = write_json(items)
-    with pytest.raises(UserError, match="images of 2 videos, 'a', 'b'.*keypoints.json/a"):
-        read_keypoints(path)
+    refuses("images of 2 videos, 'a', 'b'.*keypoints.json/a", read_keypoints, path)
     detections = read_keypoints(path / "b")
     assert detections.frame.tolist() == [0, 1, 2]
     np.testing.assert_allclose(detections.keypoints_px[0].ravel(), flat_points(17, 3), rtol=1e-6)
@@ -86,5 +84,4 @@ def test_images_of_two_videos_are_an_error_unless_one_is_chosen(write_json, flat
 
 @pytest.mark.parametrize("name", [-1, 10**16, True, None, 0.5, "", ["a"], float("nan")])
 def test_what_is_no_image_is_named(frames_of, name):
-    with pytest.raises(UserError, match="an image is called"):
-        frames_of([3, name])
+    refuses("an image is called", frames_of, [3, name])
