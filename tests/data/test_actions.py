@@ -7,20 +7,17 @@ FIRSTS = np.array([0, 2, 3])
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "actions"),
     [
-        ["walk", "walk", "sit", "run", "run"],
-        np.array(["walk", "walk", "sit", "run", "run"]),
-        np.array([b"walk", b"walk", b"sit", b"run", b"run"]),
-        np.array(["walk", "walk", "sit", "run", "run"], dtype=object),
+        (["walk", "walk", "sit", "run", "run"], ["walk", "sit", "run"]),
+        (np.array(["walk", "walk", "sit", "run", "run"]), ["walk", "sit", "run"]),
+        (np.array([b"walk", b"walk", b"sit", b"run", b"run"]), ["walk", "sit", "run"]),
+        (np.array(["walk", "walk", "sit", "run", "run"], dtype=object), ["walk", "sit", "run"]),
+        (np.array([2, 2, 15, 3, 3]), ["2", "15", "3"]),
     ],
 )
-def test_action_of_each_video(values):
-    assert read_actions(values, FIRSTS) == ["walk", "sit", "run"]
-
-
-def test_numbers():
-    assert read_actions(np.array([2, 2, 15, 3, 3]), FIRSTS) == ["2", "15", "3"]
+def test_action_of_each_video(values, actions):
+    assert read_actions(values, FIRSTS) == actions
 
 
 @pytest.mark.parametrize(

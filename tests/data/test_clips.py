@@ -13,7 +13,7 @@ from kinemesh.data.clips import (
     released_clips,
     repeats,
 )
-from kinemesh.errors import UserError
+from tests.refusals import refuses
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 CLIP_LEN = st.integers(1, 30)
@@ -43,7 +43,7 @@ def clips_by_the_rule(lengths, clip_len, stride, random_state):
     return np.array(clips, dtype=np.int64).reshape(-1, clip_len)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LENGTHS, LENGTHS, CLIP_LEN, st.integers(1, 40))
 def test_dataset_clips_follow_the_rule_with_one_generator_for_both_splits(train, test, clip_len, stride):
     random_state = np.random.RandomState(0)
@@ -68,7 +68,7 @@ def test_every_length_below_a_clip_is_stretched_as_linspace_does():
         np.testing.assert_array_equal(released_clips(lengths, clip_len, 1, np.random.RandomState(0)), expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LENGTHS, CLIP_LEN)
 def test_all_frames_clips_count_every_frame_once_and_stay_within_a_video(lengths, clip_len):
     clips = all_frames_clips(lengths, clip_len)
@@ -95,13 +95,10 @@ def test_cut_clips_chooses_the_protocol_and_limits():
     assert train.frames.shape == train.counted.shape == test.frames.shape == test.counted.shape == (2, 16)
 
 
-def test_image_clips_are_single_frames():
+def test_image_clips_are_single_frames_and_one_short_video_has_no_clips():
     clips = first_clips(image_clips(5), 3)
     np.testing.assert_array_equal(clips.frames, [[0], [1], [2]])
     assert clips.counted.shape == (3, 1) and clips.counted.all()
-
-
-def test_a_split_of_one_short_video_has_no_clips():
     assert released_clips([3], 16, 8, np.random.RandomState(0)).shape == (0, 16)
 
 
@@ -113,30 +110,23 @@ def test_repeats_numbers_each_value_from_zero():
 NAMES = [f"video_{number:03d}" for number in range(40)]
 
 
-class TestHeldOutVideos:
-    def test_share_and_repeatability(self):
-        found = held_out_videos(NAMES, 0.25)
-        assert found.sum() == 10
-        assert (found == held_out_videos(NAMES, 0.25)).all()
+def test_held_out_videos_follow_from_names_not_places_and_a_larger_share_holds_out_more():
+    found = held_out_videos(NAMES, 0.25)
+    assert found.sum() == 10
+    assert (found == held_out_videos(NAMES, 0.25)).all()
+    order = np.random.default_rng(0).permutation(40)
+    shuffled = held_out_videos([NAMES[place] for place in order], 0.25)
+    assert (shuffled == found[order]).all()
+    small, large = held_out_videos(NAMES, 0.1), held_out_videos(NAMES, 0.5)
+    assert (large | ~small).all()
 
-    def test_follow_from_names_not_places(self):
-        order = np.random.default_rng(0).permutation(40)
-        shuffled = held_out_videos([NAMES[place] for place in order], 0.25)
-        assert (shuffled == held_out_videos(NAMES, 0.25)[order]).all()
 
-    def test_a_larger_share_holds_out_the_same_and_more(self):
-        small, large = held_out_videos(NAMES, 0.1), held_out_videos(NAMES, 0.5)
-        assert (large | ~small).all()
+@pytest.mark.parametrize(("share", "count"), [(0.001, 1), (0.99, 39)])
+def test_at_least_one_video_is_held_out_and_not_all(share, count):
+    assert held_out_videos(NAMES, share).sum() == count
 
-    @pytest.mark.parametrize(("share", "count"), [(0.001, 1), (0.99, 39)])
-    def test_at_least_one_and_not_all(self, share, count):
-        assert held_out_videos(NAMES, share).sum() == count
 
-    def test_runs_of_one_name_go_together(self):
-        found = held_out_videos(["a", "b", "a", "c", "b"], 0.5)
-        assert found[0] == found[2]
-        assert found[1] == found[4]
-
-    def test_one_video(self):
-        with pytest.raises(UserError, match="val_split 0.5: 1 training video. Expected two or more"):
-            held_out_videos(["a", "a"], 0.5)
+def test_runs_of_one_name_are_held_out_together_and_one_video_cannot_be():
+    found = held_out_videos(["a", "b", "a", "c", "b"], 0.5)
+    assert found[0] == found[2] and found[1] == found[4]
+    refuses("val_split 0.5: 1 training video. Expected two or more", held_out_videos, ["a", "a"], 0.5)

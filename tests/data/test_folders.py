@@ -12,8 +12,8 @@ from kinemesh.data.clips import cut_clips
 from kinemesh.data.folders import content_of_folder, read_content, write_folder
 from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import load_dataset
-from kinemesh.errors import UserError
 from kinemesh.files.pickles import load_pickle
+from tests.refusals import refuses
 
 
 def same(one, other) -> bool:
@@ -91,8 +91,7 @@ def test_what_a_folder_cannot_hold_is_named(make_content, tmp_path):
     ):
         content = make_content("pw3d")
         content["train"][key] = value
-        with pytest.raises(UserError, match=message):
-            write_folder(tmp_path / "folder", content, {})
+        refuses(message, write_folder, tmp_path / "folder", content, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,8 +101,7 @@ def test_numbers_of_names_that_are_none_are_refused(make_content, tmp_path):
     codes = np.load(path)
     codes[7] = 99
     np.save(path, codes)
-    with pytest.raises(UserError, match=r"'train.source' has a number beyond its 4 names"):
-        load_dataset("pw3d", tmp_path / "folder")
+    refuses(r"'train.source' has a number beyond its 4 names", load_dataset, "pw3d", tmp_path / "folder")
 
 
 @pytest.mark.parametrize(
@@ -127,8 +125,7 @@ def test_a_manifest_that_says_nonsense_is_one_line(told, message, make_content, 
     if not message:
         assert content_of_folder(tmp_path / "folder", "a dataset").keys() == content.keys()
         return
-    with pytest.raises(UserError, match=message):
-        content_of_folder(tmp_path / "folder", "a dataset")
+    refuses(message, content_of_folder, tmp_path / "folder", "a dataset")
 
 
 @pytest.mark.parametrize(

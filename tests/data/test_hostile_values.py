@@ -3,20 +3,12 @@
 import pickle
 
 import numpy as np
-import pytest
 
 from kinemesh.data.sources import load_dataset
-from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import load_predictions
 from kinemesh.estimates.values import to_text
-
-
-def bomb(width=10, depth=12):
-    """A list that a few hundred bytes write down, of width**depth numbers."""
-    value = [1.0] * width
-    for _ in range(depth - 1):
-        value = [value] * width
-    return value
+from tests.files.calls import bomb
+from tests.refusals import refuses
 
 
 def test_lists_that_multiply_are_one_line(make_content, tmp_path):
@@ -24,18 +16,13 @@ def test_lists_that_multiply_are_one_line(make_content, tmp_path):
     content = make_content("pw3d", train=(20,), test=(20,))
     content["train"]["smpl_pose"] = bomb()
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(UserError, match="train 'smpl_pose' is lists that hold one another over and over. Expected"):
-        load_dataset("pw3d", path)
+    refuses("train 'smpl_pose' is lists that hold one another over and over. Expected", load_dataset, "pw3d", path)
     content["train"] = content["test"] | {"source": ["a", "b" * 5000] * 10}
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(UserError, match="train 'source' holds more than 4096 characters"):
-        load_dataset("pw3d", path)
+    refuses("train 'source' holds more than 4096 characters", load_dataset, "pw3d", path)
     body = {"global_orient": np.eye(3)[None], "body_pose": np.stack([np.eye(3)] * 23), "betas": np.zeros(10)}
     path.write_bytes(pickle.dumps({"a/img/1.jpg": {"tid": [bomb()], "smpl": [body], "time": 0}}))
-    with pytest.raises(UserError, match="'tid' is not a list of numbers"):
-        load_predictions(path)
+    refuses("'tid' is not a list of numbers", load_predictions, path)
     path.write_bytes(pickle.dumps({"a/img/1.jpg": {"tid": [1], "smpl": [body | {"betas": bomb()}], "time": 0}}))
-    with pytest.raises(UserError, match="'smpl' 'betas' is lists that hold one another over and over"):
-        load_predictions(path)
-    with pytest.raises(UserError, match="'video' is text of 5000 characters"):
-        to_text(path, "'video'", np.array(["a", "b" * 5000], dtype=object))
+    refuses("'smpl' 'betas' is lists that hold one another over and over", load_predictions, path)
+    refuses("'video' is text of 5000 characters", to_text, path, "'video'", np.array(["a", "b" * 5000], dtype=object))

@@ -8,9 +8,9 @@ from kinemesh.data.clips import Clips, batch_bounds, cut_clips, first_clips, ima
 from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import load_dataset
 from kinemesh.data.split import place_split
-from kinemesh.errors import UserError
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import BodyParams, MeshInputs, RefineInputs
+from tests.refusals import refused, refuses
 
 
 @pytest.fixture
@@ -130,33 +130,26 @@ def test_training_needs_two_clips_in_a_batch(open_split):
     split, _, clips = open_split("pw3d")
     one = first_clips(clips, 1)
     assert len(ClipLoader(split, one, batch_size=4)) == 1
-    with pytest.raises(
-        UserError, match=r"pw3d train: one clip to train on, and batch norm needs two.*lower data_stride"
-    ):
+    with refused(r"pw3d train: one clip to train on, and batch norm needs two.*lower data_stride"):
         ClipLoader(split, one, batch_size=4, training=True)
-    with pytest.raises(UserError, match=r"pw3d train: batch_size 1 to train on.*raise batch_size"):
+    with refused(r"pw3d train: batch_size 1 to train on.*raise batch_size"):
         ClipLoader(split, clips, batch_size=1, training=True)
 
 
-def test_no_clips_is_explained(open_split):
+def test_no_clips_and_a_missing_estimate_are_explained(open_split, make_content, write_pickle):
     split, _, _ = open_split("pw3d")
     none = Clips(np.zeros((0, 16), dtype=np.int64), np.zeros((0, 16), dtype=bool))
-    with pytest.raises(UserError, match=r"pw3d train: no clips. Expected a video of at least clip_len 16 frames"):
+    with refused(r"pw3d train: no clips. Expected a video of at least clip_len 16 frames"):
         ClipLoader(split, none, batch_size=4)
-
-
-def test_a_missing_estimate_is_explained(make_content, write_pickle):
     split = load_dataset("pw3d", write_pickle(make_content("pw3d"))).train
-    with pytest.raises(UserError, match=r"pw3d train: no estimate to refine"):
-        ClipLoader(split, image_clips(4), batch_size=4, with_estimate=True)
+    refuses(r"pw3d train: no estimate to refine", ClipLoader, split, image_clips(4), batch_size=4, with_estimate=True)
 
 
 def test_arrays_stay_where_they_are_on_a_cpu(open_split):
     split, _, _ = open_split("pw3d")
     cpu = torch.device("cpu")
     assert place_split(split, cpu, "auto") is split and place_split(split, cpu, "cpu") is split
-    with pytest.raises(UserError, match=r"data_device is cuda, but the run is on cpu. Set data_device: auto"):
-        place_split(split, cpu, "cuda")
+    refuses(r"data_device is cuda, but the run is on cpu. Set data_device: auto", place_split, split, cpu, "cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -7,7 +7,7 @@ import torch
 from kinemesh.data.clips import image_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import load_dataset
-from kinemesh.errors import UserError
+from tests.refusals import refused, refuses
 
 
 @pytest.fixture
@@ -77,16 +77,13 @@ def test_cameras_are_kept_where_they_are_known(load):
     ],
 )
 def test_a_fault_is_one_line_that_names_the_entry(changes, message, load):
-    with pytest.raises(UserError, match=message) as caught:
+    with refused(message) as caught:
         load(changes)
     assert "file of 'mine' under datasets in the config" in str(caught.value)
 
 
 def test_videos_without_a_frame_rate_are_not_taken_for_images(load):
-    with pytest.raises(
-        UserError, match=r"'source' names videos of up to 40 frames. Expected fps of 'mine' under datasets"
-    ):
-        load({}, fps=None)
+    refuses(r"'source' names videos of up to 40 frames. Expected fps of 'mine' under datasets", load, {}, fps=None)
     assert load({}, fps=0).train.video_lengths.tolist() == [1] * 98
 
 
@@ -124,7 +121,5 @@ def test_one_of_several_detections_is_drawn_for_each_clip_and_epoch_and_the_firs
 def test_a_dataset_without_keypoints_is_refused_where_they_would_be_made(load):
     split = load({"joint_2d": None, "confidence": None}).train
     assert split.keypoints_px is None and split.frame_count == 98
-    with pytest.raises(
-        UserError, match=r"mine train: has no keypoints \('joint_2d'\). Expected detected ones, or what makes them"
-    ):
+    with refused(r"mine train: has no keypoints \('joint_2d'\). Expected detected ones, or what makes them"):
         ClipLoader(split, image_clips(98), batch_size=4)

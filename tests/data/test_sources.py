@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemesh.data.sources import RELEASED, load_dataset
-from kinemesh.errors import UserError
+from tests.refusals import refused, refuses
 
 
 @pytest.mark.parametrize("dataset", ["h36m", "coco", "pw3d"])
@@ -25,13 +25,19 @@ def test_arrays_are_those_of_the_file(dataset, protocol, make_content, write_pic
             np.testing.assert_array_equal(split.confidence, arrays["confidence"][..., 0])
 
 
-def test_videos_are_runs_of_one_name(make_content, write_pickle):
+def test_videos_are_runs_of_one_name_and_a_name_that_comes_back_is_another(make_content, write_pickle, caplog):
     split = load_dataset("pw3d", write_pickle(make_content("pw3d"))).train
     assert split.video_names == ["video_0", "video_1", "video_2", "video_3"]
     assert split.video_lengths.tolist() == [40, 9, 16, 33]
     np.testing.assert_array_equal(split.video_index, np.repeat([0, 1, 2, 3], [40, 9, 16, 33]))
     names, frames = split.locate(np.array([0, 39, 40, 97]))
     assert names.tolist() == ["video_0", "video_0", "video_1", "video_3"] and frames.tolist() == [0, 39, 0, 32]
+    content = make_content("pw3d")
+    content["train"]["source"][49:65] = ["video_0"] * 16
+    split = load_dataset("pw3d", write_pickle(content)).train
+    assert split.video_names == ["video_0", "video_1", "video_0", "video_3"]
+    assert split.video_lengths.tolist() == [40, 9, 16, 33]
+    assert "'source' comes back" in caplog.text
 
 
 def test_images_need_no_video_names(make_content, write_pickle):
@@ -48,15 +54,6 @@ def test_describe_counts_frames_and_videos(make_content, write_pickle, caplog):
     path = write_pickle(make_content("h36m", train=(2000,)))
     assert load_dataset("h36m", path).describe() == "H36M: 2,000 train frames in 1 video, 49 test frames in 3 videos"
     assert "2,000 train frames" in caplog.text
-
-
-def test_a_name_that_comes_back_is_another_video(make_content, write_pickle, caplog):
-    content = make_content("pw3d")
-    content["train"]["source"][49:65] = ["video_0"] * 16
-    split = load_dataset("pw3d", write_pickle(content)).train
-    assert split.video_names == ["video_0", "video_1", "video_0", "video_3"]
-    assert split.video_lengths.tolist() == [40, 9, 16, 33]
-    assert "'source' comes back" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -121,15 +118,17 @@ def test_other_number_types_and_channels_are_converted(make_content, write_pickl
     assert load_dataset("pw3d", write_pickle(content)).train.keypoints_px.dtype == expected.keypoints_px.dtype
 
 
-def test_an_estimate_is_read_only_where_it_is_needed(make_content, write_pickle):
+def test_an_estimate_is_read_only_where_it_is_needed_and_where_it_may_come_from_is_said(make_content, write_pickle):
     content = make_content("pw3d")
     del content["test"]["pred_smpl_pose"]
     path = write_pickle(content)
     assert load_dataset("pw3d", path).train.estimate_pose is None
-    with pytest.raises(
-        UserError, match=r"test 'pred_smpl_pose' is missing. Expected another estimator's bodies to refine"
-    ):
+    with refused(r"test 'pred_smpl_pose' is missing. Expected another estimator's bodies to refine"):
         load_dataset("pw3d", path, needs_estimate=True)
+    for name, advice in (("pw3d", r"or --predictions; fix"), ("coco", r"or no images: --set dt_file_coco=null; fix")):
+        content = make_content(name)
+        del content["train"]["pred_smpl_pose"]
+        refuses(advice, load_dataset, name, write_pickle(content), needs_estimate=True)
 
 
 def test_confidence_of_an_h36m_file_is_used_if_there_is_one(make_content, write_pickle):
@@ -186,7 +185,7 @@ def test_a_fault_is_named_with_file_split_key_and_row(fault, split, make_content
     change, message = FAULTS[fault]
     change(content[split])
     path = write_pickle(content)
-    with pytest.raises(UserError, match=message) as caught:
+    with refused(message) as caught:
         load_dataset("pw3d", path)
     assert str(caught.value).startswith(f"{path}: {split} '")
     assert str(caught.value).endswith("fix the file, or name another as dt_file_pw3d in the config.")
@@ -196,8 +195,7 @@ def test_the_row_is_the_row_of_the_file_when_striding(make_content, write_pickle
     content = make_content("pw3d")
     content["train"]["smpl_pose"][14, 0] = np.nan
     path = write_pickle(content)
-    with pytest.raises(UserError, match=r"'smpl_pose' row 14 "):
-        load_dataset("pw3d", path, sample_stride=7)
+    refuses(r"'smpl_pose' row 14 ", load_dataset, "pw3d", path, sample_stride=7)
 
 
 @pytest.mark.parametrize("as_text", [list, np.array])
@@ -207,28 +205,23 @@ def test_an_unknown_camera_is_named(as_text, make_content, write_pickle):
     content["test"]["camera_name"] = as_text(content["test"]["camera_name"])
     path = write_pickle(content)
     message = r"test 'camera_name' row 11 is '12345678'. Expected one of 54138969, 60457274, 55011271, 58860488"
-    with pytest.raises(UserError, match=message):
-        load_dataset("h36m", path)
+    refuses(message, load_dataset, "h36m", path)
 
 
 def test_a_missing_camera_is_explained(make_content, write_pickle):
     path = write_pickle(make_content("pw3d"))
-    with pytest.raises(UserError, match=r"'camera_name' is missing. Expected the camera of each frame"):
-        load_dataset("h36m", path)
+    refuses(r"'camera_name' is missing. Expected the camera of each frame", load_dataset, "h36m", path)
 
 
 def test_what_is_not_a_dataset_is_refused(make_content, write_pickle, tmp_path):
-    with pytest.raises(
-        UserError, match=r"holds a list. Expected the H36M dataset pickle \(dt_file_h36m in the config\)"
-    ):
+    with refused(r"holds a list. Expected the H36M dataset pickle \(dt_file_h36m in the config\)"):
         load_dataset("h36m", write_pickle([1, 2]))
     content = make_content("h36m")
     del content["test"]
-    with pytest.raises(UserError, match=r"'test' is missing. Expected the H36M dataset pickle"):
-        load_dataset("h36m", write_pickle(content))
-    with pytest.raises(UserError, match=r"'train' is a list. Expected the H36M dataset pickle"):
+    refuses(r"'test' is missing. Expected the H36M dataset pickle", load_dataset, "h36m", write_pickle(content))
+    with refused(r"'train' is a list. Expected the H36M dataset pickle"):
         load_dataset("h36m", write_pickle({"train": [], "test": {}}))
-    with pytest.raises(UserError, match=r"nowhere.pkl not found. Expected the 3DPW dataset pickle"):
+    with refused(r"nowhere.pkl not found. Expected the 3DPW dataset pickle"):
         load_dataset("pw3d", tmp_path / "nowhere.pkl")
 
 
@@ -239,14 +232,6 @@ def test_every_source_names_its_config_keys():
         "coco": ("dt_file_coco", "", False),
         "pw3d": ("dt_file_pw3d", "fps_pw3d", True),
     }
-
-
-def test_where_an_estimate_may_come_from_is_said(make_content, write_pickle):
-    for name, advice in (("pw3d", r"or --predictions; fix"), ("coco", r"or no images: --set dt_file_coco=null; fix")):
-        content = make_content(name)
-        del content["train"]["pred_smpl_pose"]
-        with pytest.raises(UserError, match=advice):
-            load_dataset(name, write_pickle(content), needs_estimate=True)
 
 
 @pytest.mark.parametrize("stride", [1, 7])
