@@ -5,10 +5,12 @@ import numpy as np
 from kinemesh.geometry.camera import project
 
 
-def test_points_of_one_ray_are_seen_in_one_place():
+def test_points_of_one_ray_are_seen_in_one_place_and_what_is_too_near_at_the_least_depth():
     ray = np.array([0.5, -0.25, 1.0])
     seen = project(ray * np.array([[1.0], [4.0], [30.0]]), 800.0, (320.0, 240.0))
     np.testing.assert_allclose(seen, [[720.0, 40.0]] * 3)
+    points = np.array([[0.1, 0.2, 0.0], [0.1, 0.2, -3.0], [0.1, 0.2, 0.5]])
+    np.testing.assert_allclose(project(points, 100.0, (0.0, 0.0), least_depth=0.5), [[20.0, 40.0]] * 3)
 
 
 def test_each_point_may_have_its_own_camera():
@@ -17,8 +19,3 @@ def test_each_point_may_have_its_own_camera():
     seen = project(points, focal_px[:, None, None], centre_px[:, None])
     for number in range(2):
         np.testing.assert_array_equal(seen[number], project(points[number], focal_px[number], centre_px[number]))
-
-
-def test_what_is_nearer_than_the_least_depth_is_seen_at_it():
-    points = np.array([[0.1, 0.2, 0.0], [0.1, 0.2, -3.0], [0.1, 0.2, 0.5]])
-    np.testing.assert_allclose(project(points, 100.0, (0.0, 0.0), least_depth=0.5), [[20.0, 40.0]] * 3)

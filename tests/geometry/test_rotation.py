@@ -24,60 +24,47 @@ def random_rotations(count: int, seed: int = 0) -> torch.Tensor:
     return torch.tensor(Rotation.random(count, random_state=seed).as_matrix())
 
 
-@pytest.fixture
-def vectors(reference):
-    return {name: torch.tensor(array) for name, array in reference("geometry").items()}
+def rows_of_pose(theta: torch.Tensor) -> torch.Tensor:
+    return matrix_to_rotation_6d_rows(axis_angle_to_matrix(theta.reshape(10, 24, 3)))
 
 
-class TestReferenceVectors:
-    def test_axis_angle_to_matrix(self, vectors):
-        torch.testing.assert_close(axis_angle_to_matrix(vectors["axis_angle"]), vectors["rotmat"], atol=1e-5, rtol=0)
-
-    def test_matrix_to_axis_angle(self, vectors):
-        found = matrix_to_axis_angle(vectors["rotmat"])
-        torch.testing.assert_close(found, vectors["rotmat_to_axis_angle"], atol=1e-5, rtol=0)
-
-    def test_rotation_6d_to_matrix(self, vectors):
-        found = rotation_6d_to_matrix(vectors["rot6d"])
-        torch.testing.assert_close(found, vectors["rot6d_to_rotmat"], atol=1e-5, rtol=0)
-
-    def test_released_refiner_encodes_rows(self, vectors):
-        pose = vectors["thetas"].reshape(10, 24, 3)
-        found = matrix_to_rotation_6d_rows(axis_angle_to_matrix(pose))
-        torch.testing.assert_close(found, vectors["init_pose_6d_released"], atol=1e-5, rtol=0)
+@pytest.mark.parametrize(
+    ("function", "given", "expected"),
+    [
+        (axis_angle_to_matrix, "axis_angle", "rotmat"),
+        (matrix_to_axis_angle, "rotmat", "rotmat_to_axis_angle"),
+        (rotation_6d_to_matrix, "rot6d", "rot6d_to_rotmat"),
+        # The released refiner encodes rows.
+        (rows_of_pose, "thetas", "init_pose_6d_released"),
+    ],
+)
+def test_reference_vectors(function, given, expected, reference):
+    vectors = {name: torch.tensor(array) for name, array in reference("geometry").items()}
+    torch.testing.assert_close(function(vectors[given]), vectors[expected], atol=1e-5, rtol=0)
 
 
 class TestRoundTrips:
-    def test_axis_angle(self):
-        rotations = random_rotations(500)
-        torch.testing.assert_close(axis_angle_to_matrix(matrix_to_axis_angle(rotations)), rotations)
-
-    def test_rotation_6d(self):
-        rotations = random_rotations(500)
-        torch.testing.assert_close(rotation_6d_to_matrix(matrix_to_rotation_6d(rotations)), rotations)
+    @pytest.mark.parametrize(
+        ("there", "back", "width"),
+        [(matrix_to_axis_angle, axis_angle_to_matrix, 3), (matrix_to_rotation_6d, rotation_6d_to_matrix, 6)],
+    )
+    def test_every_rotation_comes_back_in_its_shape(self, there, back, width):
+        rotations = random_rotations(480).reshape(20, 6, 4, 3, 3)
+        assert there(rotations).shape == (20, 6, 4, width)
+        torch.testing.assert_close(back(there(rotations)), rotations)
 
     def test_rows_are_not_columns(self):
         rotations = random_rotations(100)
         back = rotation_6d_to_matrix(matrix_to_rotation_6d_rows(rotations))
         assert rotation_angle(back @ rotations.mT).rad2deg().mean() > 90
 
-    def test_angle_is_at_most_pi(self):
-        vectors = torch.tensor([[0.0, 0.0, 4.0], [5.0, 0.0, 0.0], [0.0, -6.2, 0.0]])
-        found = matrix_to_axis_angle(axis_angle_to_matrix(vectors))
-        assert (found.norm(dim=-1) <= np.pi + 1e-5).all()
-
-    def test_any_leading_shape(self):
-        rotations = random_rotations(24).reshape(2, 3, 4, 3, 3)
-        assert matrix_to_axis_angle(rotations).shape == (2, 3, 4, 3)
-        assert matrix_to_rotation_6d(rotations).shape == (2, 3, 4, 6)
-        assert rotation_angle(rotations).shape == (2, 3, 4)
-
 
 class TestRotationAngle:
-    def test_against_scipy(self):
+    def test_against_scipy_and_its_gradient(self):
         rotations = Rotation.random(300, random_state=1)
-        expected = torch.tensor(rotations.magnitude())
-        torch.testing.assert_close(rotation_angle(torch.tensor(rotations.as_matrix())), expected)
+        found = rotation_angle(torch.tensor(rotations.as_matrix()).reshape(10, 30, 3, 3))
+        torch.testing.assert_close(found, torch.tensor(rotations.magnitude()).reshape(10, 30))
+        assert torch.autograd.gradcheck(rotation_angle, random_rotations(4, seed=2).requires_grad_())
 
     @pytest.mark.parametrize("angle", [0.0, 1e-7, 1e-4, np.pi - 1e-4, np.pi])
     def test_exact_and_bounded_gradient_at_the_ends(self, angle):
@@ -89,16 +76,8 @@ class TestRotationAngle:
         assert rotation.grad.isfinite().all()
         assert rotation.grad.abs().max() < 10
 
-    def test_gradient(self):
-        rotations = random_rotations(4, seed=2).requires_grad_()
-        assert torch.autograd.gradcheck(rotation_angle, rotations)
-
 
 class TestRotation6D:
-    def test_gradient(self):
-        vectors = torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        assert torch.autograd.gradcheck(rotation_6d_to_matrix, vectors)
-
     @pytest.mark.parametrize("vector", [[0.0] * 6, [1.0, 1, 0, 0, 0, 0], [1.0, -2, 1, -2, 1, -2]])
     def test_degenerate_input_gives_finite_values_and_gradients(self, vector):
         vector = torch.tensor(vector, requires_grad=True)
@@ -106,13 +85,12 @@ class TestRotation6D:
         assert rotation_6d_to_matrix(vector).isfinite().all()
         assert vector.grad.isfinite().all()
 
-    def test_result_is_a_rotation(self):
-        found = rotation_6d_to_matrix(
-            torch.randn(100, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-        )
-        identity = torch.eye(3, dtype=torch.float64).expand(100, 3, 3)
-        torch.testing.assert_close(found @ found.mT, identity)
+    def test_result_is_a_rotation_with_a_gradient(self):
+        vectors = torch.randn(100, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        found = rotation_6d_to_matrix(vectors)
+        torch.testing.assert_close(found @ found.mT, torch.eye(3, dtype=torch.float64).expand(100, 3, 3))
         torch.testing.assert_close(torch.linalg.det(found), torch.ones(100, dtype=torch.float64))
+        assert torch.autograd.gradcheck(rotation_6d_to_matrix, vectors[:5].requires_grad_())
 
 
 def axes(dtype: torch.dtype) -> torch.Tensor:
@@ -123,7 +101,7 @@ def axes(dtype: torch.dtype) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("angle", [0.0, 1e-30, 1e-7, 1e-4, np.pi - 1e-4, np.pi, np.pi + 1e-4, 2 * np.pi])
+@pytest.mark.parametrize("angle", [0.0, 1e-30, 1e-7, 1e-4, np.pi - 1e-4, np.pi, np.pi + 1e-4, 5.0, 2 * np.pi])
 class TestAtIdentityAndPi:
     def test_axis_angle_to_matrix(self, angle, dtype):
         vectors = (axes(dtype) * angle).requires_grad_()
@@ -192,11 +170,9 @@ class TestMeanRotation:
             pair = Rotation.from_matrix(torch.stack((first[number], second[number])).numpy())
             torch.testing.assert_close(mean[number], torch.tensor(pair.mean().as_matrix()), atol=1e-6, rtol=0)
 
-    def test_of_equal_rotations(self):
+    def test_of_equal_rotations_and_across_the_half_turn_where_axis_angles_would_cancel(self):
         rotations = random_rotations(20).float()
         torch.testing.assert_close(mean_rotation(rotations, rotations), rotations, atol=1e-5, rtol=0)
-
-    def test_across_the_half_turn_where_axis_angles_would_cancel(self):
         near = torch.tensor([[3.1, 0.0, 0.0], [-3.1, 0.0, 0.0]], dtype=torch.float64)
         mean = mean_rotation(*axis_angle_to_matrix(near))
         assert rotation_angle(mean) == pytest.approx(torch.pi, abs=1e-6)

@@ -21,9 +21,8 @@ CAMERA = VideoCamera(1000.0, (640.0, 360.0), (1280, 720))
 def moving_body(frames: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (F, K, 3) at translation 0, translations on a straight line, keypoints without error."""
     rng = np.random.default_rng(seed)
-    joints = rng.normal(0, 0.4, (1, 17, 3)) + 0.05 * np.sin(
-        np.arange(frames)[:, None, None] / 5 + rng.uniform(0, 6, (17, 3))
-    )
+    at_rest = rng.normal(0, 0.4, (1, 17, 3))
+    joints = at_rest + 0.05 * np.sin(np.arange(frames)[:, None, None] / 5 + rng.uniform(0, 6, (17, 3)))
     trans = np.array([-0.5, 0.2, 4.0]) + np.arange(frames)[:, None] * np.array([0.03, 0.002, 0.01])
     seen_px = project(joints + trans[:, None], CAMERA.focal_px, CAMERA.centre_px)
     return joints, trans, np.concatenate((seen_px, np.ones((frames, 17, 1))), axis=-1)
@@ -102,12 +101,9 @@ def test_a_reference_gives_scale_and_path():
     np.testing.assert_allclose(path, trans, atol=1e-5)
 
 
-def test_misfit_tells_bodies_apart():
+def test_misfit_tells_bodies_apart_and_the_default_focal_length_is_the_diagonal():
     joints, _, keypoints = moving_body()
     others, _, _ = moving_body(seed=5)
     assert misfit_of_frames(joints, keypoints, CAMERA) < 1e-3
     assert misfit_of_frames(others, keypoints, CAMERA) > 0.05
-
-
-def test_default_focal_length_is_the_diagonal():
     assert default_focal_px((300, 400)) == 500
