@@ -1,5 +1,6 @@
 """SMPL files as they exist: Python 2 pickles with chumpy objects, 300 betas, npz; and files that are wrong."""
 
+import os
 import pickle
 import shutil
 import sys
@@ -11,14 +12,19 @@ import scipy.sparse
 
 from kinemesh.body.assets import load_body_assets, read_smpl
 from kinemesh.demo.body import load_stand_in
-from kinemesh.errors import UserError
+from tests.refusals import refuses
 
 
 @pytest.fixture
 def folder(body_folder, tmp_path):
-    """A copy of the body files that a test may spoil."""
-    shutil.copytree(body_folder, tmp_path, dirs_exist_ok=True)
+    """The body files, linked: a test that spoils one puts another in its place, see `put`."""
+    shutil.copytree(body_folder, tmp_path, dirs_exist_ok=True, copy_function=os.link)
     return tmp_path
+
+
+def put(path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
 
 
 @pytest.fixture
@@ -55,14 +61,14 @@ def fake_chumpy(monkeypatch):
 
 
 def write(folder, content, protocol=2):
-    with open(folder / "SMPL_NEUTRAL.pkl", "wb") as file:
-        pickle.dump(content, file, protocol=protocol)
+    put(folder / "SMPL_NEUTRAL.pkl", pickle.dumps(content, protocol=protocol))
 
 
 def test_arrays_equal_the_stand_in(assets):
     expected = load_stand_in()
-    for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "J_regressor_h36m", "skinning_weights"):
-        np.testing.assert_allclose(getattr(assets, name), expected[name], atol=1e-6)
+    for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "skinning_weights", "faces"):
+        np.testing.assert_array_equal(getattr(assets, name), expected[name])
+    np.testing.assert_allclose(assets.J_regressor_h36m, expected["J_regressor_h36m"], atol=1e-6)
     assert assets.parents[:4] == (-1, 0, 0, 0)
     assert assets.faces.dtype == np.int64
 
@@ -119,76 +125,74 @@ def test_npz_is_read_where_there_is_no_pickle(folder, smpl, assets):
     np.testing.assert_array_equal(load_body_assets(folder).posedirs, assets.posedirs)
 
 
-class TestWrongFiles:
-    @pytest.mark.parametrize("name", ["SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "smpl_mean_params.npz"])
-    def test_missing(self, folder, name):
-        (folder / name).unlink()
-        with pytest.raises(UserError, match=f"{name} not found. .* put it there, or set data_root"):
-            load_body_assets(folder)
+BODY_FILES = ["SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "smpl_mean_params.npz"]
 
-    @pytest.mark.parametrize("name", ["SMPL_NEUTRAL.pkl", "J_regressor_h36m_correct.npy", "smpl_mean_params.npz"])
-    @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x80\x04garbage", b"PK\x03\x04broken"])
-    def test_damaged(self, folder, name, content):
-        (folder / name).write_bytes(content)
-        with pytest.raises(UserError, match=name):
-            load_body_assets(folder)
 
-    @pytest.mark.parametrize(
-        ("key", "value", "message"),
-        [
-            ("v_template", np.zeros((10, 3)), r"'v_template' has shape \(10, 3\), expected \(6890, 3\)"),
-            ("shapedirs", np.zeros((6890, 3, 4)), "'shapedirs' has shape"),
-            ("weights", np.zeros((6890, 24)), "'weights' are not skinning weights"),
-            ("v_template", np.full((6890, 3), np.nan), "'v_template' holds NaN"),
-            ("f", np.full((13776, 3), 9999), "'f' names vertices outside"),
-            ("kintree_table", np.zeros((2, 24), dtype=np.int64), "not SMPL's joint tree"),
-            ("posedirs", "text", "'posedirs' holds"),
-        ],
-    )
-    def test_wrong_arrays(self, folder, smpl, key, value, message):
-        smpl[key] = value
-        write(folder, smpl)
-        with pytest.raises(UserError, match=message):
-            load_body_assets(folder)
+@pytest.mark.parametrize("name", BODY_FILES)
+def test_a_missing_file_says_where_it_belongs(folder, name):
+    (folder / name).unlink()
+    refuses(f"{name} not found. .* put it there, or set data_root", load_body_assets, folder)
 
-    def test_missing_key(self, folder, smpl):
-        del smpl["posedirs"]
-        write(folder, smpl)
-        with pytest.raises(UserError, match="key 'posedirs' is missing"):
-            read_smpl(folder / "SMPL_NEUTRAL.pkl")
 
-    def test_not_a_dict(self, folder):
-        write(folder, [1, 2])
-        with pytest.raises(UserError, match="expected an SMPL body model"):
-            load_body_assets(folder)
+@pytest.mark.parametrize("name", BODY_FILES)
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x80\x04garbage", b"PK\x03\x04broken"])
+def test_a_damaged_file_is_named(folder, name, content):
+    put(folder / name, content)
+    refuses(name, load_body_assets, folder)
 
-    def test_expression_is_not_evaluated(self, folder, smpl, fake_chumpy):
-        smpl["posedirs"] = fake_chumpy.node("chumpy.linalg", "dot", a=np.zeros(3), b=np.zeros(3))
-        write(folder, smpl)
-        fake_chumpy.forget()
-        with pytest.raises(UserError, match=r"a chumpy expression \(dot\)"):
-            load_body_assets(folder)
 
-    def test_sparse_matrix_cannot_claim_a_huge_shape(self, folder, smpl):
-        matrix = smpl["J_regressor"]
-        matrix._shape = (10**9, 10**9)
-        write(folder, smpl)
-        with pytest.raises(UserError, match="'J_regressor' cannot be read"):
-            load_body_assets(folder)
+def node(module, name):
+    return lambda value, chumpy: chumpy.node(module, name, a=np.zeros(3), b=np.zeros(3))
 
-    def test_regressor_of_another_shape(self, folder):
-        np.save(folder / "J_regressor_h36m_correct.npy", np.zeros((14, 6890)))
-        with pytest.raises(UserError, match=r"has shape \(14, 6890\), expected \(17, 6890\)"):
-            load_body_assets(folder)
 
-    def test_npy_of_objects_is_refused(self, folder):
-        np.save(folder / "J_regressor_h36m_correct.npy", np.array([print], dtype=object), allow_pickle=True)
-        with pytest.raises(UserError, match="refused, nothing in it was run: its array holds object, expected numbers"):
-            load_body_assets(folder)
+def of_huge_shape(matrix, _):
+    matrix._shape = (10**9, 10**9)
+    return matrix
 
-    def test_mean_params_without_pose(self, folder):
-        np.savez(folder / "smpl_mean_params.npz", shape=np.zeros(10))
-        with pytest.raises(
-            UserError, match="no 'pose' in it, only shape. Expected the mean parameters with pose, shape"
-        ):
-            load_body_assets(folder)
+
+@pytest.mark.parametrize(
+    ("key", "make", "message"),
+    [
+        ("v_template", lambda *_: np.zeros((10, 3)), r"'v_template' has shape \(10, 3\), expected \(6890, 3\)"),
+        ("shapedirs", lambda *_: np.zeros((6890, 3, 4)), "'shapedirs' has shape"),
+        ("weights", lambda *_: np.zeros((6890, 24)), "'weights' are not skinning weights"),
+        ("v_template", lambda *_: np.full((6890, 3), np.nan), "'v_template' holds NaN"),
+        ("f", lambda *_: np.full((13776, 3), 9999), "'f' names vertices outside"),
+        ("kintree_table", lambda *_: np.zeros((2, 24), dtype=np.int64), "not SMPL's joint tree"),
+        ("posedirs", lambda *_: "text", "'posedirs' holds"),
+        ("posedirs", node("chumpy.linalg", "dot"), r"a chumpy expression \(dot\)"),  # not evaluated
+        ("J_regressor", of_huge_shape, "'J_regressor' cannot be read"),
+    ],
+)
+def test_wrong_arrays_of_the_body_model_are_named(folder, smpl, fake_chumpy, key, make, message):
+    smpl[key] = make(smpl[key], fake_chumpy)
+    write(folder, smpl)
+    fake_chumpy.forget()
+    refuses(message, load_body_assets, folder)
+
+
+def test_what_is_no_body_model_is_told(folder, smpl):
+    del smpl["posedirs"]
+    write(folder, smpl)
+    refuses("key 'posedirs' is missing", read_smpl, folder / "SMPL_NEUTRAL.pkl")
+    write(folder, [1, 2])
+    refuses("expected an SMPL body model", load_body_assets, folder)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((14, 6890)), r"has shape \(14, 6890\), expected \(17, 6890\)"),
+        (np.array([print], dtype=object), "refused, nothing in it was run: its array holds object, expected numbers"),
+    ],
+)
+def test_a_wrong_regressor_is_told(folder, array, message):
+    (folder / "J_regressor_h36m_correct.npy").unlink()
+    np.save(folder / "J_regressor_h36m_correct.npy", array, allow_pickle=True)
+    refuses(message, load_body_assets, folder)
+
+
+def test_mean_params_without_pose(folder):
+    (folder / "smpl_mean_params.npz").unlink()
+    np.savez(folder / "smpl_mean_params.npz", shape=np.zeros(10))
+    refuses("no 'pose' in it, only shape. Expected the mean parameters with pose, shape", load_body_assets, folder)

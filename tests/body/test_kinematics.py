@@ -119,9 +119,8 @@ def test_turning_the_body_turns_the_joints(assets):
     turn = axis_angle_to_matrix(torch.tensor([0.3, -1.2, 0.5], dtype=torch.float64))
     turned = torch.cat((turn @ params.rotations[:, :1], params.rotations[:, 1:]), dim=1)
     pelvis = torch.tensor(assets.J_regressor[0], dtype=torch.float64)
-    template = torch.tensor(assets.v_template) + torch.einsum(
-        "vdk,nk->nvd", torch.tensor(assets.shapedirs), params.betas
-    )
+    offsets = torch.einsum("vdk,nk->nvd", torch.tensor(assets.shapedirs), params.betas)
+    template = torch.tensor(assets.v_template) + offsets
     root_mm = (pelvis @ template)[:, None] * 1000  # the body turns about its rest pelvis
     found = kinematics(BodyParams(turned, params.betas))
     # The stored regressor's rows sum to 1 within float32.

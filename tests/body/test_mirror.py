@@ -26,12 +26,9 @@ def refine_inputs():
     return RefineInputs(torch.randn(2, 5, 17, 3, generator=generator), estimate)
 
 
-def test_reference_vectors(vectors):
+def test_reference_vectors_and_rotations_that_mirror_as_axis_angles_do(vectors):
     torch.testing.assert_close(mirror_axis_angle(vectors["thetas"]), vectors["thetas_flipped"], atol=1e-5, rtol=0)
     torch.testing.assert_close(mirror_keypoints(vectors["keypoints"]), vectors["keypoints_flipped"], atol=1e-5, rtol=0)
-
-
-def test_rotations_mirror_as_axis_angle_does(vectors):
     pose = vectors["thetas"].unflatten(-1, (24, 3)).double()
     expected = axis_angle_to_matrix(mirror_axis_angle(pose))
     torch.testing.assert_close(mirror_rotations(axis_angle_to_matrix(pose)), expected)
@@ -54,15 +51,12 @@ def test_mirrored_body_is_the_mirror_image_of_the_joints(kinematics, refine_inpu
     assert ((mirrored - mirrored[..., :1, :]) - image).norm(dim=-1).mean() < 3.0
 
 
-def test_select_clips_takes_whole_clips(refine_inputs):
+def test_clips_are_selected_whole_and_regressor_inputs_mirror_keypoints_only(refine_inputs):
     chosen = torch.tensor([True, False])
     mixed = select_clips(chosen, mirror_inputs(refine_inputs), refine_inputs)
     assert isinstance(mixed, RefineInputs)
     torch.testing.assert_close(mixed.keypoints[1], refine_inputs.keypoints[1])
     torch.testing.assert_close(mixed.keypoints[0], mirror_keypoints(refine_inputs.keypoints[0]))
     torch.testing.assert_close(mixed.estimate.rotations[0], mirror_rotations(refine_inputs.estimate.rotations[0]))
-
-
-def test_regressor_inputs_mirror_keypoints_only():
     keypoints = torch.rand(1, 2, 17, 3)
     torch.testing.assert_close(mirror_inputs(MeshInputs(keypoints)).keypoints, mirror_keypoints(keypoints))

@@ -5,16 +5,12 @@ import torch
 from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, rotations_from_axis_angle
 
 
-def test_axis_angles_come_back():
-    poses = (
-        2 * torch.rand(4, 5, 72, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1
-    )  # no joint by more than pi
+def test_axis_angles_come_back_and_each_joint_keeps_its_own_three_numbers():
+    generator = torch.Generator().manual_seed(0)
+    poses = 2 * torch.rand(4, 5, 72, generator=generator, dtype=torch.float64) - 1  # no joint by more than pi
     rotations = rotations_from_axis_angle(poses)
     assert rotations.shape == (4, 5, 24, 3, 3)
     torch.testing.assert_close(axis_angle_from_rotations(rotations), poses)
-
-
-def test_each_joint_keeps_its_own_three_numbers():
     poses = torch.zeros(72)
     poses[3 * 7 + 2] = torch.pi / 2
     turned = rotations_from_axis_angle(poses)

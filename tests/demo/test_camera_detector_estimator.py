@@ -22,9 +22,7 @@ def detection():
 @pytest.fixture(scope="module")
 def estimated():
     rng = np.random.default_rng(2)
-    poses = (
-        Rotation.from_rotvec(rng.normal(0.0, 0.4, (120, 24, 3)).reshape(-1, 3)).as_matrix().reshape(120, 1, 24, 3, 3)
-    )
+    poses = Rotation.from_rotvec(rng.normal(0.0, 0.4, (120 * 24, 3))).as_matrix().reshape(120, 1, 24, 3, 3)
     rotations, betas = np.repeat(poses, 50, axis=1), rng.standard_normal((120, 10))
     confidence = np.where(np.arange(120)[:, None, None] < 60, 1.0, 0.3) * np.ones((120, 50, 17))
     guess = estimate(np.random.default_rng(3), rotations, betas, confidence, 30.0)
@@ -69,16 +67,12 @@ def test_a_person_on_the_axis_projects_to_the_centre():
     np.testing.assert_allclose(see(point, camera)[0, 0], [[500.0, 500.0], [500.0 + 1145.0 / 4.0, 500.0]])
 
 
-def test_detections_err_by_pixels_with_heavy_tails(detection):
+def test_detections_err_by_pixels_with_heavy_tails_more_at_the_ends_of_limbs(detection):
     _, error = detection
     assert 2.0 < np.median(error) < 6.0
     per_video = np.median(error, axis=(1, 2))
     assert np.quantile(per_video, 0.9) > 2.0 * np.quantile(per_video, 0.1)
     assert np.quantile(error, 0.999) > 10.0 * np.median(error)
-
-
-def test_ends_of_limbs_are_harder(detection):
-    _, error = detection
     typical = np.median(error, axis=(0, 1))
     assert typical[[13, 16, 3, 6]].mean() > 1.15 * typical[[7, 8, 9]].mean()
 
@@ -134,7 +128,5 @@ def test_estimated_shapes_are_nearer_to_the_average(estimated):
 
 def test_estimates_are_rotations(estimated):
     rotations = estimated[0].rotations
-    np.testing.assert_allclose(
-        rotations @ rotations.swapaxes(-1, -2), np.broadcast_to(np.eye(3), rotations.shape), atol=1e-9
-    )
+    np.testing.assert_allclose(rotations @ rotations.swapaxes(-1, -2) - np.eye(3), 0, atol=1e-9)
     assert np.linalg.det(rotations).min() > 0.999

@@ -20,6 +20,7 @@ from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.metrics import mpjpe_mm, pa_mpjpe_mm
 from kinemesh.motion.poses import HELD_OUT_KINDS
 from kinemesh.structures import BodyParams
+from tests.refusals import refuses
 
 SCALE = 0.02
 NAMES = [dataset.name for dataset in DATASETS]
@@ -47,13 +48,10 @@ def digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-def test_the_same_bytes_come_out_twice(demo_folder, tmp_path):
+def test_the_same_bytes_come_out_twice_and_a_complete_folder_is_left_alone(demo_folder, tmp_path):
     make_demo_data(tmp_path, SCALE)
     assert set(digests(tmp_path)) == {*FILES, MARKER_FILE}
     assert digests(tmp_path) == digests(demo_folder)
-
-
-def test_a_complete_folder_is_left_alone(demo_folder):
     before = {path: path.stat().st_mtime_ns for path in demo_folder.iterdir()}
     assert not make_demo_data(demo_folder, SCALE)
     assert before == {path: path.stat().st_mtime_ns for path in demo_folder.iterdir()}
@@ -77,14 +75,10 @@ def test_a_half_made_or_old_folder_is_made_again(demo_folder, tmp_path, fault):
     assert digests(tmp_path) == digests(demo_folder)
 
 
-def test_somebody_elses_body_model_is_never_replaced(tmp_path):
+def test_somebody_elses_body_model_is_never_replaced_and_an_unwritable_folder_named(tmp_path):
     (tmp_path / "SMPL_NEUTRAL.pkl").write_bytes(b"licensed")
-    with pytest.raises(UserError, match=r"SMPL_NEUTRAL\.pkl exists and is not the stand-in body's"):
-        make_demo_data(tmp_path, SCALE)
+    refuses(r"SMPL_NEUTRAL\.pkl exists and is not the stand-in body's", make_demo_data, tmp_path, SCALE)
     assert [path.name for path in tmp_path.iterdir()] == ["SMPL_NEUTRAL.pkl"]
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises((UserError, OSError), match="file"):
         make_demo_data(tmp_path / "file" / "demo", SCALE)

@@ -2,15 +2,13 @@
 
 import os
 import platform
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.machine.device import choose_device, make_deterministic
+from tests.refusals import refuses
+from tests.runs import ROOT, run_python
 
 
 def test_names():
@@ -18,22 +16,26 @@ def test_names():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def printed_by(code: str) -> list[int]:
+    """The numbers that a program prints in a process of its own."""
+    ran = run_python("-c", code, folder=ROOT / "lib")
+    assert ran.returncode == 0, ran.stderr
+    return [int(number) for number in ran.stdout.split()]
+
+
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "mps", ""])
 def test_unknown_name_is_an_error(name):
-    with pytest.raises(UserError, match="expected auto, cpu, cuda or cuda:N"):
-        choose_device(name)
+    refuses("expected auto, cpu, cuda or cuda:N", choose_device, name)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_missing_device_is_an_error():
-    with pytest.raises(UserError, match="no CUDA device is available"):
-        choose_device("cuda")
+    refuses("no CUDA device is available", choose_device, "cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_device_number_beyond_the_last_is_an_error():
-    with pytest.raises(UserError, match="numbered from 0"):
-        choose_device("cuda:99")
+    refuses("numbered from 0", choose_device, "cuda:99")
 
 
 MAPPED_BLOCKS = """
@@ -53,11 +55,8 @@ print(libc.mallinfo().d - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_a_tensors_block_is_no_mapping_of_its_own_once_memory_is_kept():
     """A mapping goes back to the system when it is freed; mallinfo(3) counts them."""
-    root, found = Path(__file__).parent.parent.parent, []
-    for call in ("", "keep_freed_memory(torch.device('cpu'))"):
-        command = [sys.executable, "-c", MAPPED_BLOCKS.format(call=call)]
-        found.append(int(subprocess.run(command, cwd=root / "lib", check=True, capture_output=True, text=True).stdout))
-    assert found == [1, 0]
+    kept = "keep_freed_memory(torch.device('cpu'))"
+    assert [printed_by(MAPPED_BLOCKS.format(call=call)) for call in ("", kept)] == [[1], [0]]
 
 
 TINY_PRODUCTS = """
@@ -73,11 +72,8 @@ print(int(tiny[:1] * 0.5 != 0))
 
 
 def test_numbers_that_a_processor_is_slow_with_are_0_in_every_thread_until_training_ends():
-    root, found = Path(__file__).parent.parent.parent, []
-    for entered in ("nullcontext()", "flushed_denormals(torch.device('cpu'))"):
-        command = [sys.executable, "-c", TINY_PRODUCTS.format(entered=entered)]
-        printed = subprocess.run(command, cwd=root / "lib", check=True, capture_output=True, text=True).stdout
-        found.append([int(count) for count in printed.split()])
+    entered = ("nullcontext()", "flushed_denormals(torch.device('cpu'))")
+    found = [printed_by(TINY_PRODUCTS.format(entered=each)) for each in entered]
     assert found == [[1 << 20, 1 << 20, 1], [0, 0, 1]]
 
 

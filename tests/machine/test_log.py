@@ -8,6 +8,7 @@ import pytest
 
 from kinemesh.errors import UserError
 from kinemesh.machine.log import add_log_file, append_record, drop_metrics_from, set_up_console, without_information
+from tests.refusals import refuses
 
 logger = logging.getLogger("kinemesh.test_log")
 
@@ -15,14 +16,7 @@ logger = logging.getLogger("kinemesh.test_log")
 @pytest.fixture
 def console():
     """The project's messages go to standard output, as in a run."""
-    root = logging.getLogger("kinemesh")
-    before = root.handlers[:], root.level, root.propagate
     set_up_console()
-    yield
-    for handler in root.handlers[:]:
-        if handler not in before[0]:
-            handler.close()
-    root.handlers[:], root.level, root.propagate = before
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\x00", "\u202e"], ids=ascii)
@@ -64,15 +58,12 @@ def test_a_console_that_cannot_be_written_stops_nothing(opened, console, monkeyp
 
 
 def test_a_console_that_is_closed_stops_nothing(monkeypatch):
-    root = logging.getLogger("kinemesh")
-    before = root.handlers[:], root.level, root.propagate
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", None)
         patch.setattr(sys, "stderr", None)
         set_up_console()
         logger.info("nobody sees this")
         sys.stdout.close(), sys.stderr.close()
-    root.handlers[:], root.level, root.propagate = before
 
 
 @pytest.mark.parametrize(
@@ -82,8 +73,7 @@ def test_a_console_that_is_closed_stops_nothing(monkeypatch):
 def test_nothing_is_appended_to_what_is_no_file_of_the_run(write, make, tmp_path):
     (tmp_path / "theirs").write_text("theirs")
     make(tmp_path / "ours")
-    with pytest.raises(UserError, match="ours: cannot be written, it is a (link|folder|device or pipe)"):
-        write(tmp_path / "ours")
+    refuses("ours: cannot be written, it is a (link|folder|device or pipe)", write, tmp_path / "ours")
     assert (tmp_path / "theirs").read_text() == "theirs"
 
 

@@ -7,10 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from kinemesh.errors import UserError
 from kinemesh.machine.run_lock import LOCK_FILE, locked_folder, require_unlocked
+from tests.refusals import refused, refuses
 
 HOLD = (
     "import sys, time; from pathlib import Path; from kinemesh.machine.run_lock import locked_folder\n"
@@ -26,10 +24,9 @@ def test_a_second_run_is_refused_with_the_first_ones_process_and_host(tmp_path):
     assert holder.stdout.readline() == "held\n"
     try:
         message = rf"another run writes here \(process {holder.pid} on {socket.gethostname()}\)"
-        with pytest.raises(UserError, match=message), locked_folder(tmp_path):
+        with refused(message), locked_folder(tmp_path):
             pass
-        with pytest.raises(UserError, match=message):
-            require_unlocked(tmp_path)
+        refuses(message, require_unlocked, tmp_path)
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
@@ -51,15 +48,12 @@ def test_nothing_is_left_of_a_run_that_wrote_nothing(tmp_path):
     assert (tmp_path / "new").exists()
 
 
-def test_looking_writes_nothing(tmp_path):
+def test_looking_writes_nothing_and_a_folder_that_cannot_be_made_is_told(tmp_path):
     require_unlocked(tmp_path / "none")
     require_unlocked(tmp_path)
     assert os.listdir(tmp_path) == []
-
-
-def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"), locked_folder(tmp_path / "file" / "run"):
+    with refused("cannot be written"), locked_folder(tmp_path / "file" / "run"):
         pass
 
 

@@ -16,13 +16,10 @@ def test_step_seed_depends_on_seed_and_place():
     assert torch.rand(1).item() in drawn
 
 
-def test_mixed_seeds_do_not_collide():
+def test_mixed_seeds_do_not_collide_and_draws_are_those_of_splitmix64():
     assert len({mix_seed(a, b, c) for a in range(10) for b in range(20) for c in range(50)}) == 10_000
     assert all(0 <= mix_seed(a) < 2**63 for a in range(100))
-
-
-def test_draws_of_tensors_are_those_of_splitmix64():
-    """The first number of the published generator for the seed 1234567."""
+    # The first number of the published generator for the seed 1234567.
     mixed = _mix(torch.tensor([1234567 + _signed(0x9E3779B97F4A7C15)]))
     assert mixed.item() % 2**64 == 6457827717110365317
 

@@ -1,15 +1,11 @@
 import os
 import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from kinemesh.machine.stopping import Stopped, StoppedAtOnce, StopRequest, handled_by, stop_at_once
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.runs import run_python
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -65,8 +61,5 @@ def test_one_of_several_processes_ends_before_the_interpreter_does(count):
         "import atexit, sys; from kinemesh.machine.stopping import leave\n"
         "atexit.register(print, 'later'); print('said'); sys.exit(leave(3))"
     )
-    environment = os.environ | {"WORLD_SIZE": count, "PYTHONPATH": "lib"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    ran = run_python("-c", code, WORLD_SIZE=count, PYTHONPATH="lib")
     assert (ran.returncode, ran.stdout) == (3, "said\nlater\n" if count == "1" else "said\n")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
-from kinemesh.errors import UserError
 from kinemesh.motion.recorded import RecordedMotion, open_motions
+from tests.refusals import refuses
 
 
 def test_sequences_are_views_of_the_files(write_motions):
@@ -34,8 +34,7 @@ def test_sequences_are_views_of_the_files(write_motions):
 )
 def test_what_is_no_motion_folder_is_told(changes, message, write_motions):
     path, _ = write_motions(**changes)
-    with pytest.raises(UserError, match=message):
-        open_motions(path)
+    refuses(message, open_motions, path)
 
 
 @pytest.mark.parametrize("fps", [30.0, 25.0, 240.0, 60.0])
