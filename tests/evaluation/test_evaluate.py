@@ -65,27 +65,15 @@ def test_batch_size_changes_nothing(loader, small_model, small_config, posed_bod
 
 
 def test_all_frames_scores_every_frame_once(loader, small_model, small_config, posed_body, small_dataset):
-    found = evaluate(
-        small_model(),
-        loader(eval_clips="all_frames"),
-        posed_body,
-        small_config(),
-        label="test",
-        options=EvaluationOptions(keep_rows=ERRORS),
-    )[DEFAULT]
+    given = small_model(), loader(eval_clips="all_frames"), posed_body, small_config()
+    found = evaluate(*given, label="test", options=EvaluationOptions(keep_rows=ERRORS))[DEFAULT]
     assert found.metrics["frames"] == small_dataset.test.frame_count
     assert sorted(found.rows["row"]) == list(range(small_dataset.test.frame_count))
 
 
 def test_rows_hold_what_was_scored(loader, small_model, small_config, posed_body):
-    found = evaluate(
-        small_model(),
-        loader(),
-        posed_body,
-        small_config(flip=True),
-        label="test",
-        options=EvaluationOptions(keep_rows=BODIES),
-    )[DEFAULT]
+    given = small_model(), loader(), posed_body, small_config(flip=True)
+    found = evaluate(*given, label="test", options=EvaluationOptions(keep_rows=BODIES))[DEFAULT]
     assert found.rows["mpjpe_mm"].mean() == pytest.approx(found.metrics["mpjpe"], rel=1e-5)
     both = []
     for poses, betas in (("poses", "betas"), ("poses_mirrored", "betas_mirrored")):
@@ -97,14 +85,11 @@ def test_rows_hold_what_was_scored(loader, small_model, small_config, posed_body
 def test_mirrored_input_gives_the_mirrored_flip_average(small_model, loader):
     model = small_model().eval()
     keypoints = next(loader().batches()).inputs.keypoints
-
-    def flip_average(x):
-        first, second = model(x), mirror_params(model(*mirror_inputs(MeshInputs(x))))
-        return first, second
-
+    inputs = keypoints, mirror_inputs(MeshInputs(keypoints)).keypoints
     with torch.no_grad():
-        first, second = flip_average(keypoints)
-        mirrored_first, mirrored_second = flip_average(mirror_inputs(MeshInputs(keypoints)).keypoints)
+        (first, second), (mirrored_first, mirrored_second) = (
+            (model(x), mirror_params(model(*mirror_inputs(MeshInputs(x))))) for x in inputs
+        )
     # Mirroring exchanges the two halves, so that any symmetric mean of them is mirrored.
     for found, expected in ((mirrored_first, mirror_params(second)), (mirrored_second, mirror_params(first))):
         assert rotation_angle(found.rotations.mT @ expected.rotations).max() < 1e-3
@@ -112,18 +97,13 @@ def test_mirrored_input_gives_the_mirrored_flip_average(small_model, loader):
 
 
 def test_constant_body_is_scored_beside_the_model(loader, small_model, small_config, posed_body, small_dataset):
-    test = small_dataset.test
+    test, clips = small_dataset.test, loader()
     # One frame's own body as the constant: exact where it is the truth.
-    clips = loader()
-    only = torch.arange(1)
-    batch = clips.gather(only)
-    truth = BodyParams(batch.target.rotations[0, 0], batch.target.betas[0, 0])
-    standing = dataclasses.replace(test, smpl_pose=test.smpl_pose[:1].expand(test.frame_count, -1).clone())
-    standing = dataclasses.replace(standing, smpl_shape=test.smpl_shape[:1].expand(test.frame_count, -1).clone())
-    clips.split = standing
-    found = evaluate(
-        small_model(), clips, posed_body, small_config(), label="test", options=EvaluationOptions(constant=truth)
-    )[DEFAULT]
+    target = clips.gather(torch.arange(1)).target
+    options = EvaluationOptions(constant=BodyParams(target.rotations[0, 0], target.betas[0, 0]))
+    still = {name: getattr(test, name)[:1].repeat(test.frame_count, 1) for name in ("smpl_pose", "smpl_shape")}
+    clips.split = dataclasses.replace(test, **still)
+    found = evaluate(small_model(), clips, posed_body, small_config(), label="test", options=options)[DEFAULT]
     assert found.sides["mean_pose"].metrics["mpjpe"] < 1e-2
     assert found.sides["mean_pose"].metrics["mpve"] < 1e-2
     assert found.metrics["mpjpe"] > 10

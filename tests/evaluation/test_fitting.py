@@ -9,7 +9,6 @@ import torch
 from kinemesh.data.clips import Clips, cut_clips, image_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.demo.body import CHECKPOINT_PATH
-from kinemesh.errors import UserError
 from kinemesh.evaluation import fitting as module
 from kinemesh.evaluation.evaluate import FITTED, EvaluationOptions, evaluate
 from kinemesh.evaluation.fitting import FittedSides, Fitting
@@ -18,6 +17,7 @@ from kinemesh.geometry.camera import project
 from kinemesh.model.opening import open_checkpoint
 from kinemesh.protocols import DEFAULT, PROTOCOLS
 from kinemesh.structures import BodyParams
+from tests.refusals import refused
 
 OWN_FIGURES = ("reprojection_error_before_px", "reprojection_error_after_px", "share_kept")
 
@@ -164,15 +164,12 @@ def test_of_padded_pictures_the_one_that_bodies_agree_with_is_taken(place, small
     assert camera.centre_px == [(960.0, 960.0), (960.0, 540.0), (540.0, 960.0)][place]
     body = BodyParams(*module.params_from_axis_angle(test.smpl_pose[:length], test.smpl_shape[:length]))
     joints_m = kinematics(body).numpy() / 1000 + np.array([0.2, 0.1, 4.0])
-    points = project(joints_m, camera.focal_px, camera.centre_px) + np.random.default_rng(0).normal(
-        0, 4, (length, 17, 2)
-    )
+    noise_px = np.random.default_rng(0).normal(0, 4, (length, 17, 2))
     pixels = test.keypoints_px.clone()
-    pixels[:length] = torch.from_numpy(points)
+    pixels[:length] = torch.from_numpy(project(joints_m, camera.focal_px, camera.centre_px) + noise_px)
     seen = dataclasses.replace(test, keypoints_px=pixels, confidence=None)
-    given = module._track(
-        seen, "0", np.arange(length), test.smpl_pose[:length].numpy(), test.smpl_shape[:length].numpy(), 30
-    )
+    poses, betas = test.smpl_pose[:length].numpy(), test.smpl_shape[:length].numpy()
+    given = module._track(seen, "0", np.arange(length), poses, betas, 30)
     found = module._placed(fitting.kinematics, given)
     assert found.camera == camera
     np.testing.assert_allclose(found.track.trans_m.mean(axis=0), (0.2, 0.1, 4.0), atol=0.1)
@@ -181,5 +178,5 @@ def test_of_padded_pictures_the_one_that_bodies_agree_with_is_taken(place, small
 def test_a_dataset_without_keypoints_cannot_be_fitted(small_dataset, posed_body, fitting):
     loader = ClipLoader(small_dataset.test, image_clips(4), batch_size=2)
     loader.split = dataclasses.replace(small_dataset.test, keypoints_px=None)
-    with pytest.raises(UserError, match="--fit keypoints: pw3d holds no keypoints. Leave out the flag or the dataset"):
+    with refused("--fit keypoints: pw3d holds no keypoints. Leave out the flag or the dataset"):
         FittedSides(fitting, {"model": FITTED}, [PROTOCOLS[DEFAULT]], loader, posed_body, detailed=False)

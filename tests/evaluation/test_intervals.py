@@ -4,20 +4,11 @@ import pytest
 from kinemesh.evaluation.intervals import ratio_interval
 
 
-def test_equal_videos_leave_no_doubt():
+def test_the_mean_is_over_frames_not_videos_and_equal_videos_leave_no_doubt():
     assert ratio_interval(np.array([6.0, 9.0]), np.array([2, 3])) == pytest.approx((3.0, 3.0, 3.0))
-
-
-def test_mean_is_over_frames_not_videos():
     mean, _, _ = ratio_interval(np.array([100.0, 0.0]), np.array([10, 90]))
     assert mean == 1.0
-
-
-def test_videos_without_frames_do_not_count():
-    assert ratio_interval(np.array([6.0, 0.0]), np.array([2, 0])) == (3.0, 3.0, 3.0)
-
-
-def test_same_input_same_interval():
+    assert ratio_interval(np.array([6.0, 0.0]), np.array([2, 0])) == (3.0, 3.0, 3.0)  # one without frames
     sums, counts = np.arange(20.0), np.full(20, 7)
     assert ratio_interval(sums, counts) == ratio_interval(sums, counts)
 

@@ -40,16 +40,13 @@ def test_the_cause_is_what_lowers_the_error_by_half(given):
 
 
 def test_misfit_is_told_with_its_cause_or_that_there_is_none(given, caplog):
-    with caplog.at_level("WARNING", "lib"):
-        warn_of_misfit({"0": facts(0.1)}, given, SIZE, lambda *_: 1 / 0)
+    warn_of_misfit({"0": facts(0.1)}, given, SIZE, lambda *_: 1 / 0)
     assert caplog.text == ""
-    with caplog.at_level("WARNING", "lib"):
-        warn_of_misfit({"0": facts(0.5), "1": facts(0.02)}, given, SIZE, lambda *_: 0.5)
+    warn_of_misfit({"0": facts(0.5), "1": facts(0.02)}, given, SIZE, lambda *_: 0.5)
     assert "person 0: the body is 50 px from the keypoints, 50 % of the person's size" in caplog.text
     assert "cause unknown" in caplog.text
     caplog.clear()
-    with caplog.at_level("WARNING", "lib"):
-        warn_of_misfit({"0": facts(0.2)}, given, SIZE, lambda *rest: 0.05 if rest[2] else 0.2, limit=0.1)
+    warn_of_misfit({"0": facts(0.2)}, given, SIZE, lambda *rest: 0.05 if rest[2] else 0.2, limit=0.1)
     assert "--relink (5 % are then left)" in caplog.text
 
 
@@ -65,18 +62,15 @@ def test_only_some_frames_around_the_worst_are_tried(given):
 
 
 def test_tracks_that_change_places_are_named(given, caplog):
-    with caplog.at_level("WARNING", "lib"):
-        warn_of_swaps(find_people(given, 30))
+    warn_of_swaps(find_people(given, 30))
     assert caplog.text == ""
     is_swapped = (given.frame // 20) % 2 == 1
     names = np.where(is_swapped, np.where(given.person == "0", "1", "0"), given.person)
-    with caplog.at_level("WARNING", "lib"):
-        warn_of_swaps(find_people(given._replace(person=names), 30))
+    warn_of_swaps(find_people(given._replace(person=names), 30))
     assert "people 0 and 1 change places" in caplog.text
     assert "--relink" in caplog.text
     caplog.clear()
-    with caplog.at_level("WARNING", "lib"):
-        warn_of_swaps(find_people(given._replace(person=names), 30, is_relinked=True))
+    warn_of_swaps(find_people(given._replace(person=names), 30, is_relinked=True))
     assert caplog.text == ""
 
 
@@ -87,8 +81,7 @@ def track(name: str) -> Track:
 def test_a_track_that_fits_no_body_is_left_out_where_another_fits(caplog):
     tracks = [track("a"), track("b")]
     values = {"a": facts(0.02), "b": facts(1.5)}
-    with caplog.at_level("WARNING", "lib"):
-        assert [one.name for one in without_wild(tracks, values)] == ["a"]
+    assert [one.name for one in without_wild(tracks, values)] == ["a"]
     assert list(values) == ["a"]
     assert "1 tracks that fit no body are left out: b" in caplog.text
     assert len(without_wild(tracks, {"a": facts(1.2), "b": facts(1.5)})) == 2

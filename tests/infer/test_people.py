@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from kinemesh.demo.video import FPS
-from kinemesh.errors import UserError
 from kinemesh.geometry.keypoints import crop_scale, scale_by_width
 from kinemesh.geometry.translation import solve_translation
 from kinemesh.infer.people import Person, fill_gaps, find_people, keypoints_of, link_detections, network_inputs
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.structures import Track
+from tests.refusals import refuses
 
 
 def person_at(x: float, y: float = 200.0, size: float = 150.0, seed: int = 0) -> np.ndarray:
@@ -29,24 +29,19 @@ def test_people_by_name_and_focus():
     people = find_people(rows, fps=5)
     assert [(one.name, one.frames.tolist()) for one in people] == [("7", [0, 1]), ("3", [0])]
     assert [one.name for one in find_people(rows, fps=5, focus="3")] == ["3"]
-    with pytest.raises(UserError, match="--focus 4: there is nobody of that number. Expected one of 7, 3"):
-        find_people(rows, fps=5, focus="4")
+    refuses("--focus 4: there is nobody of that number. Expected one of 7, 3", find_people, rows, fps=5, focus="4")
 
 
-def test_of_two_of_one_name_in_one_frame_the_surer_is_taken():
+def test_of_one_name_the_surer_is_taken_and_frames_with_too_few_keypoints_do_not_count():
     sure, unsure = person_at(100), person_at(300)
     unsure[:, 2] = 0.2
     (one,) = find_people(detections([(0, "1", unsure), (0, "1", sure)]), fps=5)
     np.testing.assert_allclose(one.keypoints_px, sure[None], rtol=1e-6)
-
-
-def test_frames_with_too_few_keypoints_do_not_count():
     hidden = person_at(100)
     hidden[3:, 2] = 0
     (one,) = find_people(detections([(0, "1", hidden), (1, "1", person_at(100))]), fps=5)
     assert one.frames.tolist() == [1]
-    with pytest.raises(UserError, match="none of 1 detections has 4 keypoints"):
-        find_people(detections([(0, "1", hidden)]), fps=5)
+    refuses("none of 1 detections has 4 keypoints", find_people, detections([(0, "1", hidden)]), fps=5)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -119,17 +114,13 @@ def test_a_box_is_one_for_all_of_a_persons_segments():
     np.testing.assert_allclose(pixel, scale_by_width(np.concatenate((left, right)), (1280, 720)))
 
 
-def test_nobody_is_linked_across_the_street():
+def test_nobody_is_linked_across_the_street_and_reach_has_an_end():
     """Somebody leaves; two seconds of nobody at that place; somebody else stands 300 px away."""
-    rows = [(frame, "", person_at(100)) for frame in range(30)] + [
-        (frame, "", person_at(400)) for frame in range(55, 90)
-    ]
+    rows = [(frame, "", person_at(100)) for frame in range(30)]
+    rows += [(frame, "", person_at(400)) for frame in range(55, 90)]
     people = find_people(detections(rows), fps=30)
     assert [(one.frames[0], one.frames[-1]) for one in people] == [(0, 29), (55, 89)]
-
-
-def test_reach_has_an_end():
-    """Out of sight for a second, but no farther than half a size from where they were going."""
+    # Out of sight for a second, but no farther than half a size from where they were going.
     near, far = person_at(150), person_at(230)
     for points, names in ((near, ["0", "0"]), (far, ["0", "1"])):
         given = detections([(0, "", person_at(100)), (29, "", points)])
@@ -149,23 +140,18 @@ def test_somebody_detected_twice_is_one_person():
 
 
 def test_short_tracks_are_left_out_of_a_video_and_counted(caplog):
-    rows = [(frame, "1", person_at(100)) for frame in range(60)] + [
-        (frame, "2", person_at(500)) for frame in range(20, 25)
-    ]
-    with caplog.at_level("WARNING", "lib"):
-        assert [one.name for one in find_people(detections(sorted(rows, key=lambda row: row[0])), fps=30)] == ["1"]
+    rows = [(frame, "1", person_at(100)) for frame in range(60)]
+    rows += [(frame, "2", person_at(500)) for frame in range(20, 25)]
+    assert [one.name for one in find_people(detections(sorted(rows, key=lambda row: row[0])), fps=30)] == ["1"]
     assert "1 tracks shorter than 0.3 s are left out" in caplog.text
     assert len(find_people(detections(rows), fps=30, focus="2")) == 1  # who is asked for is kept
     assert len(find_people(detections(rows[55:]), fps=30)) == 2  # too little video to tell
 
 
-def test_people_of_separate_pictures_are_never_linked():
+def test_people_of_separate_pictures_are_never_linked_and_linked_ones_take_free_names():
     rows = [(139, "139", person_at(100)), (140, "140", person_at(100))]
     people = find_people(detections(rows)._replace(are_images=True), fps=30)
     assert [(one.name, one.frames.tolist()) for one in people] == [("139", [139]), ("140", [140])]
-
-
-def test_linked_people_take_names_that_are_free():
     rows = [(0, "0", person_at(100)), (0, "", person_at(500)), (1, "0", person_at(101)), (1, "", person_at(501))]
     assert [one.name for one in find_people(detections(rows), fps=30)] == ["0", "1"]
 

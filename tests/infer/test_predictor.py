@@ -11,7 +11,6 @@ from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, VERTEX_LANDMARKS
 from kinemesh.demo.body import CHECKPOINT_PATH
-from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import at_rate, load_predictions
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.geometry.camera import project
@@ -23,6 +22,7 @@ from kinemesh.infer.people import Person
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.arrays import detections_of_array
 from kinemesh.keypoints.formats import shown_joints
+from tests.refusals import refused, refuses
 
 SIZE = (1280, 720)
 
@@ -176,18 +176,15 @@ def test_windows_beyond_the_models_length_are_cut_where_no_track_is_longer(tiny_
         )
         assert (longer.clip_len, whole.clip_len) == (64, 64)
         np.testing.assert_array_equal(longer.tracks[0].trans_m, whole.tracks[0].trans_m)
-    with pytest.raises(UserError, match="--clip_len 500: expected 1 to 64"):
+    with refused("--clip_len 500: expected 1 to 64"):
         tiny_predictor().predict(demo_video.keypoints_px[:1, :65], image_size=SIZE, clip_len=500)
 
 
 def test_smoothing_lowers_jitter(tiny_predictor, demo_video):
     given = detections_of_array(demo_video.keypoints_px)
-    plain, smooth = (
-        tiny_predictor()
-        .infer(given, image_size=SIZE, fps=30, settings=Settings(smooth_s=seconds, fit="none"))
-        .people["0"]
-        for seconds in (0.0, 0.3)
-    )
+    settings = [Settings(smooth_s=seconds, fit="none") for seconds in (0.0, 0.3)]
+    found = (tiny_predictor().infer(given, image_size=SIZE, fps=30, settings=each) for each in settings)
+    plain, smooth = (one.people["0"] for one in found)
     assert smooth["jitter_after_m_per_s3"] < 0.7 * plain["jitter_after_m_per_s3"]
     assert smooth["jitter_before_m_per_s3"] == pytest.approx(plain["jitter_before_m_per_s3"], rel=0.05)
 
@@ -212,9 +209,8 @@ def test_an_untrained_refiner_returns_the_estimate(tiny_predictor, demo_video, t
     predictions = write_predictions(tmp_path / "p.npz", demo_video, (1, 0), range(120))
     given = detections_of_array(demo_video.keypoints_px)
     settings = Settings(focal_px=demo_video.camera.focal_px, fit="none")
-    found = refiner.infer(
-        given, image_size=SIZE, fps=30, settings=settings, predictions=predictions, video_names=("walk",)
-    )
+    told = {"settings": settings, "predictions": predictions, "video_names": ("walk",)}
+    found = refiner.infer(given, image_size=SIZE, fps=30, **told)
     for person, track in enumerate(found.tracks):
         assert track.name == str(person)
         assert angles_between(track.poses, demo_video.poses[person].astype(np.float32)) < 5e-3
@@ -251,7 +247,7 @@ def test_frames_far_from_any_prediction_are_left_out(tiny_predictor, demo_video,
     assert track.name == "0"
     assert track.frame_ids[-1] == 59 + 15
     late = write_predictions(tmp_path / "late.npz", demo_video, (0,), range(100, 110))
-    with pytest.raises(UserError, match="none of its frames is one in which somebody was detected"):
+    with refused("none of its frames is one in which somebody was detected"):
         refiner.infer(detections_of_array(demo_video.keypoints_px[:, :50]), image_size=SIZE, fps=30, predictions=late)
 
 
@@ -322,34 +318,27 @@ def test_of_two_bodies_that_fall_on_one_frame_the_nearer_is_taken(demo_video, tm
     assert taken.frame.tolist() == list(range(31)) * 2
     np.testing.assert_array_equal(taken.poses[:30], fast.poses[:60:2])
     wrong = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(9), fps=np.array(0.0))
-    with pytest.raises(UserError, match=r"p.npz: row 0 .+'fps' is 0\. Expected 0.01 to 1000 frames a second"):
-        at_rate(wrong, 30)
-    with pytest.raises(UserError, match="predictions_fps is 5000. Expected"):
-        at_rate(fast, 30, 5000)
+    refuses(r"p.npz: row 0 .+'fps' is 0\. Expected 0.01 to 1000 frames a second", at_rate, wrong, 30)
+    refuses("predictions_fps is 5000. Expected", at_rate, fast, 30, 5000)
 
 
 def test_what_does_not_go_together_is_said(tiny_predictor, assets, demo_video, tmp_path):
     given = detections_of_array(demo_video.keypoints_px)
     predictions = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(9))
-    with pytest.raises(
-        UserError, match="--predictions is missing: without a network the bodies are another estimator's"
-    ):
+    with refused("--predictions is missing: without a network the bodies are another estimator's"):
         MeshPredictor.without_network(assets, "cpu").infer(given, image_size=SIZE, fps=30)
-    with pytest.raises(UserError, match="holds a refiner, which needs --predictions"):
+    with refused("holds a refiner, which needs --predictions"):
         tiny_predictor("refiner").infer(given, image_size=SIZE, fps=30)
-    with pytest.raises(UserError, match="holds a regressor"):
-        tiny_predictor().infer(given, image_size=SIZE, fps=30, predictions=predictions)
-    with pytest.raises(
-        UserError, match="--clip_len 65: expected 1 to 64, the model's maxlen, as a track has 120 frames"
-    ):
+    refuses("holds a regressor", tiny_predictor().infer, given, image_size=SIZE, fps=30, predictions=predictions)
+    with refused("--clip_len 65: expected 1 to 64, the model's maxlen, as a track has 120 frames"):
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, clip_len=65)
-    with pytest.raises(UserError, match="--clip_len 0: expected 1 to 64"):
+    with refused("--clip_len 0: expected 1 to 64"):
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, clip_len=0)
-    with pytest.raises(UserError, match="windows 'both': expected 'overlap' or 'released'"):
+    with refused("windows 'both': expected 'overlap' or 'released'"):
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, windows="both")
-    with pytest.raises(UserError, match="fit 'mesh': expected 'keypoints' or 'none'"):
+    with refused("fit 'mesh': expected 'keypoints' or 'none'"):
         tiny_predictor().predict(demo_video.keypoints_px, image_size=SIZE, fit="mesh")
-    with pytest.raises(UserError, match="--ref_3d_motion_path: 7 frames. Expected the person's 120 frames"):
+    with refused("--ref_3d_motion_path: 7 frames. Expected the person's 120 frames"):
         tiny_predictor().infer(given, image_size=SIZE, fps=30, focus="0", reference=np.zeros((7, 17, 3)))
 
 
@@ -366,7 +355,7 @@ def test_a_reference_leaves_out_frames_without_keypoints(tiny_predictor, demo_vi
 def test_a_model_whose_numbers_go_wrong_is_an_error(tiny_predictor, demo_video):
     predictor = tiny_predictor()
     torch.nn.init.constant_(predictor.model.head.head_shape.weight, 3e38)
-    with pytest.raises(UserError, match="the model's output is not finite. Give another checkpoint"):
+    with refused("the model's output is not finite. Give another checkpoint"):
         predictor.predict(demo_video.keypoints_px, image_size=SIZE, fps=30)
 
 

@@ -8,17 +8,17 @@ import smplx
 import torch
 import yaml
 
-from kinemesh.errors import UserError
 from kinemesh.export.rig import mean_vertices_mm
 from kinemesh.export.scene import Footage
 from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.geometry.rotation import matrix_to_axis_angle
 from kinemesh.infer import Settings
 from kinemesh.keypoints.arrays import detections_of_array
-from kinemesh.keypoints.formats import FORMATS
 from kinemesh.program.wild.cli import main
 from kinemesh.render.video import read_frames, video_info
 from kinemesh.structures import Timeline
+from tests.keypoints.alphapose import write_alphapose
+from tests.refusals import refused
 
 SIZE, CLIP_LEN = (1280, 720), 15
 LEFT_KEYPOINTS, RIGHT_KEYPOINTS = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]
@@ -161,7 +161,7 @@ def test_a_mean_of_bodies_is_written_as_vertices_only(tiny_predictor, keypoints_
     )
     footage = Footage(found.camera, Timeline.of_constant_rate(30, 120))
     for name in ("npz", "glb", "bvh", "html"):
-        with pytest.raises(UserError, match=f"--formats {name}: no such format. Expected some of npy, mp4, sheet"):
+        with refused(f"--formats {name}: no such format. Expected some of npy, mp4, sheet"):
             choices = OutputChoices(["npy", name])
             write_outputs(found.tracks, tmp_path, footage, choices, assets, torch.device("cpu"))
     assert not list(tmp_path.iterdir())
@@ -169,11 +169,11 @@ def test_a_mean_of_bodies_is_written_as_vertices_only(tiny_predictor, keypoints_
 
 def test_what_the_released_script_has_not_is_refused(tiny_predictor, keypoints_px):
     given = {"image_size": SIZE, "windows": "released"}
-    with pytest.raises(UserError, match="smooth_s does not go with windows 'released'"):
+    with refused("smooth_s does not go with windows 'released'"):
         tiny_predictor().predict(keypoints_px, **given, smooth_s=0.3)
-    with pytest.raises(UserError, match="longest_gap does not go with windows 'released'"):
+    with refused("longest_gap does not go with windows 'released'"):
         tiny_predictor().predict(keypoints_px, **given, longest_gap=0)
-    with pytest.raises(UserError, match="the checkpoint holds a refiner. Expected a regressor"):
+    with refused("the checkpoint holds a refiner. Expected a regressor"):
         tiny_predictor("refiner").predict(keypoints_px, **given)
 
 
@@ -184,19 +184,10 @@ def script_flags(tiny_predictor, body_folder, keypoints_px, tmp_path):
     config = predictor.config.to_dict() | {"data_root": str(body_folder)}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     torch.save({"model": predictor.model.state_dict()}, tmp_path / "tiny.bin")
-    items = []
-    for frame in range(LAST_FRAME + 1):
-        for person, points in enumerate(keypoints_px[:, frame] * SHRUNK):
-            halpe = np.zeros((26, 3))
-            for joint, sources in zip(points, FORMATS["halpe26"].sources, strict=True):
-                if len(sources) == 1:
-                    halpe[sources[0]] = joint
-            if points[:, 2].any():
-                items.append({"image_id": f"{frame}.jpg", "keypoints": halpe.ravel().tolist(), "idx": person + 1})
-    (tmp_path / "alphapose.json").write_text(json.dumps(items))
+    keypoints = write_alphapose(tmp_path / "alphapose.json", keypoints_px[:, : LAST_FRAME + 1] * SHRUNK)
     return [
         "--config", str(tmp_path / "tiny.yaml"), "--evaluate", str(tmp_path / "tiny.bin"), "--windows", "released",
-        "--json_path", str(tmp_path / "alphapose.json"), "--image_size", "160x90", "--clip_len", str(CLIP_LEN),
+        "--json_path", str(keypoints), "--image_size", "160x90", "--clip_len", str(CLIP_LEN),
     ]  # fmt: skip
 
 

@@ -43,15 +43,12 @@ def test_windows_cover_every_frame_and_overlap_by_half(lengths, clip_len):
         assert inner.min() >= 2
 
 
-def test_batches_keep_order_length_and_size():
+def test_batches_keep_order_length_and_size_and_weights_of_windows_add_up_to_one():
     windows = cut_windows([40, 5, 5, 40], 16)
     batches = batch_windows(windows, 48)
     assert [window for batch in batches for window in batch] == windows
     assert all(len({window.length for window in batch}) == 1 for batch in batches)
     assert max(len(batch) * batch[0].length for batch in batches) <= 48
-
-
-def test_weights_of_windows_that_overlap_by_half_add_up_to_one():
     weights = window_weights(16)
     torch.testing.assert_close(weights[:8] + weights[8:], torch.ones(8))
 

@@ -67,13 +67,10 @@ def test_bars_are_as_long_as_the_errors_and_do_not_overlap(names):
         assert rows[-1] < 410
 
 
-def test_colours_run_from_first_to_last_stop():
+def test_colours_run_from_first_to_last_stop_and_worst_clips_are_of_different_videos():
     colors = colors_of(np.array([0.0, 50.0, 100.0, 900.0]), 100.0)
     np.testing.assert_allclose(colors[[0, 2, 3]], STOPS[[0, -1, -1]])
     assert (colors[1] > 0).all()
-
-
-def test_worst_clips_are_of_different_videos():
     errors = np.array([5.0, 5.0, 90.0, 90.0, 80.0, 80.0, 7.0])
     clips = np.array([0, 0, 1, 1, 2, 2, 4])  # clip 3 has no scored frame
     assert worst_clips(clips, np.array([0, 1, 1, 2, 3]), errors, 3) == [1, 4, 0]
