@@ -11,8 +11,8 @@ import pytest
 from kinemesh.detect import installing
 from kinemesh.detect.detector import open_detector
 from kinemesh.detect.installing import NetworkFile, blazepose_networks, install_blazepose
-from kinemesh.errors import UserError
 from kinemesh.program.wild.cli import main
+from tests.refusals import refused, refuses
 
 CONTENTS = {"pose_detection.tflite": b"boxes" * 100, "pose_landmark_full.tflite": b"joints" * 100}
 
@@ -56,8 +56,7 @@ def test_the_flag_brings_the_files_once_and_then_they_are_read(pip, monkeypatch,
     install_blazepose()
     assert pip.calls == []
     Path("checkpoint/detector/pose_detection.tflite").write_bytes(b"cut")
-    with pytest.raises(UserError, match=r"is damaged or another file, by its SHA-256. Get it anew: python infer_wild"):
-        blazepose_networks()
+    refuses(r"is damaged or another file, by its SHA-256. Get it anew: python infer_wild", blazepose_networks)
     install_blazepose()
     assert blazepose_networks() == list(CONTENTS.values())
 
@@ -65,33 +64,27 @@ def test_the_flag_brings_the_files_once_and_then_they_are_read(pip, monkeypatch,
 @pytest.mark.parametrize("wheel", [CONTENTS | {"pose_landmark_full.tflite": b"others"}, {}])
 def test_another_file_than_expected_is_not_written(pip, wheel, monkeypatch):
     pip.wheel = wheel
-    with pytest.raises(UserError, match=r"Nothing was written\.|no readable inside/pose_detection"):
-        install_blazepose()
+    refuses(r"Nothing was written\.|no readable inside/pose_detection", install_blazepose)
     assert not list(Path("checkpoint").rglob("*.tflite"))
     # Also where what runs them is missing: the one command brings both.
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(
-        UserError, match=r"or get them once \(36 MB\): python infer_wild_mesh.py --install_detector blazep"
-    ):
+    with refused(r"or get them once \(36 MB\): python infer_wild_mesh.py --install_detector blazep"):
         open_detector("blazepose")
 
 
 def test_what_pip_cannot_do_is_said_in_one_line(tmp_path, monkeypatch, capsys):
     python = tmp_path / "python"
-    python.write_text(
-        "#!/bin/sh\necho 'WARNING: Retrying' >&2\necho 'ERROR: No matching distribution found' >&2\nexit 1\n"
-    )
+    said = "echo 'WARNING: Retrying' >&2\necho 'ERROR: No matching distribution found' >&2"
+    python.write_text(f"#!/bin/sh\n{said}\nexit 1\n")
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.chdir(tmp_path)
     assert main(["--install_detector", "blazepose"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-1].startswith(
-        "error: pip download mediapipe==0.10.21: failed (ERROR: No matching distribution found)."
-    )
+    told = "error: pip download mediapipe==0.10.21: failed (ERROR: No matching distribution found)."
+    assert lines[-1].startswith(told)
 
 
 def test_a_runtime_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(UserError, match="Expected it: pip install ai-edge-litert"):
-        installing.import_runtime()
+    refuses("Expected it: pip install ai-edge-litert", installing.import_runtime)

@@ -9,7 +9,7 @@ import pytest
 from kinemesh.detect.detector import detections_of, open_detector
 from kinemesh.detect.regions import Region
 from kinemesh.detect.rtmpose import OnnxNetwork, find_boxes, rtmpose
-from kinemesh.errors import UserError
+from tests.refusals import refuses
 
 SIDE, WIDTH, HEIGHT, JOINTS = 64, 48, 64, 26
 POSE_SHAPES = ((0, JOINTS, 2 * WIDTH), (0, JOINTS, 2 * HEIGHT))
@@ -62,9 +62,8 @@ def test_people_are_looked_at_in_padded_boxes_all_at_once():
     np.testing.assert_allclose(other.joints_px[:, :2], np.tile((250, 90), (JOINTS, 1)), atol=3)
     # White less ImageNet's mean by its deviation, RGB.
     white = pose.shown[0].max(axis=(0, 2, 3))
-    np.testing.assert_allclose(
-        white, [(255 - 123.675) / 58.395, (255 - 116.28) / 57.12, (255 - 103.53) / 57.375], rtol=0.1
-    )
+    expected = [(255 - 123.675) / 58.395, (255 - 116.28) / 57.12, (255 - 103.53) / 57.375]
+    np.testing.assert_allclose(white, expected, rtol=0.1)
     alone = Pose()
     rtmpose(boxes_network(rows), alone.network(batch=1)).look(picture, regions)
     assert [len(pixels) for pixels in alone.shown] == [1, 1]
@@ -130,15 +129,12 @@ def test_files_are_told_apart_by_their_shapes(tmp_path, monkeypatch):
     assert detector.calibration.startswith("not calibrated")
     for other in (BOXES_FILE, ([1, 3, 8, 8], [[1, 1000]])):
         fake_runtime(monkeypatch, {"a.onnx": other, "b.onnx": BOXES_FILE})
-        with pytest.raises(UserError, match=r"holds a.onnx .*Expected one RTMPose"):
-            open_detector(f"rtmpose:{tmp_path}")
+        refuses(r"holds a.onnx .*Expected one RTMPose", open_detector, f"rtmpose:{tmp_path}")
     (tmp_path / "a.onnx").unlink()
     (tmp_path / "b.onnx").unlink()
-    with pytest.raises(UserError, match=r"no .onnx file there"):
-        open_detector(f"rtmpose:{tmp_path}")
+    refuses(r"no .onnx file there", open_detector, f"rtmpose:{tmp_path}")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match="pip install onnxruntime"):
-        open_detector(f"rtmpose:{tmp_path}")
+    refuses("pip install onnxruntime", open_detector, f"rtmpose:{tmp_path}")
 
 
 def write_onnx(folder):
@@ -196,5 +192,4 @@ def test_a_small_network_of_the_same_interface_goes_through_a_video(tmp_path):
     assert detections.frame.tolist() == [3, 4, 5, 6, 7]
     np.testing.assert_allclose(detections.keypoints_px[4, :-1, :2], np.tile(dots[4], (JOINTS - 1, 1)), atol=3)
     (tmp_path / "pose.onnx").write_bytes(b"no network")
-    with pytest.raises(UserError, match=r"pose.onnx: cannot be run by onnxruntime"):
-        open_detector(f"rtmpose:{tmp_path}", "cpu")
+    refuses(r"pose.onnx: cannot be run by onnxruntime", open_detector, f"rtmpose:{tmp_path}", "cpu")

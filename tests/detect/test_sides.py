@@ -19,15 +19,12 @@ def people() -> np.ndarray:
     return keypoints
 
 
-def test_frames_with_exchanged_sides_are_found(people):
+def test_frames_with_exchanged_sides_are_found_and_whoever_is_seen_rightly_stays(people):
     for first, last in ((20, 27), (50, 51), (0, 4), (70, 90)):
         wrong = np.zeros(90, dtype=bool)
         wrong[first:last] = True
         seen = np.where(wrong[:, None, None], people[2][:, ORDER], people[2])
         np.testing.assert_array_equal(exchanged_frames(seen, ORDER), wrong)
-
-
-def test_whom_a_detector_sees_rightly_stays_as_seen(people):
     for keypoints in people:
         assert not exchanged_frames(keypoints, ORDER).any()
     assert exchanged_frames(people[0, :1], ORDER).tolist() == [False]

@@ -33,12 +33,8 @@ def test_that_of_anything_else_is_not_taken(tmp_path):
     path = tmp_path / "some.npz"
     assert read_unfinished(path, "a film", 10, (17,)) == []
     write_unfinished(path, FOUND, "a film")
-    assert (
-        read_unfinished(path, "another film", 10, (17,))
-        == []
-        == read_unfinished(path, "a film", 2, (17,))
-        == read_unfinished(path, "a film", 10, (33,))
-    )
+    for other in (("another film", 10, (17,)), ("a film", 2, (17,)), ("a film", 10, (33,))):
+        assert read_unfinished(path, *other) == []
     with np.load(path) as file:
         arrays = dict(file)
     for name, values in (

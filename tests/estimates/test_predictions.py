@@ -8,9 +8,9 @@ import torch
 from kinemesh.data.clips import Clips, cut_clips
 from kinemesh.data.loader import ClipLoader
 from kinemesh.data.sources import load_dataset
-from kinemesh.errors import UserError
 from kinemesh.estimates.matching import BORROWED, NONE, PREDICTED, attach_predictions, usable_clips
 from kinemesh.estimates.predictions import check_videos, load_predictions
+from tests.refusals import refused, refuses
 
 LENGTHS = {"train": (40, 9, 16, 33), "test": (20, 12, 17)}
 FPS = 30.0
@@ -116,16 +116,13 @@ def test_gaps_take_the_nearest_frame_within_half_a_second(open_dataset, whole, l
     assert not split.estimate_pose[:40][state == NONE].any() and not split.estimate_betas[:40][state == NONE].any()
 
 
-def test_the_first_and_last_video_borrow_from_themselves_alone(open_dataset, whole, load):
+def test_first_and_last_video_borrow_from_themselves_and_a_gap_is_of_the_files_frames(open_dataset, whole, load):
     rows = keep(whole, np.isin(whole["video"], ["train_1", "test_1"]))
     attached = attach_predictions(open_dataset(), load(rows))
     for split, length in ((attached.train, 9), (attached.test, 12)):
         predicted = split.video_index == 1
         assert predicted.sum() == length
         np.testing.assert_array_equal(split.estimate_state, np.where(predicted, PREDICTED, NONE))
-
-
-def test_a_gap_is_counted_in_frames_of_the_file_when_striding(open_dataset, whole, load):
     split = attach_predictions(open_dataset(sample_stride=4, fps=10.0), load(only(whole, "train_0", [3]))).train
     assert split.estimate_state[:10].tolist() == [BORROWED] * 3 + [NONE] * 7  # frames 0, 4, 8; 12 and on
 
@@ -150,18 +147,13 @@ def test_clips_with_a_frame_without_a_body_are_left_out(open_dataset, whole, loa
     ]
 
 
-def test_a_clip_without_any_frame_to_score_is_left_out(open_dataset, whole, load):
+def test_a_clip_without_any_frame_to_score_is_left_out_and_no_usable_one_explained(open_dataset, whole, load):
     split = attach_predictions(open_dataset(), load(only(whole, "train_0", [0]))).train
     frames = np.array([[1, 2], [0, 1]])
     usable = usable_clips(Clips(frames, np.array([[True, True], [True, True]])), split)
     assert usable.frames.tolist() == [[0, 1]] and usable.counted.tolist() == [[True, False]]
-
-
-def test_no_usable_clip_is_explained(open_dataset, whole, load):
-    split = attach_predictions(open_dataset(), load(only(whole, "train_0", [0]))).train
     message = r"pw3d train: each of the 1 clips has a frame more than 0.5 s from any prediction. Expected predictions"
-    with pytest.raises(UserError, match=message):
-        usable_clips(Clips(np.array([[0, 30]]), np.array([[True, True]])), split)
+    refuses(message, usable_clips, Clips(np.array([[0, 30]]), np.array([[True, True]])), split)
 
 
 def test_a_video_takes_the_person_it_names(open_dataset, whole, load):
@@ -184,8 +176,7 @@ def test_several_people_are_not_guessed_at(open_dataset, whole, load):
         r"predictions.npz: video 'train_0' of 3DPW train has predictions of 2 people \('[38]', '[38]'\). Expected one; "
         r"keep the rows of the right person, or set 'video' to '<video>_<person>' in both files"
     )
-    with pytest.raises(UserError, match=message):
-        attach_predictions(open_dataset(), load(whole))
+    refuses(message, attach_predictions, open_dataset(), load(whole))
 
 
 def test_rows_of_other_datasets_are_ignored(open_dataset, whole, load):
@@ -200,7 +191,7 @@ def test_rows_of_other_datasets_are_ignored(open_dataset, whole, load):
         dataset = attach_predictions(open_dataset(name), predictions)
         shift = 0 if name == "pw3d" else 1
         torch.testing.assert_close(dataset.test.estimate_pose, expected.test.estimate_pose + shift)
-    with pytest.raises(UserError, match=r"is in it; it has none of this dataset. Expected names"):
+    with refused(r"is in it; it has none of this dataset. Expected names"):
         attach_predictions(open_dataset(), load(whole | {"dataset": np.full(len(whole["frame"]), "h36m")}))
 
 
@@ -241,16 +232,13 @@ FAULTS = {
 def test_predictions_that_do_not_fit_are_one_line(fault, open_dataset, whole, load):
     change, options, message = FAULTS[fault]
     predictions = load(change(whole))
-    with pytest.raises(UserError, match=message) as caught:
-        attach_predictions(open_dataset(**options), predictions)
-    assert "\n" not in str(caught.value)
+    refuses(message, attach_predictions, open_dataset(**options), predictions)
 
 
 def test_the_faulty_row_is_the_row_of_the_file(open_dataset, whole, load):
     predictions = load(whole | {"fps": np.array(25.0)})
     row = int(np.flatnonzero((whole["video"] == "train_0") & (whole["frame"] == 0))[0])
-    with pytest.raises(UserError, match=rf"predictions.npz: row {row} \("):
-        attach_predictions(open_dataset(), predictions)
+    refuses(rf"predictions.npz: row {row} \(", attach_predictions, open_dataset(), predictions)
 
 
 def test_a_row_that_comes_twice_is_named(whole, load):
@@ -260,8 +248,7 @@ def test_a_row_that_comes_twice_is_named(whole, load):
         rf"predictions.npz: row {len(whole['frame'])} \(video '{video}', frame {frame}\) repeats row 7 of "
         r".*predictions.npz. Expected one row a video, frame and person; remove one, or tell people apart by 'person'"
     )
-    with pytest.raises(UserError, match=message):
-        load(twice)
+    refuses(message, load, twice)
     load(twice | {"person": np.array(["a"] * len(whole["frame"]) + ["b"])})
 
 
@@ -273,17 +260,14 @@ def test_a_video_that_no_dataset_has(open_dataset, whole, load):
         r"row \d+ \(video 'walk', frame 0\): no dataset of the config has this video. Expected names as in the dataset "
         r"files, such as 'test_0'; rename or leave out its rows."
     )
-    with pytest.raises(UserError, match=message):
-        check_videos(load(rows), datasets)
-    with pytest.raises(UserError, match=message):
-        check_videos(load(rows | {"dataset": np.full(len(rows["frame"]), "pw3d")}), datasets)
+    refuses(message, check_videos, load(rows), datasets)
+    refuses(message, check_videos, load(rows | {"dataset": np.full(len(rows["frame"]), "pw3d")}), datasets)
     check_videos(load(rows | {"dataset": np.full(len(rows["frame"]), "h36m")}), datasets)
 
 
 def test_a_dataset_that_the_config_does_not_have(open_dataset, whole, load):
     rows = load(whole | {"dataset": np.repeat(["pw3d", "3dpw"], [140, 7])})
-    with pytest.raises(UserError, match=r"'dataset' is '3dpw'. Expected one of coco, h36m, pw3d; rename it"):
-        check_videos(rows, [open_dataset()])
+    refuses(r"'dataset' is '3dpw'. Expected one of coco, h36m, pw3d; rename it", check_videos, rows, [open_dataset()])
     check_videos(rows, [open_dataset()], ["3dpw"])
 
 
@@ -298,7 +282,7 @@ def test_images_keep_their_own_estimate(open_dataset, whole, load):
     predictions = load(whole)
     dataset = open_dataset("coco", needs_estimate=True)
     assert attach_predictions(dataset, predictions, splits=("train",)) is dataset
-    with pytest.raises(UserError, match=r"cannot be keyed to COCO, .* leave it out: --set dt_file_coco=null"):
+    with refused(r"cannot be keyed to COCO, .* leave it out: --set dt_file_coco=null"):
         attach_predictions(open_dataset("coco"), predictions, splits=("train",))
 
 
@@ -316,16 +300,13 @@ def test_a_folder_is_all_recognised_files_in_it(open_dataset, whole, load, tmp_p
     assert torch.equal(attached.test.estimate_pose, expected.test.estimate_pose)
     assert "skipped: " in caplog.text and "other.pkl: not recognised, it holds a dict of 'a'" in caplog.text
     np.savez(folder / "c.npz", **keep(whole, is_train))
-    with pytest.raises(UserError, match=r"c.npz: row \d+ \(video '.*', frame \d+\) repeats row \d+ of .*b.npz"):
-        load_predictions(folder)
+    refuses(r"c.npz: row \d+ \(video '.*', frame \d+\) repeats row \d+ of .*b.npz", load_predictions, folder)
 
 
 def test_a_folder_without_predictions_and_a_path_to_nothing(tmp_path):
-    with pytest.raises(
-        UserError, match=r"--predictions .*: no file in this folder is recognised. Expected an npz with"
-    ):
+    with refused(r"--predictions .*: no file in this folder is recognised. Expected an npz with"):
         load_predictions(tmp_path)
-    with pytest.raises(UserError, match=r"--predictions .*nowhere.npz not found. Expected a file or a folder of files"):
+    with refused(r"--predictions .*nowhere.npz not found. Expected a file or a folder of files"):
         load_predictions(tmp_path / "nowhere.npz")
 
 

@@ -8,9 +8,9 @@ import pytest
 import roma
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.estimates.readers import LAYOUTS, count_images_from_zero, read_estimator_file
 from kinemesh.estimates.table import NotRecognisedError
+from tests.refusals import refused, refuses
 
 FRAMES = 5
 
@@ -136,15 +136,12 @@ def test_hybrik(as_names, write, hybrik, bodies):
     assert_bodies(table, bodies, slice(None))
 
 
-def test_wham(write, wham, bodies):
-    table = read_estimator_file(write("wham", wham))
+def test_wham_which_under_another_name_is_named_by_its_file(write, wham, bodies):
+    path = write("wham", wham)
+    table = read_estimator_file(path)
     assert table.video.tolist() == ["walk_01"] * FRAMES and table.first_image is None
     assert table.person.tolist() == ["0", "0", "0", "3", "3"] and table.frame.tolist() == [4, 5, 6, 0, 9]
     assert_bodies(table, bodies, slice(None))
-
-
-def test_wham_under_another_name_is_named_by_its_file(write, wham):
-    path = write("wham", wham)
     renamed = path.rename(path.with_name("walk_02.pkl"))
     assert read_estimator_file(renamed).video.tolist() == ["walk_02"] * FRAMES
 
@@ -156,14 +153,11 @@ def test_wham_as_joblib_writes_it(compress, wham, bodies, tmp_path):
     assert_bodies(read_estimator_file(tmp_path / "wham_output.pkl"), bodies, slice(None))
 
 
-def test_phalp_leaves_out_people_who_were_not_seen(write, phalp, bodies):
+def test_phalp_of_people_who_were_not_seen_and_of_a_video_without_images(write, phalp, bodies):
     table = read_estimator_file(write("phalp", phalp))
     assert table.video.tolist() == ["dance"] * 3 and table.first_image == 1
     assert table.person.tolist() == ["1", "2", "1"] and table.frame.tolist() == [2, 2, 3]
     assert_bodies(table, bodies, [0, 1, 2])
-
-
-def test_phalp_on_a_video_without_images(write, phalp):
     by_time = {("data/dance.mp4", 512 * place): people for place, people in enumerate(phalp.values())}
     table = read_estimator_file(write("phalp", by_time))
     assert table.video.tolist() == ["dance"] * 3 and table.frame.tolist() == [1, 1, 2] and table.first_image is None
@@ -281,9 +275,9 @@ def test_a_fault_is_one_line_with_file_key_and_row(fault, request, write):
     content = request.getfixturevalue(layout)
     change(content)
     path = write(layout, content)
-    with pytest.raises(UserError, match=message) as caught:
+    with refused(message) as caught:
         read_estimator_file(path)
-    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize(
@@ -315,5 +309,4 @@ def test_files_of_other_kinds(tmp_path, write):
     np.savez(path.with_suffix(".npz"), **{f"key_{number}": np.zeros(1) for number in range(9)})
     with pytest.raises(NotRecognisedError, match=r"holds arrays of 'key_0', .*'key_7' and 1 more. Expected an npz"):
         read_estimator_file(path.with_suffix(".npz"))
-    with pytest.raises(UserError, match=r"is not a regular file. Expected an estimator's file"):
-        read_estimator_file(tmp_path)
+    refuses(r"is not a regular file. Expected an estimator's file", read_estimator_file, tmp_path)

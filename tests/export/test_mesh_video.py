@@ -3,10 +3,8 @@
 from functools import partial
 
 import numpy as np
-import pytest
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.export.mesh_video import write_mesh_video
 from kinemesh.export.rig import Rig
 from kinemesh.export.scene import Footage
@@ -14,6 +12,7 @@ from kinemesh.render.scene import BACKGROUND_COLOR
 from kinemesh.render.video import read_frames, video_info, video_writer
 from kinemesh.structures import Timeline
 from tests.export.conftest import FPS, FRAME_COUNT, TIMELINE, UNEVEN
+from tests.refusals import refused
 
 constant = partial(Timeline.of_constant_rate, FPS)
 GREY = np.full((96, 128, 3), 90, dtype=np.uint8)
@@ -97,6 +96,6 @@ def test_side_view_stands_beside_and_holds_still(tracks, camera, assets, tmp_pat
 def test_a_video_of_another_size_is_refused_and_nothing_left(tracks, camera, assets, tmp_path):
     with video_writer(tmp_path / "source.mp4", (64, 48), FPS) as add:
         add(GREY[:48, :64])
-    with pytest.raises(UserError, match=r"source\.mp4 is 64x48, expected 128x96, the size the keypoints are for"):
+    with refused(r"source\.mp4 is 64x48, expected 128x96, the size the keypoints are for"):
         render(tmp_path / "mesh.mp4", tracks, camera, assets, video_path=tmp_path / "source.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["source.mp4"]

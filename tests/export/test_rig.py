@@ -7,15 +7,12 @@ import torch
 from kinemesh.export.rig import Rig, held_rows, keyed_rows, strongest_weights, unit_quaternions
 
 
-def test_strongest_weights_are_kept_and_scaled():
+def test_strongest_weights_are_kept_and_scaled_and_none_of_the_body_is_lost(assets):
     weights = np.array([[0.1, 0.4, 0.05, 0.25, 0.2, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]])
     skinning = strongest_weights(weights)
     assert skinning.joints.tolist() == [[1, 3, 4, 0], [2, 0, 0, 0]]
     np.testing.assert_allclose(skinning.weights[0], np.array([0.4, 0.25, 0.2, 0.1]) / 0.95, rtol=1e-6)
     assert skinning.weights[1].tolist() == [1, 0, 0, 0]
-
-
-def test_no_weight_of_the_body_is_lost(assets):
     skinning = strongest_weights(assets.skinning_weights)
     rebuilt = np.zeros_like(assets.skinning_weights)
     np.add.at(rebuilt, (np.arange(len(rebuilt))[:, None], skinning.joints.astype(int)), skinning.weights)
@@ -40,11 +37,8 @@ def test_joint_positions_are_smpls(tracks, assets, skinned):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_rows_are_held_before_within_and_after():
+def test_rows_are_held_before_within_and_after_and_a_gap_gets_a_second_key():
     assert held_rows(np.array([2, 3, 6]), 9).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-
-
-def test_a_gap_gets_a_second_key_before_it_ends():
     rows, frames = keyed_rows(np.array([2, 3, 6, 8, 9]))
     assert frames.tolist() == [2, 3, 5, 6, 7, 8, 9]
     assert rows.tolist() == [0, 1, 1, 2, 2, 3, 4]

@@ -67,9 +67,8 @@ def make_clip(stand_in):
         rotations[:, :, 0] = turn @ rotations[:, :, 0]
         joints = stand_in.regressed_joints_m(rotations, betas)[0]
         trans = np.array([0.3, 0.1, 6.0]) + 0.3 * smooth_noise(rng, (1, frames, 3), FPS, 0.3)[0]
-        points = project(joints + trans[:, None], CAMERA.focal_px, CAMERA.centre_px) + noise_px * rng.standard_normal(
-            (frames, 17, 2)
-        )
+        points = project(joints + trans[:, None], CAMERA.focal_px, CAMERA.centre_px)
+        points = points + noise_px * rng.standard_normal((frames, 17, 2))
         keypoints = np.concatenate((points, rng.uniform(0.8, 1.0, (frames, 17, 1))), axis=2).astype(np.float32)
         errors = np.zeros((1, frames, SMPL_JOINT_COUNT, 3))
         drift = smooth_noise(rng, (1, frames, len(_TURNED) * 3), FPS, 1.0).reshape(1, frames, -1, 3)

@@ -84,16 +84,13 @@ def test_keypoints_that_are_off_throughout_are_this_bodys_if_they_move_like_it(m
     assert (found.trust == float(is_believed)).all()
 
 
-def test_what_is_not_seen_is_held_where_the_body_is(seen):
+def test_what_is_not_seen_is_held_where_the_body_is_and_the_median_goes_by_weight(seen):
     confidence = torch.ones(30, 17)
     confidence[:, 3] = 0.0
     found = judged(seen, seen, confidence)
     assert (found.weights[:, 3] == 0).all() and (found.stand_in_weights[:, 3] > 0.05).all()
     nothing = judged(seen, seen, torch.zeros(30, 17))
     assert (nothing.stand_in_weights == 0).all()
-
-
-def test_the_median_goes_by_weight():
     values = torch.tensor([[1.0, 2.0, 9.0], [1.0, 2.0, 9.0], [5.0, 6.0, 7.0]])
     weights = torch.tensor([[1.0, 1.0, 1.0], [0.1, 0.1, 5.0], [0.0, 0.0, 0.0]])
     assert weighted_median(values, weights).tolist() == [2.0, 9.0, 0.0]

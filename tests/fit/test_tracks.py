@@ -101,9 +101,8 @@ def test_gaps_are_borders(body, make_clip):
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_short_tracks_are_fitted(body, kinematics, make_clip, frames):
     clip = make_clip(frames=30)
-    track = clip.track._replace(
-        **{name: getattr(clip.track, name)[:frames] for name in ("frame_ids", "poses", "trans_m")}
-    )
+    first = {name: getattr(clip.track, name)[:frames] for name in ("frame_ids", "poses", "trans_m")}
+    track = clip.track._replace(**first)
     (fitted,), (facts,) = fit_tracks(body, [track], [clip.keypoints_px[:frames]], CAMERA, FPS)
     assert np.isfinite(fitted.poses).all() and fitted.poses.shape == (frames, 72)
     assert facts.reprojection_error_after_px < facts.reprojection_error_before_px

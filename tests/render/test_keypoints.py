@@ -25,16 +25,13 @@ def blank():
     return Image.new("RGB", (100, 100), "white")
 
 
-def test_sides_have_their_colors(blank, joints_px):
+def test_sides_have_their_colors_and_confidence_is_opacity(blank, joints_px):
     drawn = draw_skeleton(blank, joints_px, np.ones(17))
     assert drawn.size == blank.size
     assert drawn.getpixel((30, 35)) == SIDE_COLORS["right"]
     assert drawn.getpixel((70, 65)) == SIDE_COLORS["left"]
     assert drawn.getpixel((50, 50)) == (255, 255, 255)
     assert blank.getpixel((30, 35)) == (255, 255, 255)
-
-
-def test_confidence_is_opacity(blank, joints_px):
     confidence = np.ones(17)
     confidence[3], confidence[6] = 0.5, 0.0
     drawn = np.asarray(draw_skeleton(blank, joints_px, confidence)).astype(int)
@@ -50,13 +47,10 @@ def test_a_lost_joint_and_its_limbs_are_left_out(blank, joints_px, lost):
     assert drawn.getpixel((70, 35)) == SIDE_COLORS["left"]
 
 
-def test_an_unknown_confidence_counts_as_none(blank, joints_px):
+def test_an_unknown_confidence_counts_as_none_and_edges_are_smooth(blank, joints_px):
     confidence = np.full(17, np.nan)
     drawn = np.asarray(draw_skeleton(blank, joints_px, confidence))
     np.testing.assert_array_equal(drawn, np.asarray(draw_skeleton(blank, joints_px, np.zeros(17))))
-
-
-def test_edges_are_smooth(blank, joints_px):
     joints_px[3] = [45, 77]
     drawn = np.asarray(draw_skeleton(blank, joints_px, np.ones(17)))[55:70, 30:45]
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 8

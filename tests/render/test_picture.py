@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kinemesh.errors import UserError
 from kinemesh.render.keypoints import SIDE_COLORS
 from kinemesh.render.picture import PAGE_COLOR, PANEL_COLOR, Page, draw_clip, save_clip_picture, spread_frames
+from tests.refusals import refused
 
 CELL = 60
 
@@ -59,32 +59,24 @@ def test_keypoints_above_meshes_in_their_colors(clip):
     assert is_mesh > 100
 
 
-def test_target_is_drawn_when_given(clip):
+def test_target_and_estimate_are_drawn_when_given(clip):
     _, vertices, _ = clip
     without = draw(clip, frames=[0, 3], side_view=False)
     with_target = draw(clip, frames=[0, 3], side_view=False, target_vertices_mm=vertices).astype(int)
     assert with_target.shape[0] - without.shape[0] == pytest.approx(CELL, abs=3)
     is_green = (with_target[..., 1] > with_target[..., 0] + 12) & (with_target[..., 1] > with_target[..., 2] + 12)
     assert is_green.sum() > 100
-
-
-def test_estimate_is_drawn_when_given(clip):
-    _, vertices, _ = clip
     without = draw(clip, frames=[0], side_view=False)
     with_estimate = draw(clip, frames=[0], side_view=False, estimate_vertices_mm=vertices)
     assert with_estimate.shape[0] - without.shape[0] == pytest.approx(CELL, abs=3)
 
 
-def test_scale_of_keypoints_does_not_matter(clip):
+def test_scale_of_keypoints_does_not_matter_and_confidence_may_be_absent(clip):
     keypoints, vertices, faces = clip
     normalised = keypoints.copy()
     normalised[..., :2] = keypoints[..., :2] / 1000 * 2 - 1
     one, other = draw(clip, columns=3), draw((normalised, vertices, faces), columns=3)
     assert np.abs(one.astype(int) - other).max() <= 2
-
-
-def test_confidence_may_be_absent(clip):
-    keypoints, vertices, faces = clip
     np.testing.assert_array_equal(draw((keypoints[..., :2], vertices, faces), columns=2), draw(clip, columns=2))
 
 
@@ -122,12 +114,9 @@ def test_title_captions_and_note_add_lines(clip):
     assert (foot != PAGE_COLOR).any()
 
 
-def test_captions_must_match_the_frames_shown(clip):
+def test_captions_and_bodies_must_be_of_the_frames_shown(clip):
     with pytest.raises(ValueError, match="1 captions for 2 frames"):
         draw(clip, columns=2, captions=["12 mm"])
-
-
-def test_bodies_must_have_the_same_frames(clip):
     keypoints, vertices, faces = clip
     with pytest.raises(ValueError, match=r"ground truth has shape \(3, 6890, 3\), expected 3 dimensions and 8 frames"):
         draw(clip, target_vertices_mm=vertices[:3])
@@ -135,15 +124,12 @@ def test_bodies_must_have_the_same_frames(clip):
         draw((keypoints[:2], vertices, faces))
 
 
-def test_saved_file_is_the_sheet(clip, tmp_path):
+def test_saved_file_is_the_sheet_and_a_path_must_be_writable(clip, tmp_path):
     save_clip_picture(tmp_path / "new" / "clip.png", *clip, page=Page(columns=2, cell_height_px=CELL))
     assert (tmp_path / "new" / "clip.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     with Image.open(tmp_path / "new" / "clip.png") as stored:
         np.testing.assert_array_equal(np.asarray(stored), draw(clip, columns=2))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["clip.png"]
-
-
-def test_a_path_that_cannot_be_written(clip, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"clip\.png: cannot be written"):
+    with refused(r"clip\.png: cannot be written"):
         save_clip_picture(tmp_path / "file" / "clip.png", *clip, page=Page(columns=1, cell_height_px=CELL))

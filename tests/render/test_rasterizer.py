@@ -40,16 +40,12 @@ def tetrahedron(depth=4.0):
 
 
 class TestRasterize:
-    def test_covers_the_pixels_whose_centres_lie_inside(self):
+    def test_covers_the_pixels_whose_centres_lie_inside_of_faces_that_look_here(self):
         rows, columns = np.mgrid[:10, :12] + 0.5
         np.testing.assert_array_equal(covered(right_triangle(), TOWARDS_CAMERA, FLAT), rows + columns <= 8)
-
-    def test_says_where_each_place_is(self):
         seen = see(right_triangle(), TOWARDS_CAMERA, FLAT, (12, 10))
         np.testing.assert_array_equal(seen.x_px, seen.places % 12 + 0.5)
         np.testing.assert_array_equal(seen.y_px, seen.places // 12 + 0.5)
-
-    def test_faces_that_look_away_are_not_drawn(self):
         assert not covered(right_triangle(), AWAY, FLAT).any()
 
     @pytest.mark.parametrize("camera", [FLAT, Perspective(10.0, (0.0, 0.0))])
