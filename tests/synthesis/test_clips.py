@@ -99,15 +99,12 @@ def test_speed_changes_within_its_range_and_interpolates_on_the_shorter_way(draw
     np.testing.assert_allclose(rotations[0, :, 5], expected, atol=1e-3)
 
 
-def test_what_is_scored_shows_the_frames_themselves(draws, people):
+def test_scored_frames_are_themselves_and_shapes_stay_for_the_clip(draws, people, make):
     poses, root = people.poses[:, :16], people.root_m[:, :16]
     there = torch.full((len(poses),), 16)
     rotations, moved = change_speed(draws(len(poses)), SCORED, poses, root, there, 16)
     torch.testing.assert_close(moved, root)
     torch.testing.assert_close(rotations, axis_angle_to_matrix(poses.unflatten(2, (24, 3))), atol=2e-6, rtol=0)
-
-
-def test_shapes_differ_a_little_and_stay_for_the_clip(make, people):
     betas = make(DEFAULT).target.betas
     assert (betas == betas[:, :1]).all()
     change = betas[:, 0] - people.betas

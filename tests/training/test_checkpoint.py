@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint, nonfinite_number, save_checkpoint
 from kinemesh.model.building import build_refiner
 from kinemesh.model.opening import load_pretrained, open_checkpoint
 from kinemesh.training.checkpoint import prepare_folder
 from kinemesh.training.optimizer import build_optimizer
 from kinemesh.training.optimizers.states import restore_optimizer
+from tests.refusals import refused, refuses
 
 BODY_TENSORS = {
     "betas": (64, 10), "global_orient": (64, 3), "body_pose": (64, 69), "shapedirs": (60, 3, 10), "v_template": (60, 3),
@@ -86,9 +86,8 @@ class TestReleasedMeshCheckpoint:
 
     def test_a_backbone_without_its_optimizer_state(self, small_model, tmp_path):
         state = {f"module.{name}": value + 1 for name, value in small_model().backbone.state_dict().items()}
-        torch.save(
-            {"epoch": 3, "lr": 1e-4, "optimizer": None, "min_loss": None, "model_pos": state}, tmp_path / "x.bin"
-        )
+        content = {"epoch": 3, "lr": 1e-4, "optimizer": None, "min_loss": None, "model_pos": state}
+        torch.save(content, tmp_path / "x.bin")
         model = small_model()
         load_pretrained(model, "regressor", tmp_path / "x.bin")
         assert torch.equal(model.backbone.pos_embed, state["module.pos_embed"])
@@ -108,17 +107,8 @@ class TestReleasedMeshCheckpoint:
         state = optimizer.state_dict()
         for values in state["state"].values():
             values["step"] = int(values["step"])
-        state["param_groups"] = [
-            {
-                "params": group["params"],
-                "lr": 0.5,
-                "betas": [0.8, 0.9],
-                "eps": 1e-7,
-                "weight_decay": 0.1,
-                "amsgrad": False,
-            }
-            for group in state["param_groups"]
-        ]
+        old = {"lr": 0.5, "betas": [0.8, 0.9], "eps": 1e-7, "weight_decay": 0.1, "amsgrad": False}
+        state["param_groups"] = [{"params": group["params"]} | old for group in state["param_groups"]]
         fresh = build_optimizer(model, small_config())
         restore_optimizer(fresh, state, "x.bin")
         for group in fresh.param_groups:
@@ -129,7 +119,7 @@ class TestReleasedMeshCheckpoint:
 
     def test_optimizer_state_of_other_parameters(self, small_model, small_config):
         state = build_optimizer(small_model(depth=2), small_config()).state_dict()
-        with pytest.raises(UserError, match="optimizer state does not fit"):
+        with refused("optimizer state does not fit"):
             restore_optimizer(build_optimizer(small_model(), small_config()), state, "x.bin")
 
 
@@ -144,9 +134,8 @@ class TestPretrainedBackbone:
         source, model = small_model(), small_model()
         with torch.no_grad():
             source.backbone.joints_embed.weight += 1.0
-        path = self.write(
-            source, tmp_path, **{"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)}
-        )
+        others = {"module.pos_embed": torch.zeros(1, 5, 5), "module.other": torch.zeros(1)}
+        path = self.write(source, tmp_path, **others)
         load_pretrained(model, "regressor", path)
         assert torch.equal(model.backbone.joints_embed.weight, source.backbone.joints_embed.weight)
         count = len(model.backbone.state_dict())
@@ -175,19 +164,13 @@ class TestPretrainedBackbone:
         assert torch.equal(model.head.fc1.weight, expected) and model.head.fc1.weight.dtype == torch.float32
         assert said in caplog.text
 
-    def test_nothing_fits(self, small_model, tmp_path):
+    def test_nothing_fits_another_kind_and_a_missing_file_are_told(self, small_model, tmp_path):
         torch.save({"model_pos": {"a": torch.zeros(1)}}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match="none of its 1 tensors fits"):
-            load_pretrained(small_model(), "regressor", tmp_path / "x.bin")
-
-    def test_another_kind_of_file(self, small_model, tmp_path):
+        refuses("none of its 1 tensors fits", load_pretrained, small_model(), "regressor", tmp_path / "x.bin")
         torch.save({"best_jpe": 1.0}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match="no 'model_pos' in it"):
-            load_pretrained(small_model(), "regressor", tmp_path / "x.bin")
-
-    def test_missing_file_says_where_from(self, small_model, tmp_path):
-        with pytest.raises(UserError, match="x.bin not found. Download MotionBERT's pretrained backbone"):
-            load_pretrained(small_model(), "regressor", tmp_path / "x.bin")
+        refuses("no 'model_pos' in it", load_pretrained, small_model(), "regressor", tmp_path / "x.bin")
+        with refused("none.bin not found. Download MotionBERT's pretrained backbone"):
+            load_pretrained(small_model(), "regressor", tmp_path / "none.bin")
 
 
 def tensors(count=1, **changes):
@@ -225,13 +208,12 @@ class TestWrongKinds:
     )
     def test_values(self, content, message, tmp_path):
         torch.save(content, tmp_path / "x.bin")
-        with pytest.raises(UserError, match=f"x.bin: .*{message}"):
-            load_checkpoint(tmp_path / "x.bin")
+        refuses(f"x.bin: .*{message}", load_checkpoint, tmp_path / "x.bin")
 
     def test_a_model_of_whole_numbers(self, small_model, tmp_path, read_model):
         state = {name: value.to(torch.int64) for name, value in small_model().state_dict().items()}
         torch.save({"model": state}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match="does not fit the model of the config: .* holds torch.int64, expected"):
+        with refused("does not fit the model of the config: .* holds torch.int64, expected"):
             read_model(small_model(), tmp_path / "x.bin")
 
     @pytest.mark.parametrize(
@@ -259,7 +241,7 @@ class TestWrongKinds:
         model, optimizer = stepped
         state = optimizer.state_dict()
         change(state)
-        with pytest.raises(UserError, match=rf"x.bin: its optimizer state does not fit \(.*{message}"):
+        with refused(rf"x.bin: its optimizer state does not fit \(.*{message}"):
             restore_optimizer(build_optimizer(model, small_config()), state, "x.bin")
 
 
@@ -269,8 +251,7 @@ def test_what_training_goes_on_from_is_of_its_kind(key, value, tmp_path):
     if (key, type(value)) in (("selected_on", str), ("progress", dict)):
         return
     torch.save({key: value}, tmp_path / "x.bin")
-    with pytest.raises(UserError, match=f"x.bin: '{key}' is not .*Give another checkpoint"):
-        load_checkpoint(tmp_path / "x.bin")
+    refuses(f"x.bin: '{key}' is not .*Give another checkpoint", load_checkpoint, tmp_path / "x.bin")
 
 
 class TestNotFinite:
@@ -278,14 +259,13 @@ class TestNotFinite:
     @pytest.mark.parametrize("key", ["model", "model_pos", "model_in_training"])
     def test_weights_are_named(self, key, bad, tmp_path):
         torch.save({key: {"module.a": torch.ones(2), "module.b": torch.tensor([[1.0, bad]])}}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match=f"x.bin: '{key}.b' holds nan or infinity. Give another checkpoint"):
+        with refused(f"x.bin: '{key}.b' holds nan or infinity. Give another checkpoint"):
             load_checkpoint(tmp_path / "x.bin")
 
     def test_large_numbers_and_other_types_are_finite(self):
         largest = torch.full((4,), torch.finfo(torch.float32).max)
-        assert (
-            nonfinite_number({"a": largest, "b": {"c": (largest / 2).bfloat16(), "d": torch.ones(0)}, "e": [1]}) is None
-        )
+        finite = {"a": largest, "b": {"c": (largest / 2).bfloat16(), "d": torch.ones(0)}, "e": [1]}
+        assert nonfinite_number(finite) is None
         assert nonfinite_number({"a": [{"lr": 1e-3}, {"lr": (0.9, float("nan"))}], "b": 1}) == "a.1.lr.1"
         assert nonfinite_number({"a": torch.ones(1, dtype=torch.int64), "b": {"c": largest.half()}}) == "b.c"
 
@@ -294,7 +274,7 @@ class TestNotFinite:
         _, optimizer = stepped
         state = optimizer.state_dict()
         state["state"][3][name].view(-1)[-1] = float("inf")
-        with pytest.raises(UserError, match=rf"x.bin: 'optimizer.state.3.{name}' holds nan or infinity"):
+        with refused(rf"x.bin: 'optimizer.state.3.{name}' holds nan or infinity"):
             restore_optimizer(build_optimizer(small_model(), small_config()), state, "x.bin")
 
 
@@ -302,41 +282,37 @@ class TestWrongCheckpoints:
     def test_another_size_names_tensor_and_key(self, small_model, tmp_path, read_model):
         content = {"model": small_model(dim_feat=32).state_dict(), "config": {"dim_feat": 32, "depth": 1}}
         save_checkpoint(tmp_path / "x.bin", content)
-        with pytest.raises(UserError, match=r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
+        with refused(r"x.bin: does not fit .* It was trained with dim_feat: 32 \(config: 16\)"):
             read_model(small_model(), tmp_path / "x.bin")
 
     def test_other_values_that_no_shape_shows(self, small_model, tmp_path, read_model):
         content = {"model": small_model().state_dict(), "config": {"num_heads": 4}}
         save_checkpoint(tmp_path / "x.bin", content)
-        with pytest.raises(UserError, match=r"x.bin: was trained with num_heads: 4 \(config: 2\). Expected the same"):
+        with refused(r"x.bin: was trained with num_heads: 4 \(config: 2\). Expected the same"):
             read_model(small_model(), tmp_path / "x.bin")
         # Written before there was a choice: without.
-        with pytest.raises(UserError, match=r"trained with .*crop_input: False \(config: True\)"):
+        with refused(r"trained with .*crop_input: False \(config: True\)"):
             read_model(small_model(), tmp_path / "x.bin", crop_input=True)
 
-    def test_refiner_for_a_regressor(self, small_model, small_config, tmp_path, read_model):
+    def test_another_kind_of_model_is_told(self, small_model, small_config, tmp_path, read_model):
         save_checkpoint(tmp_path / "x.bin", {"model": build_refiner(small_config()).state_dict()})
-        with pytest.raises(UserError, match="holds a refiner, expected a regressor. Use train_mesh_refine.py"):
+        with refused("holds a refiner, expected a regressor. Use train_mesh_refine.py"):
             read_model(small_model(), tmp_path / "x.bin")
-
-    def test_backbone_for_a_mesh_model(self, small_model, tmp_path, read_model):
         save_checkpoint(tmp_path / "x.bin", {"model_pos": {}})
-        with pytest.raises(UserError, match="It is a pretrained backbone: give its folder to --pretrained"):
+        with refused("It is a pretrained backbone: give its folder to --pretrained"):
             read_model(small_model(), tmp_path / "x.bin")
 
     @pytest.mark.parametrize("content", [b"", b"text", b"\x80\x02garbage", b"PK\x03\x04short", pickle.dumps({"a": 1})])
     def test_damaged_files(self, tmp_path, content, read_model):
         (tmp_path / "x.bin").write_bytes(content)
-        with pytest.raises(UserError, match="x.bin"):
-            read_model(torch.nn.Linear(1, 1), tmp_path / "x.bin")
+        refuses("x.bin", read_model, torch.nn.Linear(1, 1), tmp_path / "x.bin")
 
     def test_cut_short(self, small_model, tmp_path):
         save_checkpoint(tmp_path / "x.bin", {"model": small_model().state_dict()})
         whole = (tmp_path / "x.bin").read_bytes()
         for part in (0.1, 0.5, 0.99):
             (tmp_path / "x.bin").write_bytes(whole[: int(len(whole) * part)])
-            with pytest.raises(UserError, match=r"x\.bin ends early \(it has \d+ bytes and no directory"):
-                load_checkpoint(tmp_path / "x.bin")
+            refuses(r"x\.bin ends early \(it has \d+ bytes and no directory", load_checkpoint, tmp_path / "x.bin")
 
     def test_code_in_a_checkpoint_is_not_run(self, tmp_path):
         marker = tmp_path / "ran"
@@ -346,18 +322,13 @@ class TestWrongCheckpoints:
                 return os.mkdir, (str(marker),)
 
         torch.save({"model": Hostile()}, tmp_path / "x.bin")
-        with pytest.raises(UserError, match=r"x.bin: refused, nothing in it was run: it names posix.mkdir"):
-            load_checkpoint(tmp_path / "x.bin")
+        refuses(r"x.bin: refused, nothing in it was run: it names posix.mkdir", load_checkpoint, tmp_path / "x.bin")
         assert not marker.exists()
 
-    def test_missing(self, tmp_path):
-        with pytest.raises(UserError, match="none.bin not found"):
-            load_checkpoint(tmp_path / "none.bin")
-
-    def test_not_a_dict(self, tmp_path):
+    def test_missing_or_not_a_dict(self, tmp_path):
+        refuses("none.bin not found", load_checkpoint, tmp_path / "none.bin")
         torch.save([1, 2], tmp_path / "x.bin")
-        with pytest.raises(UserError, match="holds list, expected a checkpoint"):
-            load_checkpoint(tmp_path / "x.bin")
+        refuses("holds list, expected a checkpoint", load_checkpoint, tmp_path / "x.bin")
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path):
@@ -384,15 +355,14 @@ class TestWriting:
         path = tmp_path / "latest_epoch.bin"
         save_checkpoint(path, {"epoch": 1})
         before = path.read_bytes()
-        with pytest.raises(UserError, match=r"latest_epoch.bin: cannot be written \(File too large\). Free space"):
+        with refused(r"latest_epoch.bin: cannot be written \(File too large\). Free space"):
             save_checkpoint(path, {str(number): torch.zeros(size) for number, size in enumerate(sizes)})
         assert path.read_bytes() == before
         assert os.listdir(tmp_path) == ["latest_epoch.bin"]
 
     def test_a_run_on_a_full_disk_goes_on_once_there_is_room(self, run, tmp_path, small_disk):
         # The first checkpoint of this size does not fit.
-        with pytest.raises(UserError, match=r"best_epoch.bin: cannot be written \(File too large\)"):
-            run(epochs=1)
+        refuses(r"best_epoch.bin: cannot be written \(File too large\)", run, epochs=1)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         run(epochs=1)
         assert load_checkpoint(tmp_path / "run" / "latest_epoch.bin")["epoch"] == 1

@@ -1,14 +1,13 @@
 """Stopping and going on: at whatever moment a run is stopped, it ends as if it had not been."""
 
-import json
-
 import pytest
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import load_checkpoint
 from kinemesh.machine.stopping import Stopped, StopRequest
 from kinemesh.training.names import BEST, LATEST
+from tests.refusals import refused, refuses
+from tests.runs import logged
 
 
 class StopAtLook(StopRequest):
@@ -36,14 +35,10 @@ def assert_same_end(folder, other):
         for number, state in theirs["optimizer"]["state"].items():
             for key, value in state.items():
                 assert torch.equal(ours["optimizer"]["state"][number][key], value), (name, number, key)
-        assert [ours[key] for key in ("epoch", "step", "lr", "best_jpe")] == [
-            theirs[key] for key in ("epoch", "step", "lr", "best_jpe")
-        ]
-    lines = [
-        [json.loads(line) | {"seconds": 0} for line in (each / "metrics.jsonl").read_text().splitlines()]
-        for each in (folder, other)
-    ]
-    assert lines[0] == lines[1]
+        for key in ("epoch", "step", "lr", "best_jpe"):
+            assert ours[key] == theirs[key], key
+    lines = ([line | {"seconds": 0} for line in logged(each)] for each in (folder, other))
+    assert next(lines) == next(lines)
 
 
 CHANGES = {"epochs": 2, "dropout": 0.2, "ema": 0.9, "grad_accumulation": 2, "lr_schedule": "linear"}
@@ -77,9 +72,12 @@ def test_stopped_at_any_moment_a_run_ends_as_if_it_had_not_been(run, unbroken, t
 def test_a_checkpoint_inside_an_epoch_every_so_many_minutes(run, unbroken, tmp_path, monkeypatch):
     written = []
     save = torch.save
-    monkeypatch.setattr(
-        torch, "save", lambda content, file: (written.append(content.get("progress")), save(content, file))
-    )
+
+    def noted_save(content, file):
+        written.append(content.get("progress"))
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", noted_save)
     run("saved", checkpoint_minutes=1e-9, **CHANGES)
     assert [progress["batches"] for progress in written if progress] == [2, 3, 2, 3]
     assert_same_end(tmp_path / "saved", unbroken)
@@ -115,7 +113,7 @@ def test_the_stored_rates_are_not_asked(run, unbroken, tmp_path, epochs):
 def test_other_batches_than_those_of_the_place_are_an_error(run, tmp_path):
     with pytest.raises(Stopped):
         run("run", stop=StopAtLook(2), epochs=2)
-    with pytest.raises(UserError, match="stopped inside epoch 1, with grad_accumulation 1, now 3. Finish that epoch"):
+    with refused("stopped inside epoch 1, with grad_accumulation 1, now 3. Finish that epoch"):
         run("run", epochs=2, grad_accumulation=3)
 
 
@@ -137,11 +135,9 @@ def test_a_damaged_place_is_an_error(run, tmp_path):
     ]
     for progress in damaged:
         torch.save(content | {"progress": progress}, tmp_path / "run" / LATEST)
-        with pytest.raises(UserError, match="latest_epoch.bin: its 'progress' is not what this program writes"):
-            run("run", epochs=2)
+        refuses("latest_epoch.bin: its 'progress' is not what this program writes", run, "run", epochs=2)
     torch.save(content | {"progress": good | {"seconds": float("inf")}}, tmp_path / "run" / LATEST)
-    with pytest.raises(UserError, match="latest_epoch.bin: 'progress.seconds' holds nan or infinity"):
-        run("run", epochs=2)
+    refuses("latest_epoch.bin: 'progress.seconds' holds nan or infinity", run, "run", epochs=2)
 
 
 def test_tensorboard_shows_each_point_once(run, tmp_path):

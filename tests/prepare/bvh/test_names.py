@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kinemesh.body.skeleton import SIDES, SMPL_JOINT_NAMES, SMPL_PARENTS
-from kinemesh.errors import UserError
 from kinemesh.prepare.bvh.names import match_joints, plain_name
 from kinemesh.prepare.bvh.text import Bvh
+from tests.refusals import refuses
 
 # How programs call SMPL's left hip, knee, ankle, foot, collar, shoulder, elbow and wrist, and hips, spine, neck and head.
 _PARTS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
@@ -61,19 +61,11 @@ def test_what_is_given_goes_first():
     given = {"left_wrist": "mixamorig:LeftForeArm", "left_elbow": "mixamorig:LeftHand"}
     matched, _ = match_joints(bvh, given)
     assert bvh.names[matched[SMPL_JOINT_NAMES.index("left_wrist")]] == "mixamorig:LeftForeArm"
-    with pytest.raises(UserError, match="one joint of the file stands for two"):
-        match_joints(bvh, {"left_wrist": "mixamorig:LeftForeArm"})
+    refuses("one joint of the file stands for two", match_joints, bvh, {"left_wrist": "mixamorig:LeftForeArm"})
 
 
 def test_names_of_programs_are_one():
-    for name in (
-        "mixamorig:LeftUpLeg",
-        "Left_UpLeg",
-        "UpLeg.L",
-        "L UpLeg",
-        "Bip01 L UpLeg",
-        "Model_LeftUpLeg",
-        "upleg_left",
-    ):
+    by_programs = "mixamorig:LeftUpLeg", "Left_UpLeg", "UpLeg.L", "L UpLeg", "Bip01 L UpLeg", "Model_LeftUpLeg"
+    for name in (*by_programs, "upleg_left"):
         assert plain_name(name) == "leftupleg", name
     assert plain_name("mixamorig9:Hips") == "hips" and plain_name("Pelvis") == "pelvis"

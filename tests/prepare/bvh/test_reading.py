@@ -10,7 +10,6 @@ from scipy.spatial.transform import Rotation
 from kinemesh.body.chain import global_rotations
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import SIDES, SMPL_JOINT_NAMES, SMPL_PARENTS
-from kinemesh.errors import UserError
 from kinemesh.export.bvh import bvh_text
 from kinemesh.export.rig import Rig
 from kinemesh.geometry.alignment import smallest_turn
@@ -19,18 +18,14 @@ from kinemesh.prepare.bvh.skeleton import number
 from kinemesh.prepare.motions.sequences import Choices, NotAMotion
 from kinemesh.structures import Timeline, Track
 from tests.prepare.conftest import BETAS, FPS, FRAME_COUNT, Y_TO_Z, Skeleton, bvh_file, joints_of
+from tests.refusals import refuses
 
 EXACT_M = 1e-4
 MIXAMO = dict(zip(["hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist", "hand"],
                   ["UpLeg", "Leg", "Foot", "ToeBase", "Shoulder", "Arm", "ForeArm", "Hand", "HandMiddle1"], strict=True))  # fmt: skip
 MIXAMO_NAMES = {
-    "pelvis": "Hips",
-    "spine1": "Spine",
-    "spine2": "Spine1",
-    "spine3": "Spine2",
-    "neck": "Neck",
-    "head": "Head",
-}
+    "pelvis": "Hips", "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2", "neck": "Neck", "head": "Head",
+}  # fmt: skip
 MIXAMO_NAMES |= {f"{side}_{own}": f"{side.title()}{name}" for side in SIDES for own, name in MIXAMO.items()}
 # Xsens MVN Animate's hierarchy, and Biovision's, whose arms hang at rest: joint, parent, OFFSET in cm and in inches.
 XSENS = """Hips - 0 0 0; Chest Hips 0 9.82 -1.09; Chest2 Chest 0 10.88 0; Chest3 Chest2 0 9.93 0; Chest4 Chest3 0 9.92 0;
@@ -59,9 +54,8 @@ def read(bodies):
 def own(body) -> Skeleton:
     """SMPL's skeleton with another program's names."""
     joints = body.rest_joints_m(BETAS)
-    return Skeleton(
-        tuple(MIXAMO_NAMES[name] for name in SMPL_JOINT_NAMES), SMPL_PARENTS, joints - joints[list(SMPL_PARENTS)]
-    )
+    names = tuple(MIXAMO_NAMES[name] for name in SMPL_JOINT_NAMES)
+    return Skeleton(names, SMPL_PARENTS, joints - joints[list(SMPL_PARENTS)])
 
 
 def error_m(sequence, truth, body) -> np.ndarray:
@@ -201,12 +195,10 @@ def test_limbs_of_other_skeletons_point_where_the_files_do(text, unit, family, r
 def test_names_that_are_told(read, own, truth, body, tmp_path):
     odd = own._replace(names=tuple(f"bone{place}" for place in range(24)))
     path = bvh_file(tmp_path / "a.bvh", odd, truth.rotations, truth.joints_m(body.rest_joints_m(BETAS))[:, 0])
-    with pytest.raises(UserError, match="a.bvh: no joint is known to be SMPL's pelvis, head, .*--names"):
-        read(path)
+    refuses("a.bvh: no joint is known to be SMPL's pelvis, head, .*--names", read, path)
     sequence = read(path, names={name: f"bone{place}" for place, name in enumerate(SMPL_JOINT_NAMES)})
     assert error_m(sequence, truth, body).max() < EXACT_M
-    with pytest.raises(UserError, match="--names: no joint 'hips'"):
-        read(path, names={"pelvis": "hips"})
+    refuses("--names: no joint 'hips'", read, path, names={"pelvis": "hips"})
 
 
 @pytest.mark.parametrize(
@@ -219,8 +211,7 @@ def test_names_that_are_told(read, own, truth, body, tmp_path):
 )
 def test_skeletons_that_are_none_are_told(change, message, read, own, truth, tmp_path):
     skeleton = own._replace(offsets=change(own.offsets))
-    with pytest.raises(UserError, match=message):
-        read(bvh_file(tmp_path / "a.bvh", skeleton, truth.rotations[:5], truth.root_m[:5]))
+    refuses(message, read, bvh_file(tmp_path / "a.bvh", skeleton, truth.rotations[:5], truth.root_m[:5]))
 
 
 def test_a_file_of_the_rest_pose_alone_is_no_motion(read, own, tmp_path):

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.prepare.bvh.text import DEEPEST, MOST_JOINTS, read_bvh
+from tests.refusals import refused, refuses
 
 GOOD = """HIERARCHY
 ROOT Hips
@@ -88,7 +88,7 @@ def test_dialects(text, tmp_path):
 def test_hostile_files_end_in_one_line(text, message, tmp_path):
     path = write(tmp_path / "a.bvh", text)
     tracemalloc.start()
-    with pytest.raises(UserError, match=message) as error:
+    with refused(message) as error:
         read_bvh(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -98,8 +98,7 @@ def test_hostile_files_end_in_one_line(text, message, tmp_path):
 
 def test_a_folder_and_a_missing_file_are_told(tmp_path):
     for path in (tmp_path, tmp_path / "none.bvh"):
-        with pytest.raises(UserError, match="cannot be read"):
-            read_bvh(path)
+        refuses("cannot be read", read_bvh, path)
 
 
 def test_memory_is_a_small_multiple_of_the_file(tmp_path):

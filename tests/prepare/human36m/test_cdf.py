@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
 from kinemesh.prepare.human36m.cdf import read_cdf
+from tests.refusals import refuses
 from tools.published.moon import write_cdf
 
 cdflib = pytest.importorskip("cdflib")
@@ -39,9 +39,8 @@ def narrow_cdf(values: np.ndarray) -> bytes:
     outer = struct.pack(">8i", 32, 6, 0, 1, 1, 0, records - 1, 564)
     half = records // 2
     inner = struct.pack(">11i", 44, 6, 0, 2, 2, 0, half, half - 1, records - 1, 608, 616 + values[:half].nbytes)
-    blocks = b"".join(
-        struct.pack(">2i", 8 + part.nbytes, 7) + part.astype("<f8").tobytes() for part in (values[:half], values[half:])
-    )
+    parts = (values[:half], values[half:])
+    blocks = b"".join(struct.pack(">2i", 8 + part.nbytes, 7) + part.astype("<f8").tobytes() for part in parts)
     return bytes.fromhex("cdf260020000ffff") + cdr + gdr + vdr + outer + inner + blocks
 
 
@@ -64,5 +63,4 @@ def test_files_of_version_2_are_read(tmp_path):
 def test_what_is_no_such_file_is_one_line(change, message, tmp_path):
     path = write_cdf(tmp_path / "a.cdf", VALUES)
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(UserError, match=message):
-        read_cdf(path, "Pose", what="a recording")
+    refuses(message, read_cdf, path, "Pose", what="a recording")

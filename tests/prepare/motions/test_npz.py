@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from kinemesh.errors import UserError
 from kinemesh.export.scene import Footage
 from kinemesh.export.write import OutputChoices, write_outputs
 from kinemesh.prepare.motions.npz import read_amass, read_smpl_npz
 from kinemesh.prepare.motions.sequences import Choices, NotAMotion
 from kinemesh.structures import Timeline, Track, VideoCamera
 from tests.prepare.conftest import BETAS, FEMALE_SHAPE, FPS, FRAME_COUNT, Y_TO_Z, joints_of
+from tests.refusals import refused, refuses
 
 EXACT_M = 1e-4
 
@@ -71,8 +71,7 @@ def test_a_gendered_shape_is_refitted(truth, body, bodies, rest, tmp_path):
     for choice, shape in (("ignore", betas), ("mean", np.zeros(10))):
         np.testing.assert_array_equal(read_one(read_amass, path, content, bodies, betas=choice).betas, shape)
     content["gender"] = np.array("male")
-    with pytest.raises(UserError, match=r"SMPL_MALE.pkl not found.*--betas ignore or --betas mean"):
-        read_one(read_amass, path, content, bodies)
+    refuses(r"SMPL_MALE.pkl not found.*--betas ignore or --betas mean", read_one, read_amass, path, content, bodies)
 
 
 @pytest.mark.parametrize("has_whole", [True, False])
@@ -163,16 +162,14 @@ def test_what_this_program_infers(truth, body, bodies, rest, tmp_path):
     ],
 )
 def test_hostile_values_are_one_line(changes, message, truth, bodies, tmp_path):
-    with pytest.raises(UserError, match=message):
-        read_one(read_amass, tmp_path / "a.npz", smpl_h(truth, **changes), bodies)
+    refuses(message, read_one, read_amass, tmp_path / "a.npz", smpl_h(truth, **changes), bodies)
 
 
 def test_who_lies_does_not_say_which_way_is_up(body, bodies, tmp_path):
     poses = np.zeros((4, 72))
     poses[:, 2] = np.pi / 2
     content = {"poses": poses, "trans": np.zeros((4, 3)), "betas": BETAS, "fps": 30}
-    with pytest.raises(UserError, match="Say --up y or --up z"):
-        read_one(read_smpl_npz, tmp_path / "a.npz", content, bodies)
+    refuses("Say --up y or --up z", read_one, read_smpl_npz, tmp_path / "a.npz", content, bodies)
     assert len(read_one(read_smpl_npz, tmp_path / "a.npz", content, bodies, up="y").poses) == 4
-    with pytest.raises(UserError, match="SMPL\\+H: prepare amass"):
+    with refused("SMPL\\+H: prepare amass"):
         read_one(read_smpl_npz, tmp_path / "a.npz", content | {"poses": np.zeros((4, 156))}, bodies)

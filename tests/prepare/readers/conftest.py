@@ -78,10 +78,8 @@ def shown_px(gendered, tmp_path) -> Callable[..., np.ndarray]:
     def show(split: str = "train", out: str = "out") -> np.ndarray:
         held = read_content(tmp_path / out, "what was prepared")[0][split]
         poses, betas, trans, K = (np.array(held[key], float) for key in ("smpl_pose", "smpl_shape", "trans", "K"))
-        joints = (
-            body(params_from_axis_angle(*map(torch.from_numpy, (poses, betas)))).joints_mm.numpy() / 1000
-            + trans[:, None]
-        )
+        posed = body(params_from_axis_angle(*map(torch.from_numpy, (poses, betas))))
+        joints = posed.joints_mm.numpy() / 1000 + trans[:, None]
         return np.einsum("fij,fkj->fki", K, joints)[..., :2] / joints[..., 2:]
 
     return show

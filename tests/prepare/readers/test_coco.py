@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
+from tests.refusals import refuses
 from tools.published.coco import FITS, write_coco
 from tools.published.scene import FRAME_COUNT, NAMED
 
@@ -43,13 +43,10 @@ def test_what_is_missing_or_cut_short_is_one_line(write, prepare, tmp_path):
         tmp_path / "raw" / name for name in ("MSCOCO_train_SMPL_NeuralAnnot.json", "person_keypoints_train2014.json")
     )
     np.save(tmp_path / "raw/coco_fits.npy", np.zeros((1, 82)))
-    with pytest.raises(UserError, match="fits of NeuralAnnot and SPIN. Expected one set"):
-        prepare("coco")
+    refuses("fits of NeuralAnnot and SPIN. Expected one set", prepare, "coco")
     (tmp_path / "raw/coco_fits.npy").unlink()
     text = fits.read_text()
     fits.write_text(text[: len(text) // 2])
-    with pytest.raises(UserError, match="NeuralAnnot.json: ends early: is the download complete|no valid JSON"):
-        prepare("coco")
+    refuses("NeuralAnnot.json: ends early: is the download complete|no valid JSON", prepare, "coco")
     annotations.unlink()
-    with pytest.raises(UserError, match="person_keypoints_.* is missing. Expected it, of annotations_trainval2014.zip"):
-        prepare("coco")
+    refuses("person_keypoints_.* is missing. Expected it, of annotations_trainval2014.zip", prepare, "coco")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemesh.errors import UserError
+from tests.refusals import refuses
 from tools.published.scene import FRAME_COUNT, NAMED, SIZE
 from tools.published.videos import write_gvhmr
 
@@ -42,5 +42,4 @@ def test_smplx_bodies_get_the_shape_whose_joints_are_seen(write, prepare, loaded
 def test_what_is_missing_is_said(write, prepare, tmp_path):
     write("rich")
     (tmp_path / "raw/rich/hmr4d_support/cam2params.pt").unlink()
-    with pytest.raises(UserError, match="cam2params.pt is missing. Expected it from hmr4d/dataset/rich/resource"):
-        prepare("gvhmr-support")
+    refuses("cam2params.pt is missing. Expected it from hmr4d/dataset/rich/resource", prepare, "gvhmr-support")

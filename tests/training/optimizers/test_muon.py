@@ -18,12 +18,10 @@ class TestOrthogonalize:
         assert (inner.diagonal() < 1.3).all()
         assert (inner - inner.diagonal().diag()).abs().max() < 1e-9
 
-    def test_scale_does_not_matter_and_zero_stays_zero(self):
+    def test_scale_and_batches_do_not_matter_and_zero_stays_zero(self):
         matrix = torch.randn(8, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         torch.testing.assert_close(orthogonalize(matrix), orthogonalize(1e-3 * matrix))
         assert not orthogonalize(torch.zeros(8, 12)).any()
-
-    def test_batched_equals_one_by_one(self):
         matrices = torch.randn(5, 8, 12, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(orthogonalize(matrices), torch.stack([orthogonalize(one) for one in matrices]))
 
