@@ -58,6 +58,7 @@ def predict(
     *,
     detector: str = "blazepose",
     device: str = "auto",
+    folder: Path | str | None = None,
     **settings,
 ) -> "Tracks":
     """Tracks of everybody in a video, or a folder of its frames as images, whom a detector finds.
@@ -66,6 +67,8 @@ def predict(
         predictor: what `load` gives; None: the released checkpoint and SMPL where they are there, else "builtin".
         detector: "blazepose", whose files `infer_wild_mesh.py --install_detector blazepose` fetches, or "rtmpose:DIR".
         device: of both, where no predictor is given.
+        folder: keeps the keypoints, as keypoints.npz, for the next time, and what was found where the detector was
+            stopped, to go on from; None: nothing is kept.
         settings: fields of `kinemesh.infer.Settings`.
 
     Raises `kinemesh.errors.UserError` for whatever is missing or cannot be used, and if nobody is found.
@@ -73,7 +76,7 @@ def predict(
     from kinemesh.infer import Settings
     from kinemesh.program.wild.predictor import predict_video
 
-    return predict_video(video, predictor, detector, device, Settings(**settings))
+    return predict_video(video, predictor, detector, device, folder, Settings(**settings))
 
 
 def save(

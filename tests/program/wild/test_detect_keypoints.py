@@ -13,6 +13,7 @@ from kinemesh.detect.regions import Region
 from kinemesh.detect.search import Frame, State
 from kinemesh.keypoints import read_keypoints
 from kinemesh.program.wild import predictor as wild_predictor
+from kinemesh.program.wild import run as wild_run
 from kinemesh.program.wild import video as wild_video
 from kinemesh.program.wild.cli import main
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT
@@ -42,10 +43,19 @@ class Eyes:
         return Detector(name, "h36m17", self.version, {"eyes.bin": "0" * 64}, "exact", self.people)
 
 
+def stopped_after(count, people):
+    def stopped(pictures, fps, after):
+        yield from (found for found, _ in zip(people(pictures, fps, after), range(count), strict=False))
+        raise KeyboardInterrupt
+
+    return stopped
+
+
 @pytest.fixture
 def eyes(monkeypatch, tmp_path):
     eyes = Eyes()
-    monkeypatch.setattr(wild_video, "open_detector", eyes.opened)
+    for program in (wild_run, wild_predictor):
+        monkeypatch.setattr(program, "open_detector", eyes.opened)
     monkeypatch.chdir(tmp_path)
     return eyes
 
@@ -84,9 +94,8 @@ def test_a_video_alone_gives_everybody_and_keeps_the_keypoints(eyes, make_film, 
         np.testing.assert_array_equal(one["poses"], two["poses"])
 
 
-def test_the_library_gives_of_a_video_what_the_script_writes(eyes, make_film, monkeypatch):
+def test_the_library_gives_of_a_video_what_the_script_writes(eyes, make_film):
     """In the world too, which the files stand in."""
-    monkeypatch.setattr(wild_predictor, "open_detector", eyes.opened)
     make_film()
     assert main(["--vid_path", "walk.mp4", *QUICK]) == 0
     kinemesh.save(kinemesh.predict("walk.mp4", fit="none", is_flip_tested=False), "ours", formats="npz")
@@ -96,6 +105,24 @@ def test_the_library_gives_of_a_video_what_the_script_writes(eyes, make_film, mo
         for key, values in theirs.items():
             if values.dtype.kind == "f":
                 np.testing.assert_allclose(ours[key], values, atol=1e-5, err_msg=key)
+
+
+def test_the_library_goes_on_where_it_was_stopped_and_shares_a_folder_with_the_script(eyes, make_film, monkeypatch):
+    make_film()
+    asked = {"folder": "out/walk", "fit": "none", "is_flip_tested": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(eyes, "people", stopped_after(3, eyes.people))
+        with pytest.raises(KeyboardInterrupt):
+            kinemesh.predict("walk.mp4", **asked)
+    for expected in (FRAMES - 3, 0):
+        assert [path.name for path in Path("out/walk").iterdir()] == [
+            "keypoints.unfinished.npz" if expected else "keypoints.npz"
+        ]
+        eyes.shown = 0
+        assert [len(track.frame_ids) for track in kinemesh.predict("walk.mp4", **asked)] == [FRAMES, FRAMES]
+        assert eyes.shown == expected
+    assert main(["--vid_path", "walk.mp4", *QUICK]) == 0
+    assert eyes.shown == 0
 
 
 def test_keypoints_are_found_again_unless_video_part_or_detector_are_others(eyes, make_film):
@@ -127,14 +154,8 @@ def test_stopped_while_it_looks_it_keeps_what_is_whole_and_goes_on_from_there(
     folder = tmp_path / "out/walk"
     whole, before = read_keypoints(folder / "keypoints.npz"), (folder / "keypoints.npz").read_bytes()
     eyes.version = "2"
-    people = eyes.people
-
-    def stopped(pictures, fps, after):
-        yield from (found for found, _ in zip(people(pictures, fps, after), range(3), strict=False))
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(eyes, "people", stopped)
+        patch.setattr(eyes, "people", stopped_after(3, eyes.people))
         if is_killed:  # nothing is written at the end any more
             patch.setattr(wild_video, "_KEPT_EVERY_S", 0.0)
             patch.setattr(wild_video, "_SHARE_OF_KEEPING", np.inf)

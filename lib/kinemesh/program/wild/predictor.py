@@ -1,7 +1,9 @@
 """Which network and body a run is made with: those that its flags name, or those that are shipped."""
 
 import argparse
+import contextlib
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +14,14 @@ from kinemesh.demo.body import BUILTIN_PATH, CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
 from kinemesh.detect.detector import open_detector
 from kinemesh.errors import UserError
+from kinemesh.files.writing import faults_of_writing
 from kinemesh.files.yaml import parse_yaml
 from kinemesh.infer import MeshPredictor, Settings
 from kinemesh.infer.predictor import Tracks
+from kinemesh.keypoints import Reading, read_keypoints
 from kinemesh.machine.device import keep_freed_memory
 from kinemesh.program.wild.flags import BUILTIN, DEFAULT_CHECKPOINT, DEFAULT_CONFIG
-from kinemesh.program.wild.video import detections_of_part, open_source
+from kinemesh.program.wild.video import KEYPOINTS_FILE, detect_keypoints, open_source
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +78,23 @@ def default_checkpoint() -> str:
 
 
 def predict_video(
-    video: Path | str, predictor: MeshPredictor | None, detector: str, device: str, settings: Settings
+    video: Path | str,
+    predictor: MeshPredictor | None,
+    detector: str,
+    device: str,
+    folder: Path | str | None,
+    settings: Settings,
 ) -> Tracks:
     """What `kinemesh.predict` does."""
-    source = open_source(video)
+    source, finder = open_source(video), open_detector(detector, device)
     if predictor is None:
         predictor = load_predictor(Choice(default_checkpoint(), device))
-    detections = detections_of_part(open_detector(detector, device), source, 0, len(source.time_s))
+    with tempfile.TemporaryDirectory() if folder is None else contextlib.nullcontext(folder) as kept:
+        path = Path(kept) / KEYPOINTS_FILE
+        with faults_of_writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        detect_keypoints(finder, source, path)
+        detections = read_keypoints(path, Reading(image_size=source.image_size, frame_count=len(source.time_s)))
     found = predictor.infer(detections, image_size=source.image_size, fps=source.fps, settings=settings)
     return Tracks(found, source.fps, predictor)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.demo.video import CAMERA, FPS, make_video
+from kinemesh.detect.detector import open_detector
 from kinemesh.errors import UserError
 from kinemesh.estimates.predictions import at_rate, load_predictions
 from kinemesh.export.scene import Footage
@@ -95,7 +96,8 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         _check_places(detections, source.image_size)
     else:
         asked = time.perf_counter()
-        detector = detect_keypoints(arguments, source, folder / KEYPOINTS_FILE)
+        detector = open_detector(arguments.detector, arguments.device)
+        detect_keypoints(detector, source, folder / KEYPOINTS_FILE, arguments.start, arguments.end)
         detected_s = time.perf_counter() - asked
         detections = read_keypoints(folder / KEYPOINTS_FILE, _reading(arguments, source))
     detections, first, stop = chosen_part(detections, source, arguments.start, arguments.end)
@@ -140,7 +142,9 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
         **{f"write_{name}": taken for name, taken in written_s.items()},
     }
     seconds["total"] = time.perf_counter() - began
-    summary = owner | {"detector": detector} | _summary(arguments, settings, inference, source, timeline)
+    summary = (
+        owner | {"detector": detector and detector.facts} | _summary(arguments, settings, inference, source, timeline)
+    )
     summary["written"] = summary_of_outputs(footage, choices)
     if predictions is not None:
         summary["predictions_notes"] = list(predictions.notes)

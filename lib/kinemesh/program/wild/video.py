@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.demo.video import CAMERA
-from kinemesh.detect.detector import Detector, detections_of, open_detector
+from kinemesh.detect.detector import Detector, detections_of
 from kinemesh.detect.search import Frame
 from kinemesh.detect.unfinished import read_unfinished, write_unfinished
 from kinemesh.errors import UserError
@@ -202,18 +202,20 @@ def _frames_between(time_s: np.ndarray, start_s: float | None, end_s: float | No
     return first, stop
 
 
-def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) -> dict:
-    """See to it that `path` holds the video's keypoints by --detector; what a summary says of that.
+def detect_keypoints(
+    detector: Detector, source: Source, path: Path, start_s: float | None = None, end_s: float | None = None
+) -> None:
+    """See to it that `path` holds the keypoints of this part of the video.
 
-    A file that is there is kept if it was made of this very video and part by this very detector.
+    A file that is there is kept if it was made of this very video and part by this very detector. What a run that is
+    stopped has found so far lies beside it and is gone on from.
     """
-    detector = open_detector(arguments.detector, arguments.device)
-    first, stop = _frames_between(source.time_s, arguments.start, arguments.end)
+    first, stop = _frames_between(source.time_s, start_s, end_s)
     part = {"video": _identity(source.path), "frames": [first, stop], "fps": source.fps}
     made_of = json_text(part | {"detector": detector.facts})
     if rows_made_of(path) == made_of:
         logger.info("%s holds the keypoints of this video already", path)
-        return detector.facts
+        return
     unfinished = path.with_name(_UNFINISHED_FILE)
     joint_counts = FORMATS[detector.joint_order].joint_counts
     found = read_unfinished(unfinished, made_of, stop - first, joint_counts)
@@ -222,7 +224,6 @@ def detect_keypoints(arguments: argparse.Namespace, source: Source, path: Path) 
     detections = _detected(detector, source, (first, stop), found, _Keeper(unfinished, made_of))
     write_atomically(path, lambda file: write_rows(file, detections, made_of))
     unfinished.unlink(missing_ok=True)
-    return detector.facts
 
 
 class _Keeper:
@@ -241,7 +242,7 @@ class _Keeper:
 
 
 def _detected(
-    detector: Detector, source: Source, part: tuple[int, int], found: list[Frame], keeper: _Keeper | None
+    detector: Detector, source: Source, part: tuple[int, int], found: list[Frame], keeper: _Keeper
 ) -> Detections:
     """Everybody in the frames of a part, from its first to before its end, of which the first are found already."""
     first, stop = part
@@ -250,18 +251,11 @@ def _detected(
     try:
         for frame in detector.people(pictures, source.fps, found[-1] if found else None):
             found.append(frame)
-            if keeper is not None:
-                keeper.keep(found, is_stopped=False)
+            keeper.keep(found, is_stopped=False)
     except BaseException:
-        if keeper is not None:
-            keeper.keep(found, is_stopped=True)
+        keeper.keep(found, is_stopped=True)
         raise
     return detections_of(detector, found, first)
-
-
-def detections_of_part(detector: Detector, source: Source, first: int, stop: int) -> Detections:
-    """Everybody in the frames from `first` to before `stop`."""
-    return _detected(detector, source, (first, stop), [], None)
 
 
 def _identity(path: Path) -> str:
