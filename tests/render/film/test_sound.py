@@ -1,11 +1,16 @@
 """A video's sound goes with its pictures: as it is stored where that can be, from the part's beginning to its end."""
 
+import contextlib
+import logging
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
+from kinemesh.render.decoding import opened_video
+from kinemesh.render.film import sound as film_sound
 from kinemesh.render.film.sound import Sound
 from kinemesh.render.video import video_writer
 from tests.render.clips import numbered_frames
@@ -56,6 +61,37 @@ def test_sound_is_in_step_with_the_pictures(source, start_s, end_s, tmp_path):
     codec, tenths = heard(tmp_path / "out.mp4")
     begins, ends = round(10 * (1 - start_s)), round(10 * (end_s - start_s))
     assert codec == "aac"
+    assert tenths[: begins - 1].max() < 0.05 and tenths[begins + 1 : ends - 1].min() > 0.7
+    assert tenths[ends + 1 :].max(initial=0) < 0.05
+
+
+@pytest.mark.parametrize(("jump_s", "begins_s", "ends_s"), [(0.5, 1.5, 2.0), (-0.5, 1.0, 1.5)])
+def test_where_its_times_jump_it_stays_in_step_and_one_line_says_so(
+    source, jump_s, begins_s, ends_s, tmp_path, monkeypatch, caplog
+):
+    @contextlib.contextmanager
+    def opened(path):
+        with opened_video(path) as (container, video):
+
+            def demux(stream):
+                for packet in container.demux(stream):
+                    if packet.pts is not None and packet.pts * packet.time_base >= 1:
+                        packet.pts += round(jump_s / packet.time_base)
+                    yield packet
+
+            yield SimpleNamespace(streams=container.streams, demux=demux), video
+
+    monkeypatch.setattr(film_sound, "opened_video", opened)
+    with (
+        caplog.at_level(logging.WARNING),
+        video_writer(tmp_path / "out.mp4", (48, 32), FPS, sound=Sound(source, 0.0, 2.0)) as add,
+    ):
+        for frame in numbered_frames(40):
+            add(frame)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "its sound's times jump from 1.0" in told
+    tenths = heard(tmp_path / "out.mp4")[1]
+    begins, ends = round(10 * begins_s), round(10 * ends_s)
     assert tenths[: begins - 1].max() < 0.05 and tenths[begins + 1 : ends - 1].min() > 0.7
     assert tenths[ends + 1 :].max(initial=0) < 0.05
 

@@ -14,6 +14,8 @@ from kinemesh.render.decoding import opened_video
 
 logger = logging.getLogger(__name__)
 
+# So far sound may be from its pictures, or from where it ended, before anybody hears it.
+_JUMP_S = 0.05
 _COPIED = ("aac", "ac3", "eac3", "mp3", "opus", "alac", "flac")
 
 
@@ -43,7 +45,7 @@ class SoundCopy:
             self._fed = 0
         self._packets = self._packets_of(source)
         self._next: tuple[float, list[av.Packet]] | None = None
-        self._is_over = False
+        self._is_over, self._is_told = False, False
 
     def add_until(self, time_s: float | None) -> None:
         """All that begins before this time, in seconds from the first picture; None: the rest."""
@@ -63,24 +65,52 @@ class SoundCopy:
                 self._is_over = True
 
     def _packets_of(self, source: av.container.InputContainer) -> Iterator[tuple[float, list[av.Packet]]]:
-        """When each begins, from the first picture, and what of the output that is."""
+        """When each begins, from the first picture, and what of the output that is.
+
+        Where times jump forward there is silence; where they jump back, what was heard already is left out.
+        """
+        ends_s, last = None, None
         for packet in source.demux(self._stream):
             if packet.pts is None or not packet.size:
                 continue
             time_s = float(packet.pts * packet.time_base) - self._begin_s
+            if ends_s is not None and abs(time_s - ends_s) > _JUMP_S:
+                self._tell_jump(ends_s, time_s)
             if time_s >= self._length_s:
                 break
-            if time_s < 0:
+            if time_s < 0 or (last is not None and (packet.pts <= last or time_s < ends_s - _JUMP_S)):
                 continue
+            ends_s, last = time_s + float((packet.duration or 0) * packet.time_base), packet.pts
             if self._is_copied:
                 packet.stream = self._out
                 packet.pts = packet.dts = packet.pts - round(self._begin_s / packet.time_base)
                 yield time_s, [packet]
             else:
                 frames = [part for frame in packet.decode() for part in self._resampler.resample(frame)]
-                yield time_s, self._encoded(frames)
+                yield time_s, [*self._silence_until(time_s), *self._encoded(frames)]
         if not self._is_copied:
             yield self._length_s, [*self._encoded(self._resampler.resample(None)), *self._out.encode(None)]
+
+    def _tell_jump(self, ends_s: float, time_s: float) -> None:
+        if not self._is_told:
+            logger.warning(
+                "%s: its sound's times jump from %.2f to %.2f s; it is kept in step with the pictures",
+                self._path, ends_s, time_s,
+            )  # fmt: skip
+        self._is_told = True
+
+    def _silence_until(self, time_s: float) -> list[av.Packet]:
+        """Nothing, unless what was fed so far ends well before."""
+        made, rate = [], self._out.rate
+        missing = round(time_s * rate) - self._fed
+        while missing > 0 and (made or missing > _JUMP_S * rate):
+            silent = av.AudioFrame("fltp", self._stream.codec_context.layout, min(missing, rate))
+            for plane in silent.planes:
+                plane.update(bytes(plane.buffer_size))
+            silent.sample_rate = rate
+            missing -= silent.samples
+            made += self._encoded([silent])
+        return made
 
     def _encoded(self, frames: list[av.AudioFrame]) -> list[av.Packet]:
         made = []
