@@ -168,10 +168,10 @@ def _by_length(items: _Parts | _Spans) -> Iterator[tuple[int, _Parts | _Spans]]:
     """Lengths, and those of `items` whose counts are about that: none more, few much less."""
     order = np.argsort(np.minimum(items.counts, _LONGEST).astype(np.uint16), kind="stable")
     items = _chosen(items, order)
-    first, length = int(np.searchsorted(items.counts, 0, side="right")), 0
+    first, length = int(np.searchsorted(items.counts, np.int32(0), side="right")), 0
     while first < len(items.counts):
         length = max(length + 1, length * 3 // 2)
-        end = int(np.searchsorted(items.counts, length, side="right"))
+        end = int(np.searchsorted(items.counts, np.int32(length), side="right"))  # of another type all would be copied
         if length >= _LONGEST:
             length, end = int(items.counts[first:].max()), len(items.counts)
         if end > first:
