@@ -78,9 +78,11 @@ class SoundCopy:
                 self._tell_jump(ends_s, time_s)
             if time_s >= self._length_s:
                 break
-            if time_s < 0 or (last is not None and (packet.pts <= last or time_s < ends_s - _JUMP_S)):
+            is_heard = ends_s is not None and time_s < ends_s - _JUMP_S
+            if time_s < 0 or is_heard or (last is not None and packet.pts <= last):
                 continue
-            ends_s, last = time_s + float((packet.duration or 0) * packet.time_base), packet.pts
+            ends_s = time_s + float(packet.duration * packet.time_base) if packet.duration else None
+            last = packet.pts
             if self._is_copied:
                 packet.stream = self._out
                 packet.pts = packet.dts = packet.pts - round(self._begin_s / packet.time_base)
