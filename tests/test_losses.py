@@ -172,13 +172,6 @@ class TestAllTerms:
         assert {term for term in TERMS if found[term].item() == 0} == set(TERMS_OF_MOTION)
         assert joints.grad.isfinite().all()
 
-    @pytest.mark.parametrize("term", TERMS)
-    def test_needed_terms_alone(self, term):
-        arguments = random_arguments()
-        alone = compute_losses(*arguments, "L1", needed={term})
-        assert list(alone) == [term]
-        assert torch.equal(alone[term], compute_losses(*arguments, "L1")[term])
-
     def test_all_are_scalars_in_order(self):
         found = compute_losses(*random_arguments(), "L1")
         assert tuple(found) == TERMS

@@ -4,7 +4,7 @@ Joints are millimetres, (B, T, K, 3), and relative to joint 0 in every term that
 sees to that. Source: behaviour contract section 4; the 3D terms are those of Zhu et al., MotionBERT, ICCV 2023.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from functools import cached_property
 from typing import Literal
 
@@ -30,7 +30,7 @@ _MIN_LIMB_MM = 1e-3
 
 
 class Compared:
-    """Predicted and target bodies as the terms see them; what several terms share is made once, if at all.
+    """Predicted and target bodies as the terms see them; what several terms share is made once.
 
     `pred` and `target` hold rotations (B, T, J, 3, 3) and betas (B, T, 10), joints are (B, T, K, 3).
     """
@@ -83,14 +83,13 @@ def compute_losses(
     target: BodyParams,
     target_joints_mm: Tensor,
     loss_type: LossType,
-    needed: Container[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Every term of LOSSES that `needed` holds (all by default), unweighted, as scalars on the device.
+    """Every term of LOSSES, unweighted, as scalars on the device.
 
     The bodies are those of `Compared`. Nothing waits for the device.
     """
     bodies = Compared(pred, pred_joints_mm, target, target_joints_mm, loss_type)
-    return {name: term(bodies) for name, term in LOSSES.items() if needed is None or name in needed}
+    return {name: term(bodies) for name, term in LOSSES.items()}
 
 
 def weighted_total(terms: dict[str, Tensor], config: Config) -> Tensor:
