@@ -69,10 +69,10 @@ def test_a_batch_with_an_estimate(open_split):
 
 
 @pytest.mark.parametrize("is_transferred", [False, True])
-def test_batches_give_every_clip_once_in_order(is_transferred, open_split, monkeypatch):
-    monkeypatch.setattr(ClipLoader, "needs_transfer", is_transferred)
+def test_batches_give_every_clip_once_in_order(is_transferred, open_split):
     split, _, clips = open_split("pw3d")
     loader = ClipLoader(split, clips, batch_size=3)
+    loader.needs_transfer = is_transferred
     order = loader.training_order(seed=1, epoch=2)
     batches = list(loader.batches(order))
     assert len(loader) == len(batches) == -(-len(clips.frames) // 3)
@@ -83,10 +83,11 @@ def test_batches_give_every_clip_once_in_order(is_transferred, open_split, monke
     torch.testing.assert_close(torch.cat([batch.target.rotations for batch in batches]), whole.target.rotations)
 
 
-def test_the_gathering_thread_ends_with_an_abandoned_epoch(open_split, monkeypatch):
-    monkeypatch.setattr(ClipLoader, "needs_transfer", True)
+def test_the_gathering_thread_ends_with_an_abandoned_epoch(open_split):
     split, _, clips = open_split("pw3d")
-    batches = ClipLoader(split, clips, batch_size=2).batches()
+    loader = ClipLoader(split, clips, batch_size=2)
+    loader.needs_transfer = True
+    batches = loader.batches()
     next(batches)
     batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("gather")]

@@ -5,8 +5,10 @@ generator. Source: behaviour contract sections 1 and 5.
 """
 
 import copy
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,23 +68,25 @@ class ClipLoader:
             )
         self.device = torch.device(device)
         self.with_estimate, self.synthesis = with_estimate, synthesis
+        self._arrays = {name: values for name, values in split.arrays.items() if self._reads(name)}
         self.batch_size = batch_size
         self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
         self.split = split
         home = split.smpl_pose.device
+        self.needs_transfer = home.type != self.device.type
         self.clip_frames = torch.from_numpy(clips.frames).to(home)
         self.counted = torch.from_numpy(clips.counted).to(home)
         self.clip_videos = torch.from_numpy(split.video_of(clips.frames[:, 0])).to(home)
         stops = np.cumsum(split.video_lengths)
         self.video_rows = torch.from_numpy(np.stack((stops - split.video_lengths, stops), axis=-1)).to(home)
 
+    def _reads(self, name: str) -> bool:
+        if name.startswith("estimate_"):
+            return self.with_estimate
+        return self.synthesis is None or name not in _READ_KEYPOINTS
+
     def __len__(self) -> int:
         return len(self.bounds)
-
-    @property
-    def video_count(self) -> int:
-        """How many videos the clips are from."""
-        return len(self.clip_videos.unique())
 
     @property
     def clip_count(self) -> int:
@@ -126,8 +130,8 @@ class ClipLoader:
 
     def of_videos(self, share: Share) -> "ClipLoader":
         """A loader of the clips of some of the videos: of those from 0 up to their number, `share` says which."""
-        _, place = torch.unique_consecutive(self.clip_videos, return_inverse=True)
-        first, last = share(0, self.video_count)
+        videos, place = torch.unique_consecutive(self.clip_videos, return_inverse=True)
+        first, last = share(0, len(videos))
         chosen = ((place >= first) & (place < last)).nonzero().squeeze(1)
         part = copy.copy(self)
         part.clip_frames, part.counted = self.clip_frames[chosen], self.counted[chosen]
@@ -139,38 +143,23 @@ class ClipLoader:
         """The clips with these numbers (B,) as one batch."""
         return self.to_batch(self.rows_of(clip_ids))
 
-    @property
-    def needs_transfer(self) -> bool:
-        return self.clip_frames.device.type != self.device.type
-
     def rows_of(self, clip_ids: Tensor) -> dict[str, Tensor]:
         """The batch's rows of each array, where the arrays lie."""
-        pin = self.needs_transfer and self.device.type == "cuda"
+        take = partial(_take_rows, pin=self.needs_transfer and self.device.type == "cuda")
         clip_ids = clip_ids.to(self.clip_frames.device)
         detection, clip_ids = clip_ids // self.clip_count, clip_ids % self.clip_count
-        frames = _take_rows(self.clip_frames, clip_ids, pin=pin)
-        detections = self.split.detection_count
-        source = frames
-        rows = {
-            "frames": frames,
-            "videos": _take_rows(self.clip_videos, clip_ids, pin=pin),
-            "counted": _take_rows(self.counted, clip_ids, pin=pin),
-        }
+        frames = motion_frames = take(self.clip_frames, clip_ids)
+        rows = {"frames": frames, "videos": take(self.clip_videos, clip_ids), "counted": take(self.counted, clip_ids)}
         if self.synthesis is not None:
             rows["takes"] = torch.stack((frames[:, 0], detection), dim=-1)
-            source, rows["there"] = self._motion_frames(frames, self.video_rows[self.clip_videos[clip_ids]])
-        for name, values in self.split.arrays.items():
-            if name in _READ_KEYPOINTS and self.synthesis is not None:
-                continue
-            if name.startswith("estimate_") and not self.with_estimate:
-                continue
-            if name == "image_size" and values.ndim == 1:
-                rows[name] = values
-                continue
-            chosen = source if name in _MOTION else frames
+            motion_frames, rows["there"] = self._motion_frames(frames, self.video_rows[self.clip_videos[clip_ids]])
+        detections = self.split.detection_count
+        for name, values in self._arrays.items():
+            chosen = motion_frames if name in _MOTION else frames
             if detections > 1 and name in ("keypoints_px", "confidence"):
                 values, chosen = values.flatten(0, 1), frames * detections + detection[:, None]
-            rows[name] = _take_rows(values, chosen.flatten(), pin=pin).unflatten(0, chosen.shape)
+            is_of_all = name == "image_size" and values.ndim == 1
+            rows[name] = values if is_of_all else take(values, chosen.flatten()).unflatten(0, chosen.shape)
         return rows
 
     def _motion_frames(self, frames: Tensor, video_rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,19 +191,15 @@ class ClipLoader:
 def gathered(parts: Iterable[tuple[ClipLoader, Tensor]]) -> Iterator[Batch]:
     """The batches of these clips, each of a loader; what comes from the CPU is gathered while the batch before is used."""
     with ThreadPoolExecutor(1, thread_name_prefix="gather") as executor:
-        upcoming: tuple[ClipLoader, Future] | None = None
+        upcoming: deque[tuple[ClipLoader, Callable[[], dict[str, Tensor]]]] = deque()
         for loader, clip_ids in parts:
-            if upcoming is not None and not loader.needs_transfer:
-                yield upcoming[0].to_batch(upcoming[1].result())
-                upcoming = None
-            if not loader.needs_transfer:
-                yield loader.gather(clip_ids)
-                continue
-            current, upcoming = upcoming, (loader, executor.submit(loader.rows_of, clip_ids))
-            if current is not None:
-                yield current[0].to_batch(current[1].result())
-        if upcoming is not None:
-            yield upcoming[0].to_batch(upcoming[1].result())
+            gather = partial(loader.rows_of, clip_ids)
+            upcoming.append((loader, executor.submit(gather).result if loader.needs_transfer else gather))
+            if len(upcoming) == 2:
+                loader, rows = upcoming.popleft()
+                yield loader.to_batch(rows())
+        for loader, rows in upcoming:
+            yield loader.to_batch(rows())
 
 
 def _take_rows(values: Tensor, rows: Tensor, *, pin: bool) -> Tensor:
