@@ -74,6 +74,11 @@ class UsedDataset(NamedTuple):
     is_tested: bool
     is_selecting: bool  # whether `best_epoch.bin` is chosen on it
 
+    @property
+    def splits(self) -> list[str]:
+        """The names of those that are read."""
+        return ["train"] * self.is_trained + ["test"] * self.is_tested
+
 
 def used_datasets(sources: Iterable[Source], root: Path, *, is_training: bool) -> list[UsedDataset]:
     """What a run reads of a config's sources, files in `root`.

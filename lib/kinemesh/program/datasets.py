@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,87 +19,65 @@ from kinemesh.data.split import Reading, Source, Split, fill_split, place_split
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import attach_predictions, usable_clips
 from kinemesh.estimates.predictions import check_videos, load_predictions
-from kinemesh.machine.processes import Processes
 from kinemesh.protocols import ClipRule
 from kinemesh.synthesis.clips import Synthesizer
-from kinemesh.synthesis.recipe import DEFAULT, SCORED, Recipe, changed_recipe
+from kinemesh.synthesis.recipe import DEFAULT, SCORED, changed_recipe
 from kinemesh.training.state import TrainedDataset
 
 logger = logging.getLogger(__name__)
 
 
-def require_clip_for_each(processes: Processes, dataset: TrainedDataset) -> None:
-    """Raise `UserError` if a process would have no clip of a whole batch, which joined gradients cannot do without."""
-    clips = processes.count if dataset.train is None else min(dataset.train.batch_size, dataset.train.clip_count)
-    if clips < processes.count:
-        raise UserError(
-            f"{dataset.name} train: {clips} clips in a batch for {processes.count} processes. Expected one for each: raise "
-            "batch_size, or start fewer."
-        )
-
-
+@dataclass
 class DatasetOpener:
-    """Opens the datasets of a run, one by one.
+    """Opens the datasets of a run, one by one."""
 
-    `with_estimate`: each has another estimator's bodies, from its file or, with `predictions_path`, from that one.
-    `clip_rules`: what test clips to score; none: those of the config's `eval_clips`. `is_thorough`: look at every number.
-    `assets`: the body that keypoints are made with, where a dataset has none or the config asks for it.
-    """
+    config: Config
+    device: torch.device
+    with_estimate: bool = False  # each has another estimator's bodies, from its file or from `predictions_path`
+    predictions_path: Path | None = None
+    clip_rules: Sequence[ClipRule] = ()  # what test clips to score; none: those of the config's `eval_clips`
+    is_thorough: bool = False  # look at every number
+    assets: BodyAssets | None = None  # what keypoints are made with, where a dataset has none or the config asks for it
 
-    def __init__(
-        self,
-        config: Config,
-        device: torch.device,
-        *,
-        with_estimate: bool = False,
-        predictions_path: Path | None = None,
-        clip_rules: Sequence[ClipRule] = (),
-        is_thorough: bool = False,
-        assets: BodyAssets | None = None,
-    ):
+    def __post_init__(self):
         """Raises `UserError` if the predictions cannot be read, or the config's recipe."""
-        self._config, self._device, self._assets = config, device, assets
+        config, assets = self.config, self.assets
         self._recipe = changed_recipe(DEFAULT, config.recipe or {})
-        self._with_estimate, self._clip_rules = with_estimate, clip_rules
         body = partial(load_body_assets, config.data_root) if assets is None else (lambda: assets)
-        self._predictions = load_predictions(predictions_path, body) if predictions_path else None
-        self._is_thorough = is_thorough
-        self._place = partial(place_split, device=device, data_device=config.data_device)
-        self._load = partial(ClipLoader, device=device, with_estimate=with_estimate)
-        self._held_out_share = config.held_out_share if with_estimate else config.val_split
+        self._predictions = load_predictions(self.predictions_path, body) if self.predictions_path else None
+        self._held_out_share = config.held_out_share if self.with_estimate else config.val_split
+        self._place = partial(place_split, device=self.device, data_device=config.data_device)
         self._opened: list[Dataset] = []
 
     def open(self, used: UsedDataset) -> tuple[Dataset, TrainedDataset]:
         """The dataset as it was read, and as the run uses it; raises `UserError` if the file is missing or wrong."""
-        config, source, predictions = self._config, used.source, self._predictions
-        is_in_file = self._with_estimate and (predictions is None or not source.is_video)
-        reading = Reading(used.path, config.sample_stride, is_in_file, is_thorough=self._is_thorough)
+        config, source, predictions = self.config, used.source, self._predictions
+        is_in_file = self.with_estimate and (predictions is None or not source.is_video)
+        reading = Reading(used.path, config.sample_stride, is_in_file, is_thorough=self.is_thorough)
         dataset = load_source(source, reading)
         _require_splits(used, dataset)
         if config.fill_missing == "interpolate":
             dataset = dataset._replace(train=fill_split(dataset.train), test=fill_split(dataset.test))
         if predictions is not None:
-            splits = [name for name, is_needed in (("train", used.is_trained), ("test", used.is_tested)) if is_needed]
-            dataset = attach_predictions(dataset, predictions, splits)
+            dataset = attach_predictions(dataset, predictions, used.splits)
         self._opened.append(dataset)
         # Training validates on the config's clips; to evaluate, only those asked for must be there.
         is_validated = used.is_trained or used.is_selecting
-        rules = (config.eval_clips, *self._clip_rules) if is_validated or not self._clip_rules else self._clip_rules
+        rules = (config.eval_clips, *self.clip_rules) if is_validated or not self.clip_rules else self.clip_rules
         train_clips, test_clips = _cut(dataset, config, rules if used.is_tested else ())
         held_out_clips = None
         if used.is_selecting and self._held_out_share:
             train_clips, held_out_clips = _hold_out(dataset.train, train_clips, config, self._held_out_share)
         test_split = self._place(dataset.test) if test_clips else None
-        tests = {rule: self._scored(test_split, clips) for rule, clips in test_clips.items()}
+        tests = {rule: self._load(test_split, clips, config.batch_size) for rule, clips in test_clips.items()}
         test = tests.get(config.eval_clips)
         train_split = self._place(dataset.train) if used.is_trained or held_out_clips is not None else None
         if held_out_clips is not None:
-            test = self._scored(train_split, held_out_clips)
+            test = self._load(train_split, held_out_clips, config.batch_size)
         train = None
         if used.is_trained:
             size = source.batch_size or (config.batch_size if source.is_video else config.batch_size_img)
-            made = self._synthesis(train_split, self._recipe, is_wanted=config.synthesis == "train")
-            train = self._load(train_split, train_clips, batch_size=size, training=True, synthesis=made)
+            train = self._load(train_split, train_clips, size, training=True)
         trained = TrainedDataset(
             name=source.name,
             train=train,
@@ -112,19 +91,19 @@ class DatasetOpener:
         )
         return dataset, trained
 
-    def _scored(self, split: Split, clips: Clips) -> ClipLoader:
-        return self._load(split, clips, batch_size=self._config.batch_size, synthesis=self._synthesis(split, SCORED))
-
-    def _synthesis(self, split: Split, recipe: Recipe, is_wanted: bool = False) -> Synthesizer | None:
-        """What makes a split's keypoints; None where they are read."""
-        if split.keypoints_px is not None and not is_wanted:
-            return None
-        if self._assets is None:
-            raise UserError(
-                f"{split.dataset} {split.name}: keypoints are made with the body model, which is missing. Expected it first."
-            )
-        is_filled = self._config.fill_missing == "interpolate"
-        return Synthesizer(self._assets, recipe, is_filled).to(self._device)
+    def _load(self, split: Split, clips: Clips, batch_size: int, *, training: bool = False) -> ClipLoader:
+        config, made = self.config, None
+        if split.keypoints_px is None or (training and config.synthesis == "train"):
+            if self.assets is None:
+                raise UserError(
+                    f"{split.dataset} {split.name}: keypoints are made with the body model, which is missing. Expected it first."
+                )
+            recipe = self._recipe if training else SCORED
+            made = Synthesizer(self.assets, recipe, config.fill_missing == "interpolate").to(self.device)
+        return ClipLoader(
+            split, clips, batch_size=batch_size, device=self.device, with_estimate=self.with_estimate,
+            training=training, synthesis=made,
+        )  # fmt: skip
 
     def check_videos(self, names: Iterable[str]) -> None:
         """Raises `UserError` if predictions are of videos that no dataset opened has; `names`: all the config's datasets."""
@@ -148,13 +127,11 @@ def mixed(datasets: list[TrainedDataset], sources: Iterable[Source], epochs: int
 
 
 def _require_splits(used: UsedDataset, dataset: Dataset) -> None:
-    for split, is_needed, advice in (
-        (dataset.train, used.is_trained, "train_epochs: 0"),
-        (dataset.test, used.is_tested, "validate: False"),
-    ):
-        if is_needed and split.frame_count == 0:
+    advice = {"train": "train_epochs: 0", "test": "validate: False"}
+    for name in used.splits:
+        if getattr(dataset, name).frame_count == 0:
             raise UserError(
-                f"{used.path}: has no '{split.name}' frames. Expected some; add them, or set {advice} for "
+                f"{used.path}: has no '{name}' frames. Expected some; add them, or set {advice[name]} for "
                 f"'{used.source.name}' under datasets."
             )
 
@@ -164,23 +141,18 @@ def _cut(dataset: Dataset, config: Config, clip_rules: Sequence[ClipRule]) -> tu
     if not dataset.source.is_video:
         return first_clips(image_clips(dataset.train.frame_count), config.limit_clips), {}
     lengths = dataset.train.video_lengths, dataset.test.video_lengths
-    train, _ = cut_clips(*lengths, config.clip_len, config.data_stride)
-    tests = {
-        rule: cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=rule)[1]
-        for rule in dict.fromkeys(clip_rules)
-    }
+    cut = partial(cut_clips, *lengths, config.clip_len, config.data_stride)
     # First what can be used, then the limit: a dry run of a file that covers few videos is then not empty.
-    return first_clips(usable_clips(train, dataset.train), config.limit_clips), {
-        rule: first_clips(usable_clips(clips, dataset.test), config.limit_clips) for rule, clips in tests.items()
-    }
+    train = first_clips(usable_clips(cut()[0], dataset.train), config.limit_clips)
+    tests = {rule: usable_clips(cut(eval_clips=rule)[1], dataset.test) for rule in dict.fromkeys(clip_rules)}
+    return train, {rule: first_clips(clips, config.limit_clips) for rule, clips in tests.items()}
 
 
 def _hold_out(split: Split, train_clips: Clips, config: Config, share: float) -> tuple[Clips, Clips]:
     """Training clips without the held-out videos, and the clips of those, cut as test clips are."""
     is_held_out = held_out_videos(split.video_names, share)
-    _, clips = cut_clips(
-        split.video_lengths[:0], split.video_lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips
-    )
+    lengths = split.video_lengths[:0], split.video_lengths  # as a test split is cut
+    _, clips = cut_clips(*lengths, config.clip_len, config.data_stride, eval_clips=config.eval_clips)
     kept = of_videos(train_clips, split, ~is_held_out)
     held_out = first_clips(of_videos(usable_clips(clips, split), split, is_held_out), config.limit_clips)
     logger.info(

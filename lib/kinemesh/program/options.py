@@ -49,10 +49,9 @@ class RunOptions:
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to {2**32 - 1}.")
         require_one_of("fit", self.fit, FITS)
-        if self.fit != "none" and self.is_training:
-            raise UserError("--fit keypoints works with --evaluate only. Train first, then evaluate best_epoch.bin.")
-        for flag in ("predictions_out", "report"):
-            if getattr(self, flag) and self.is_training:
+        scoring = {"fit keypoints": self.fit != "none", "predictions_out": self.predictions_out, "report": self.report}
+        for flag, is_given in scoring.items():
+            if is_given and self.is_training:
                 raise UserError(f"--{flag} works with --evaluate only. Train first, then evaluate best_epoch.bin.")
         if self.predictions_out and self.predictions_out.suffix != ".npz":
             raise UserError(f"--predictions_out {self.predictions_out}: expected a name ending in .npz.")

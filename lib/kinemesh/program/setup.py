@@ -20,7 +20,8 @@ from kinemesh.body.smpl import Body
 from kinemesh.config import Config
 from kinemesh.data.sources import UsedDataset, sources_of, used_datasets
 from kinemesh.data.split import Source, mean_body
-from kinemesh.demo.datasets import is_demo_root, is_made_here, make_demo_data
+from kinemesh.demo.datasets import is_demo_root, make_demo_data
+from kinemesh.demo.splits import StandIn
 from kinemesh.errors import UserError
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.processes import Processes
@@ -31,7 +32,7 @@ from kinemesh.program.check import machine
 from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.program.check.needed_files import NeededFile, file_finding, needed_files
 from kinemesh.program.check.values import body_findings, dataset_findings, use_findings
-from kinemesh.program.datasets import DatasetOpener, mixed, require_clip_for_each
+from kinemesh.program.datasets import DatasetOpener, mixed
 from kinemesh.program.options import RunOptions
 from kinemesh.protocols import Protocol
 from kinemesh.structures import BodyParams
@@ -52,7 +53,7 @@ class Setup:
     config: Config
     protocols: list[Protocol]
     processes: Processes = field(default_factory=Processes)
-    device: torch.device | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # until one is chosen
     sources: list[Source] = field(default_factory=list)  # every dataset of the config
     used: list[UsedDataset] = field(default_factory=list)  # those that the run reads
     files: list[NeededFile] = field(default_factory=list)  # that the run reads, besides its config
@@ -69,6 +70,11 @@ class Setup:
         """The pretrained backbone, where the run starts from one."""
         is_wanted = self.config.finetune and self.options.start is None
         return self.options.pretrained if is_wanted else None
+
+    @property
+    def start(self) -> Path | None:
+        """What the model's weights come from; None: from the seed."""
+        return self.options.start or self.pretrained
 
     def lacks(self, *read_by: str) -> bool:
         """Whether a file that a stage of these names reads cannot be read."""
@@ -94,12 +100,9 @@ def set_up(setup: Setup) -> list[Finding]:
 
 
 def _device(setup: Setup) -> Iterator[Finding]:
-    if setup.device is None:
-        setup.device = torch.device("cpu")  # for what is checked further on, where there is no such device
-        setup.device = choose_device(setup.options.device)
+    setup.device = choose_device(setup.options.device)
     yield from machine.device_findings(setup.config, setup.device)
-    if setup.options.is_check:
-        yield Finding("ok", "config", str(setup.options.config), "every key known and in range")
+    yield Finding("ok", "config", str(setup.options.config), "every key known and in range")
 
 
 def _files(setup: Setup) -> Iterator[Finding]:
@@ -139,18 +142,14 @@ def _checkpoint(setup: Setup) -> Iterator[Finding]:
 
 
 def _body(setup: Setup) -> Iterator[Finding]:
-    root = Path(setup.config.data_root)
-    if is_demo_root(root) and not setup.options.is_check:
+    root, is_check = Path(setup.config.data_root), setup.options.is_check
+    if is_demo_root(root) and not is_check:
         with setup.processes.main_first():
             make_demo_data(root)
-    if setup.options.is_check and not (root / SMPL_FILE).exists() and is_made_here(root / SMPL_FILE):
-        from kinemesh.demo.splits import StandIn  # what the program would make
-
-        assets = StandIn().assets
-    else:
-        assets = load_body_assets(root)
+    is_still_to_make = is_demo_root(root) and not (root / SMPL_FILE).exists()
+    assets = StandIn().assets if is_still_to_make else load_body_assets(root)
     setup.body = Body.of(assets, setup.device)
-    if setup.options.is_check:
+    if is_check:
         yield from body_findings(assets, str(root / SMPL_FILE))
 
 
@@ -165,18 +164,16 @@ def _model(setup: Setup) -> Iterator[Finding]:
         setup.state = _start_training(setup)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     total = sum(parameter.numel() for parameter in model.parameters())
-    start = options.start or setup.pretrained
-    origin = f"starts from {start}" if start else "starts from the seed"
-    yield Finding("ok", "model", _model_place(setup), f"{total:,} parameters, {trained:,} trained; {origin}")
-    if setup.state is not None:
-        state = setup.state
+    found = f"{total:,} parameters, {trained:,} trained; starts from {setup.start or 'the seed'}"
+    yield Finding("ok", "model", _model_place(setup), found)
+    if state := setup.state:
         yield machine.space_finding(options.folder, model, config, state.epoch)
         epochs = f"{state.epoch + 1} to {config.epochs}, {state.step:,} steps done before"
         yield Finding("note", "epochs", str(options.config), epochs)
 
 
 def _model_place(setup: Setup) -> str:
-    return str(setup.options.start or setup.pretrained or setup.options.config)
+    return str(setup.start or setup.options.config)
 
 
 def _start_training(setup: Setup) -> TrainState:
@@ -226,7 +223,7 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
             continue
         try:
             dataset, trained = opener.open(used)
-            require_clip_for_each(setup.processes, trained)
+            machine.require_clip_for_each(setup.processes, trained)
         except UserError as error:
             yield from_error(error, f"{used.source.title} dataset", str(used.path))
             continue
@@ -234,9 +231,8 @@ def _datasets(setup: Setup) -> Iterator[Finding]:
         if config.mean_pose_baseline and dataset.train.frame_count:
             setup.constant = mean_body(dataset.train, setup.device)
         if options.is_check:
-            splits = [name for name, is_used in (("train", used.is_trained), ("test", used.is_tested)) if is_used]
             kinematics = setup.body.joints if setup.body is not None else None
-            yield from dataset_findings(dataset, splits, str(used.path), kinematics)
+            yield from dataset_findings(dataset, used.splits, str(used.path), kinematics)
             yield from use_findings(used, trained, config)
     try:
         opener.check_videos([source.name for source in setup.sources])

@@ -1,4 +1,4 @@
-"""What a run needs of the machine: device, precision, compiler, folders that can be written, space on the disk."""
+"""What a run needs of the machine: device, precision, compiler, folders that can be written, space on the disk, processes."""
 
 import importlib.util
 import os
@@ -13,9 +13,11 @@ from torch import nn
 from kinemesh.config import Config
 from kinemesh.errors import UserError
 from kinemesh.files.writing import require_writable
+from kinemesh.machine.processes import Processes
 from kinemesh.machine.run_lock import require_unlocked
 from kinemesh.program.check.findings import Finding, from_error
 from kinemesh.training.names import BEST, LATEST
+from kinemesh.training.state import TrainedDataset
 
 _BYTES_OF_NUMBER = 4
 
@@ -96,6 +98,16 @@ def space_finding(folder: Path, model: nn.Module, config: Config, first_epoch: i
         return Finding("ok", "disk space", str(folder), sizes)
     advice = "Free space, give another --checkpoint folder, or raise checkpoint_frequency."
     return Finding("wrong", "disk space", str(folder), f"too little disk space: {sizes}. {advice}")
+
+
+def require_clip_for_each(processes: Processes, dataset: TrainedDataset) -> None:
+    """Raise `UserError` if a process would have no clip of a whole batch, which joined gradients cannot do without."""
+    clips = processes.count if dataset.train is None else min(dataset.train.batch_size, dataset.train.clip_count)
+    if clips < processes.count:
+        raise UserError(
+            f"{dataset.name} train: {clips} clips in a batch for {processes.count} processes. Expected one for each: raise "
+            "batch_size, or start fewer."
+        )
 
 
 def _nearest_existing(folder: Path) -> Path:
