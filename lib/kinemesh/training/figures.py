@@ -1,6 +1,7 @@
 """What an epoch comes to: means of its training batches, and what a validation found."""
 
 from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,15 @@ def columns() -> tuple[str, ...]:
     return ("loss", *LOSSES, "mpjpe")
 
 
+class Measured(NamedTuple):
+    """A training batch's part in the epoch's means; all of them over its clips, and over all processes."""
+
+    batch: int  # its number in the epoch
+    clips: int
+    values: Tensor  # (columns,), as `columns()` names them
+    mpve: Tensor | None  # on logged steps
+
+
 class TrainMeter:
     """Sums over an epoch's clips, kept on the device until they are asked for."""
 
@@ -22,8 +32,9 @@ class TrainMeter:
         self._mpve = torch.zeros((), dtype=torch.float64, device=device)
         self._mpve_clips = 0
 
-    def add(self, values: Tensor, clips: int, mpve: Tensor | None = None) -> None:
-        """`values` (columns,) are means over `clips` clips, and so is `mpve` where it was measured."""
+    def add(self, measured: Measured) -> None:
+        """Count a batch's clips."""
+        _, clips, values, mpve = measured
         self._sums += values.double() * clips
         self._clips += clips
         if mpve is not None:

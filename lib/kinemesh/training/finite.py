@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kinemesh.errors import UserError
 from kinemesh.machine.log import append_record
-from kinemesh.training.figures import columns
+from kinemesh.training.figures import Measured, columns
 from kinemesh.training.names import LATEST, NONFINITE_STEPS
 from kinemesh.training.state import Run, TrainedDataset, TrainState
 
@@ -23,16 +23,16 @@ logger = logging.getLogger(__name__)
 _CLIPS_NAMED = 4
 
 
-class StepValues(NamedTuple):
+class _Step(NamedTuple):
     """What is looked at of one optimizer step."""
 
-    first_batch: int
-    losses: list[Tensor]  # (columns,) of each batch, as `columns()` names them
+    measured: list[Measured]  # of its batches
     gradient_norm: Tensor  # scalar
 
     def are_finite(self) -> Tensor:
         """(batches + 1,) bool, the gradient last."""
-        return torch.stack([*(values.isfinite().all() for values in self.losses), self.gradient_norm.isfinite()])
+        losses = (batch.values.isfinite().all() for batch in self.measured)
+        return torch.stack([*losses, self.gradient_norm.isfinite()])
 
 
 class FiniteCheck:
@@ -40,15 +40,15 @@ class FiniteCheck:
 
     def __init__(self, state: TrainState, dataset: TrainedDataset, order: Tensor, run: Run):
         self._state, self._dataset, self._order, self._run = state, dataset, order, run
-        self._pending: list[StepValues] = []
+        self._pending: list[_Step] = []
         self._may_wait = run.device.type != "cpu" and run.config.on_nonfinite == "stop"
 
-    def allows(self, step: StepValues) -> bool:
-        """Whether to take the step; with `stop` it raises instead of saying no.
+    def allows(self, measured: list[Measured], gradient_norm: Tensor) -> bool:
+        """Whether to take the step of these batches; with `stop` it raises instead of saying no.
 
         Raises `UserError` for a step that is not finite with `stop`, and for one more than `nonfinite_limit` with `skip`.
         """
-        self._pending.append(step)
+        self._pending.append(_Step(measured, gradient_norm))
         return self._may_wait or self.look()
 
     def look(self) -> bool:
@@ -62,20 +62,16 @@ class FiniteCheck:
         self._report(pending[finite.index(False)])
         return False
 
-    def _report(self, step: StepValues) -> None:
+    def _report(self, step: _Step) -> None:
         state, run, config = self._state, self._run, self._run.config
         *finite, _ = step.are_finite().tolist()
         # Where all losses are finite it is the gradient, and any batch of the step may be why.
-        wrong = [number for number, is_finite in enumerate(finite) if not is_finite] or list(range(len(finite)))
-        shown = step.losses[wrong[0]].tolist()
+        wrong = [each for each, is_finite in zip(step.measured, finite, strict=True) if not is_finite] or step.measured
+        shown = wrong[0].values.tolist()
         terms = dict(zip(columns(), shown, strict=True)) | {"gradient norm": step.gradient_norm.item()}
-        clips = [
-            clip
-            for number in wrong
-            for clip in describe_clips(self._dataset.train, self._order, step.first_batch + number)
-        ]
+        clips = [clip for each in wrong for clip in describe_clips(self._dataset.train, self._order, each.batch)]
         what = "gradient" if all(finite) else "loss"
-        batch = step.first_batch + wrong[0] + 1
+        batch = wrong[0].batch + 1
         record = {"epoch": state.epoch + 1, "dataset": self._dataset.name, "step": batch, "what": what}
         record |= {"terms": {name: str(value) for name, value in terms.items()}, "clips": clips}
         if run.processes.is_main:

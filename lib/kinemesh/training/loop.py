@@ -5,7 +5,6 @@ Source: behaviour contract, section 5.
 
 import logging
 from itertools import islice
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +21,9 @@ from kinemesh.metrics import ALL_JOINTS, mpjpe_mm, mpve_mm
 from kinemesh.structures import Batch, BodyParams
 from kinemesh.training.checkpoint import Saver
 from kinemesh.training.epoch_log import EpochLog
-from kinemesh.training.figures import TrainMeter, Validated, columns
-from kinemesh.training.finite import FiniteCheck, StepValues
-from kinemesh.training.optimizer import learning_rates, set_learning_rates
+from kinemesh.training.figures import Measured, TrainMeter, Validated, columns
+from kinemesh.training.finite import FiniteCheck
+from kinemesh.training.optimizer import clip_gradients, learning_rates, set_learning_rates
 from kinemesh.training.state import EpochProgress, Run, TrainedDataset, TrainState
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,10 @@ def train(state: TrainState, datasets: list[TrainedDataset], run: Run) -> None:
     config = run.config
     saver = Saver(state, datasets, run)
     log = EpochLog(datasets, run, state.epoch) if run.processes.is_main else None
-    total_steps = sum(_step_count(dataset, config) * min(dataset.train_epochs, config.epochs) for dataset in datasets)
+    total_steps = sum(
+        -(-dataset.batch_count // config.grad_accumulation) * min(dataset.train_epochs, config.epochs)
+        for dataset in datasets
+    )
     try:
         if run.kind == "refiner" and config.chooses_trust and (state.epoch, state.progress) == (0, None):
             _save_input_as_best(state, datasets, run, saver)
@@ -90,25 +92,16 @@ def train_on(dataset: TrainedDataset, state: TrainState, run: Run, saver: Saver,
         buffers = [buffer.clone() for buffer in state.model.buffers()] if config.on_nonfinite == "skip" else []
         measured = [backward(state, batch, run) for batch in islice(batches, size)]
         norm = clip_gradients(state.model, config)
-        if finite.allows(StepValues(measured[0].batch, [each.values for each in measured], norm)):
+        if finite.allows(measured, norm):
             optimizer_step(state, config, total_steps)
             for each in measured:
-                state.progress.meter.add(each.values, each.clips, each.mpve)
+                state.progress.meter.add(each)
         else:
             forget_step(state, buffers)
         state.progress.batches += size
         if state.progress.batches == dataset.batch_count or any(each.mpve is not None for each in measured):
             finite.look()
         saver.save_or_stop(finite)
-
-
-class Measured(NamedTuple):
-    """A batch's part in the epoch's means; all of them over its clips, and over all processes."""
-
-    batch: int  # its number in the epoch
-    clips: int
-    values: Tensor  # (columns,), as `columns()` names them
-    mpve: Tensor | None  # on logged steps
 
 
 def backward(state: TrainState, batch: Batch, run: Run) -> Measured:
@@ -150,16 +143,6 @@ def training_losses(
         mpjpe = mpjpe_mm(pred_joints, target_joints, ALL_JOINTS).mean()
         values = torch.stack([total, *(terms[name] for name in LOSSES), mpjpe])
     return total, values, pred
-
-
-@torch.no_grad()
-def clip_gradients(model: nn.Module, config: Config) -> Tensor:
-    """The norm of all gradients together, as a scalar on the device; then clip them where the config says so."""
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if config.clip_grad_norm:
-        nn.utils.clip_grads_with_norm_(model.parameters(), config.clip_grad_norm, norm)
-    return norm
 
 
 def optimizer_step(state: TrainState, config: Config, total_steps: int) -> None:
@@ -216,7 +199,3 @@ def _finish_epoch(
         seconds = log.record(state, progress, rates)
         saver.save_epoch(is_best)
         log.say(state.epoch, progress, seconds, is_best)
-
-
-def _step_count(dataset: TrainedDataset, config: Config) -> int:
-    return -(-dataset.batch_count // config.grad_accumulation)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kinemesh.config import Config
 from kinemesh.errors import UserError
@@ -56,6 +56,16 @@ def _build_muon(model: nn.Module, groups: list[dict], config: Config) -> Muon:
     return Muon(
         [*rest, {"params": matrices, "lr": config.lr_matrix, "is_matrix": True}], weight_decay=config.weight_decay
     )
+
+
+@torch.no_grad()
+def clip_gradients(model: nn.Module, config: Config) -> Tensor:
+    """The norm of all gradients together, as a scalar on the device; then clip them where the config says so."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if config.clip_grad_norm:
+        nn.utils.clip_grads_with_norm_(model.parameters(), config.clip_grad_norm, norm)
+    return norm
 
 
 def learning_rates(config: Config, epoch: int, step: int, total_steps: int) -> tuple[float, ...]:
