@@ -13,41 +13,18 @@ from kinemesh.prepare.bvh.text import Bvh
 
 # Namespaces, and what Biped puts in front of everything.
 _PREFIX = re.compile(r"^(.*[:|])?((mixamorig\d*|bip0*1|character\d*|model|robot|skeleton\d*|def|valvebiped)[_ ]+)?")
-# For a side's joints of SMPL, what each family of programs calls them, without the side. A name may mean another joint in
-# another family, so one family has to fit as a whole.
-_FAMILIES: dict[str, dict[str, str]] = {
-    "SMPL": {
-        "hip": "hip", "knee": "knee", "ankle": "ankle", "foot": "foot", "collar": "collar", "shoulder": "shoulder",
-        "elbow": "elbow", "wrist": "wrist", "hand": "hand",
-    },
-    "Mixamo, CMU, LAFAN1, HumanIK": {
-        "hip": "upleg", "knee": "leg", "ankle": "foot", "foot": "toebase toe", "collar": "shoulder", "shoulder": "arm",
-        "elbow": "forearm", "wrist": "hand",
-    },
-    "Rokoko, Blender": {
-        "hip": "thigh upleg", "knee": "shin", "ankle": "foot", "foot": "toe toebase", "collar": "shoulder",
-        "shoulder": "arm upperarm", "elbow": "forearm", "wrist": "hand",
-    },
-    "Xsens": {
-        "hip": "hip", "knee": "knee", "ankle": "ankle", "foot": "toe", "collar": "collar", "shoulder": "shoulder",
-        "elbow": "elbow", "wrist": "wrist",
-    },
-    "Biovision": {
-        "hip": "upleg hip", "knee": "lowleg knee", "ankle": "foot ankle", "foot": "toe", "collar": "collar",
-        "shoulder": "uparm shoulder", "elbow": "lowarm elbow", "wrist": "hand wrist",
-    },
-    "SOMA": {
-        "hip": "leg", "knee": "shin", "ankle": "foot", "foot": "toebase", "collar": "shoulder", "shoulder": "arm",
-        "elbow": "forearm", "wrist": "hand",
-    },
-    "Biped": {
-        "hip": "thigh", "knee": "calf", "ankle": "foot", "foot": "toe0 toe", "collar": "clavicle", "shoulder": "upperarm",
-        "elbow": "forearm", "wrist": "hand",
-    },
-    "VRM, Unity": {
-        "hip": "upperleg", "knee": "lowerleg", "ankle": "foot", "foot": "toes toebase toe", "collar": "shoulder",
-        "shoulder": "upperarm", "elbow": "lowerarm", "wrist": "hand",
-    },
+# For a side's joints of SMPL, in this order, what each family of programs calls them, without the side; most have no hand.
+# A name may mean another joint in another family, so one family has to fit as a whole.
+_JOINTS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist", "hand")
+_FAMILIES = {
+    "SMPL": _JOINTS,
+    "Mixamo, CMU, LAFAN1, HumanIK": ("upleg", "leg", "foot", "toebase toe", "shoulder", "arm", "forearm", "hand"),
+    "Rokoko, Blender": ("thigh upleg", "shin", "foot", "toe toebase", "shoulder", "arm upperarm", "forearm", "hand"),
+    "Xsens": ("hip", "knee", "ankle", "toe", "collar", "shoulder", "elbow", "wrist"),
+    "Biovision": ("upleg hip", "lowleg knee", "foot ankle", "toe", "collar", "uparm shoulder", "lowarm elbow", "hand wrist"),
+    "SOMA": ("leg", "shin", "foot", "toebase", "shoulder", "arm", "forearm", "hand"),
+    "Biped": ("thigh", "calf", "foot", "toe0 toe", "clavicle", "upperarm", "forearm", "hand"),
+    "VRM, Unity": ("upperleg", "lowerleg", "foot", "toes toebase toe", "shoulder", "upperarm", "lowerarm", "hand"),
 }  # fmt: skip
 _PELVIS = ("hips", "pelvis", "hip")
 _HEAD = ("head",)
@@ -99,9 +76,9 @@ def _place(bvh: Bvh, name: str) -> int:
     return bvh.names.index(name)
 
 
-def _of_family(words: dict[str, str], plain: dict[str, int]) -> dict[int, int]:
+def _of_family(words: tuple[str, ...], plain: dict[str, int]) -> dict[int, int]:
     found = {}
-    for joint, names in words.items():
+    for joint, names in zip(_JOINTS, words, strict=False):
         for side in SIDES:
             spelled = [f"{start}{name}" for name in names.split() for start in (side, side[0])]
             place = next((plain[name] for name in spelled if name in plain), None)
