@@ -22,7 +22,7 @@ def test_sparkline_keeps_the_peak_and_breaks_at_a_gap():
     frames = np.concatenate([np.arange(500), np.arange(800, 1000)])
     errors = np.full(700, 10.0)
     errors[333] = 100.0
-    found = curves(sparkline(frames, errors, top_mm=100.0, width=240, height=64))
+    found = curves(sparkline(frames, errors, top_mm=100.0))
     assert len(found) == 2
     assert found[0][:, 1].min() == pytest.approx(2, abs=0.1)  # the peak, at the upper edge
     assert found[1][0, 0] == pytest.approx(800 / 999 * 240, abs=2)

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinemesh.report.style import SERIES_COLORS
+from kinemesh.report.style import SERIES_COLORS, svg
 
 _MOST_POINTS = 160  # of a curve: more would not be seen
+_WIDTH, _HEIGHT = 480, 230  # of a chart
+_SPARK_WIDTH, _SPARK_HEIGHT = 240, 64
 
 
-def sparkline(frames: np.ndarray, errors_mm: np.ndarray, top_mm: float, width: int = 240, height: int = 64) -> str:
+def sparkline(frames: np.ndarray, errors_mm: np.ndarray, top_mm: float) -> str:
     """One video's error over time; a gap in the frames is a gap in the curve. `top_mm` is at the upper edge."""
+    width, height = _SPARK_WIDTH, _SPARK_HEIGHT
     order = np.argsort(frames, kind="stable")
     frames, errors_mm = _highest_of_bins(frames[order], errors_mm[order])
     span = max(int(frames[-1] - frames[0]), 1)
@@ -20,18 +23,15 @@ def sparkline(frames: np.ndarray, errors_mm: np.ndarray, top_mm: float, width: i
     step = np.median(np.diff(frames)) if len(frames) > 1 else 1
     runs = np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) > 2 * max(step, 1)) + 1)
     curves = "".join(f'<polyline class="curve" points="{_points(x[run], y[run])}"/>' for run in runs)
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
-        f'<line class="axis" x1="0" x2="{width}" y1="{height - 1}" y2="{height - 1}"/>{curves}</svg>'
-    )
+    return svg(width, height, f'<line class="axis" x1="0" x2="{width}" y1="{height - 1}" y2="{height - 1}"/>{curves}')
 
 
-def histogram(errors_mm: np.ndarray, width: int = 480, height: int = 230) -> str:
+def histogram(errors_mm: np.ndarray) -> str:
     """How many frames have which error, with median and 95th percentile; the last bar holds all that is larger."""
     median, high = np.percentile(errors_mm, [50, 95])
     top = _round_up(max(high * 1.5, 1e-3))
     counts, edges = np.histogram(np.minimum(errors_mm, top * (1 - 1e-9)), bins=30, range=(0, top))
-    left, bottom, right, upper = 8, height - 26, width - 8, 30
+    left, bottom, right, upper = 8, _HEIGHT - 26, _WIDTH - 8, 30
     scale = (right - left) / top
     bars = "".join(
         f'<rect class="bar" x="{left + edge * scale + 1:.1f}" y="{bottom - tall:.1f}" '
@@ -48,14 +48,14 @@ def histogram(errors_mm: np.ndarray, width: int = 480, height: int = 230) -> str
         anchor = "end" if place == 0 else "start"
         marks += f'<text class="strong" x="{x:.1f}" y="{upper - 15}" text-anchor="{anchor}">{name} {value:.0f}</text>'
     ticks = "".join(
-        f'<text x="{left + top * share * scale:.1f}" y="{height - 8}" text-anchor="{anchor}">{top * share:g}{unit}</text>'
+        f'<text x="{left + top * share * scale:.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}">{top * share:g}{unit}</text>'
         for share, anchor, unit in ((0, "start", ""), (0.5, "middle", ""), (1, "end", " mm or more"))
     )
     axis = f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>'
-    return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{bars}{axis}{marks}{ticks}</svg>'
+    return svg(_WIDTH, _HEIGHT, bars + axis + marks + ticks)
 
 
-def line_chart(series: dict[str, tuple[Sequence[float], Sequence[float]]], width: int = 480, height: int = 230) -> str:
+def line_chart(series: dict[str, tuple[Sequence[float], Sequence[float]]]) -> str:
     """Curves over epochs, each (epochs, values), with a legend below."""
     values = np.concatenate([np.asarray(y, dtype=float) for _, y in series.values()])
     epochs = np.concatenate([np.asarray(x, dtype=float) for x, _ in series.values()])
@@ -63,7 +63,7 @@ def line_chart(series: dict[str, tuple[Sequence[float], Sequence[float]]], width
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     low, high = low - margin, high + margin
     first, last = float(epochs.min()), float(max(epochs.max(), epochs.min() + 1))
-    left, bottom, right, upper = 52, height - 26, width - 12, 10
+    left, bottom, right, upper = 52, _HEIGHT - 26, _WIDTH - 12, 10
 
     def place(x, y):
         across = left + (np.asarray(x, float) - first) / (last - first) * (right - left)
@@ -75,7 +75,7 @@ def line_chart(series: dict[str, tuple[Sequence[float], Sequence[float]]], width
         grid += f'<line class="axis" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
         grid += f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>'
     for epoch, anchor in ((first, "start"), (last, "end")):
-        grid += f'<text x="{float(place(epoch, low)[0]):.1f}" y="{height - 8}" text-anchor="{anchor}">epoch {epoch:.0f}</text>'
+        grid += f'<text x="{float(place(epoch, low)[0]):.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}">epoch {epoch:.0f}</text>'
     curves = legend = ""
     for number, (name, (x, y)) in enumerate(series.items()):
         color = SERIES_COLORS[number % len(SERIES_COLORS)]
@@ -85,10 +85,7 @@ def line_chart(series: dict[str, tuple[Sequence[float], Sequence[float]]], width
         )  # fmt: skip
         curves += f'<polyline fill="none" stroke="{color}" stroke-width="1.8" points="{_points(across, down)}"/>{dots}'
         legend += f'<span><i style="background:{color}"></i>{html.escape(name)}</span>'
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{grid}{curves}</svg>'
-        f'<div class="legend">{legend}</div>'
-    )
+    return svg(_WIDTH, _HEIGHT, grid + curves) + f'<div class="legend">{legend}</div>'
 
 
 def _highest_of_bins(frames: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

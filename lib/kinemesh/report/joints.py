@@ -1,6 +1,7 @@
 """Each joint's error as a bar beside the joint, on a drawn skeleton seen from the front."""
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, LIMBS, SIDES, SMPL_JOINT_NAMES, SMPL_PARENTS
+from kinemesh.report.style import svg
 
 # Heights of joints in a standing figure, and how far from the middle; the person's left is on the right.
 _MIDDLE = {
@@ -14,7 +15,7 @@ _LIMBS = {
 _WIDTH, _HEIGHT, _CENTRE, _LONGEST_BAR, _ROW = 520, 410, 260, 130, 34
 
 
-def joint_bars(errors_mm: dict[str, float], unit: str = "mm", digits: int = 0) -> str:
+def joint_bars(errors_mm: dict[str, float]) -> str:
     """`errors_mm` by joint name, all of H36M's or SMPL's joints; a root that is 0 by definition has no bar."""
     names = H36M_JOINT_NAMES if set(errors_mm) == set(H36M_JOINT_NAMES) else SMPL_JOINT_NAMES
     bones = LIMBS if names is H36M_JOINT_NAMES else [(p, j) for j, p in enumerate(SMPL_PARENTS) if p >= 0]
@@ -35,10 +36,8 @@ def joint_bars(errors_mm: dict[str, float], unit: str = "mm", digits: int = 0) -
         columns[side].append(name)
     for is_right, column in columns.items():
         for name, y in zip(column, _spread([places[name][1] for name in column]), strict=True):
-            drawn += _bar(
-                name, places[name], y, is_right, errors_mm[name] / largest, f"{errors_mm[name]:.{digits}f} {unit}"
-            )
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img">{drawn}</svg>'
+            drawn += _bar(name, places[name], y, is_right, errors_mm[name] / largest, f"{errors_mm[name]:.0f} mm")
+    return svg(_WIDTH, _HEIGHT, drawn)
 
 
 def _place(name: str) -> tuple[float, float]:

@@ -49,3 +49,8 @@ details { margin-top: 14px; } summary { cursor: pointer; margin-bottom: 12px; }
 .scale { display: flex; align-items: center; gap: 8px; font-size: 13px; color: var(--faint); margin: 4px 0 12px; }
 .scale span { width: 160px; height: 10px; border-radius: 5px; }
 """
+
+
+def svg(width: int, height: int, content: str) -> str:
+    """A drawing of this size in pixels, its colours from the style sheet."""
+    return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{content}</svg>'
