@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # What a terminal obeys instead of showing it, what turns a line around, and halves of characters, which no encoding has.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -34,3 +34,8 @@ def require_one_of(name: str, value: object, choices: Sequence[object]) -> None:
 def fail(path: Path | str, fault: str, expected: str) -> NoReturn:
     """Raise the one line for a fault of a file; `fault` starts with the key, field or place in it."""
     raise UserError(f"{path}: {fault}. Expected {expected}; fix the file, or give another.")
+
+
+def fail_on_array(path: Path | str, place: str, array: Any, expected: str) -> NoReturn:
+    """The same for an array, at `place` in the file, of another type or shape than the one expected."""
+    fail(path, f"{place} is an array of {array.dtype} of shape {array.shape}", expected)

@@ -10,7 +10,7 @@ import torch
 from kinemesh.body.params import axis_angle_from_rotations
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.data.reading import LARGEST_ANGLE
-from kinemesh.errors import fail
+from kinemesh.errors import fail, fail_on_array
 from kinemesh.files.arrays import LONGEST_TEXT, array_of, is_characters
 
 LARGEST_FRAME = 1 << 31
@@ -18,6 +18,7 @@ POSE_SHAPE = (SMPL_JOINT_COUNT * 3,)
 BETAS_SHAPE = (BETA_COUNT,)
 # Root and 21 joints, which SMPL, SMPL+H and SMPL-X have in common.
 SHARED_JOINT_COUNT = 22
+SMPLX_JOINT_COUNT = 55
 # Far above float32 and half-precision noise, far below what another convention or a scale gives.
 ROTATION_TOLERANCE = 0.02
 _CHUNK = 1 << 15  # rows converted at a time
@@ -59,7 +60,7 @@ def to_frames(path: Path, where: str, value: Any, row_count: int | None = None) 
     """(F,) int64 frame numbers, none negative."""
     array = to_array(path, where, value)
     if array.ndim != 1 or (array.dtype.kind not in "iu" and len(array)):
-        fail(path, f"{where} is an array of {array.dtype} of shape {array.shape}", "whole numbers, one a row")
+        fail_on_array(path, where, array, "whole numbers, one a row")
     _check_row_count(path, where, len(array), row_count)
     is_bad = (array < 0) | (array > LARGEST_FRAME)
     if is_bad.any():
@@ -68,24 +69,29 @@ def to_frames(path: Path, where: str, value: Any, row_count: int | None = None) 
     return array.astype(np.int64)
 
 
+def to_number(path: Path, where: str, value: Any) -> float:
+    """One number, whatever array the file holds it in."""
+    array = to_array(path, where, value)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        fail_on_array(path, where, array, "one number")
+    return array.item()
+
+
 def to_text(path: Path, where: str, value: Any, row_count: int | None = None) -> np.ndarray:
     """(F,) text, at least one row."""
     array = to_array(path, where, value)
     if array.dtype.kind == "O" and array.ndim == 1 and all(isinstance(item, str) for item in array):
         array = to_array(path, where, array.tolist())
     if array.ndim != 1 or array.dtype.kind not in "US":
-        fail(path, f"{where} is an array of {array.dtype} of shape {array.shape}", "text, one a row")
+        fail_on_array(path, where, array, "text, one a row")
     _check_row_count(path, where, len(array), row_count)
     if len(array) == 0:
         fail(path, f"{where} has no rows", "at least one")
-    is_text = True
-    if array.dtype.kind == "S":
-        try:
-            array = np.char.decode(array, "utf-8")
-        except UnicodeDecodeError:
-            is_text = False
-    else:
+    try:
+        array = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
         is_text = is_characters(array)
+    except UnicodeDecodeError:
+        is_text = False
     if not is_text:
         fail(path, f"{where} holds what is not text", "text, one a row")
     return array
@@ -104,7 +110,7 @@ def to_numbers(
     array = to_array(path, where, value)
     if array.dtype.kind not in "fiu" or array.ndim == 0 or array.shape[1:] != shape:
         expected = f"numbers of shape ({', '.join(map(str, ('rows', *shape)))})"
-        fail(path, f"{where} is an array of {array.dtype} of shape {array.shape}", expected)
+        fail_on_array(path, where, array, expected)
     _check_row_count(path, where, len(array), row_count)
     with np.errstate(over="ignore"):
         values = np.require(array, np.float32, ["C", "W"])
@@ -137,7 +143,7 @@ def to_poses(
         expected = (
             f"({row_count}, {joint_count * 3}) axis-angle or ({row_count}, {joint_count}, 3, 3) rotation matrices"
         )
-        fail(path, f"{where} is an array of {array.dtype} of shape {array.shape}", expected)
+        fail_on_array(path, where, array, expected)
     array = array.reshape(len(array), size)
     if sizes[size] == "axis-angle":
         return to_numbers(path, where, array, (size,), row_count, LARGEST_ANGLE, place)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kinemesh.errors import UserError, fail
+from kinemesh.errors import UserError, fail, fail_on_array
 from kinemesh.files.arrays import array_names, array_of, read_npy, read_npz, read_object
 from kinemesh.keypoints.detections import Detections, Reading, Rows, build_detections
 from kinemesh.keypoints.formats import BY_COUNT, FORMATS
@@ -92,7 +92,7 @@ def detections_of_array(
     """
     reading = reading or Reading()
     if keypoints.dtype.kind not in "fiu" or keypoints.ndim not in (3, 4) or keypoints.shape[-1] not in (2, 3):
-        fail(path, f"'keypoints' is an array of {keypoints.dtype} of shape {keypoints.shape}", _SHAPES)
+        fail_on_array(path, "'keypoints'", keypoints, _SHAPES)
     if 0 in keypoints.shape[:-1]:
         fail(path, f"'keypoints' is an empty array of shape {keypoints.shape}", f"{_SHAPES}, of somebody")
     if keypoints.ndim == 4:
@@ -142,7 +142,7 @@ def _read_videopose(path: Path, prefix: str, reading: Reading) -> Detections:
     ((name, array),) = chosen.items()
     array = np.asarray(array)
     if array.ndim != 3:
-        fail(path, f"'positions_2d' {name} is an array of {array.dtype} of shape {array.shape}", "(F, joints, 2 or 3)")
+        fail_on_array(path, f"'positions_2d' {name}", array, "(F, joints, 2 or 3)")
     order = reading.joint_order if reading.joint_order != "auto" else _videopose_order(path, array.shape[1])
     return detections_of_array(array, reading._replace(joint_order=order), path)
 

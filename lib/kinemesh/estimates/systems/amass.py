@@ -13,7 +13,7 @@ import torch
 from kinemesh.body.params import with_root_turned
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.data.reading import LARGEST_ANGLE
-from kinemesh.errors import UserError, fail
+from kinemesh.errors import UserError, fail, fail_on_array
 from kinemesh.estimates.table import Table, table_of
 from kinemesh.estimates.values import POSE_SHAPE, to_frames, to_numbers, to_poses, without_hands
 from kinemesh.files.arrays import array_names, read_npz
@@ -76,7 +76,7 @@ def neutral_shapes(
     if betas is None:
         return np.zeros((count, BETA_COUNT), dtype=np.float32), notes
     if betas.ndim not in (1, 2) or betas.shape[-1] < BETA_COUNT:
-        fail(path, f"{where} is an array of {betas.dtype} of shape {betas.shape}", f"{BETA_COUNT} or more numbers")
+        fail_on_array(path, where, betas, f"{BETA_COUNT} or more numbers")
     betas = betas[..., :BETA_COUNT]
     every = np.broadcast_to(betas, (count, BETA_COUNT)) if betas.ndim == 1 or len(betas) == 1 else betas
     return to_numbers(path, where, every, (BETA_COUNT,), count), notes

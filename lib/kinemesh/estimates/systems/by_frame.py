@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
-from kinemesh.errors import fail
+from kinemesh.errors import fail, fail_on_array
 from kinemesh.estimates.systems.amass import SMPLX_NOTES
 from kinemesh.estimates.table import Table, table_of, video_and_number, video_of, videos_and_numbers
 from kinemesh.estimates.values import (
     BETAS_SHAPE,
+    SMPLX_JOINT_COUNT,
     take_entry,
     to_array,
     to_frames,
@@ -26,7 +27,6 @@ from kinemesh.estimates.values import (
     without_hands,
 )
 
-_SMPLX_JOINT_COUNT = 55
 _OWN_IMAGE = re.compile(r"\d{8}")
 # What each is a list of, one of a frame, in NLF's result.
 NLF_KEYS = ("pose", "betas", "trans")
@@ -116,9 +116,7 @@ def _romp_frame(path: Path, where: str, people: Any) -> _Frame:
     count = len(poses) if poses.ndim else 0
     betas = to_array(path, f"{where}'smpl_betas'", take_entry(path, where, people, "smpl_betas"))
     if betas.ndim != 2 or betas.shape[1] < BETA_COUNT:
-        fail(
-            path, f"{where}'smpl_betas' is an array of {betas.dtype} of shape {betas.shape}", f"(people, {BETA_COUNT})"
-        )
+        fail_on_array(path, f"{where}'smpl_betas'", betas, f"(people, {BETA_COUNT})")
     place = take_entry(path, where, people, "cam_trans")
     ids = people.get("track_ids")
     if ids is not None:
@@ -145,8 +143,8 @@ def read_nlf(path: Path, content: dict) -> Table:
             frames.append(_Frame(*(np.zeros((0, size), np.float32) for size in (72, BETA_COUNT, 3)), None))
             continue
         count = len(poses) if poses.ndim else 0
-        is_smplx = poses.ndim == 2 and poses.shape[1] == 3 * _SMPLX_JOINT_COUNT
-        joints = _SMPLX_JOINT_COUNT if is_smplx else SMPL_JOINT_COUNT
+        is_smplx = poses.ndim == 2 and poses.shape[1] == 3 * SMPLX_JOINT_COUNT
+        joints = SMPLX_JOINT_COUNT if is_smplx else SMPL_JOINT_COUNT
         poses = to_poses(path, f"{where}'pose'", poses, count, joints)
         betas = to_numbers(path, f"{where}'betas'", betas, BETAS_SHAPE, count)
         if is_smplx:

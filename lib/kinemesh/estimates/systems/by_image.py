@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
-from kinemesh.errors import fail
+from kinemesh.errors import fail_on_array
 from kinemesh.estimates.systems.amass import SMPLX_NOTES
 from kinemesh.estimates.table import Table, table_of, video_of, videos_and_numbers
 from kinemesh.estimates.values import (
     BETAS_SHAPE,
+    SMPLX_JOINT_COUNT,
     take_entry,
     to_array,
     to_frames,
@@ -28,7 +29,6 @@ from kinemesh.estimates.values import (
 from kinemesh.files.arrays import array_names, read_npz, read_object
 from kinemesh.geometry.rotation import quaternion_to_matrix
 
-_SMPLX_JOINT_COUNT = 55
 # What CLIFF writes behind the video's name: its backbone.
 _OWN_ENDING = re.compile(r"_cliff_\w+$")
 _QUATERNIONS = SMPL_JOINT_COUNT * 4
@@ -46,7 +46,7 @@ def read_hybrik(path: Path, content: dict) -> Table:
         quaternions = to_numbers(path, "'pred_thetas'", thetas.reshape(count, size), (size,), count).reshape(-1, 4)
         quaternions = torch.nn.functional.normalize(torch.from_numpy(quaternions[:, [1, 2, 3, 0]]), dim=1)
         thetas = quaternion_to_matrix(quaternions).reshape(count, -1).numpy()
-    is_smplx = size == _SMPLX_JOINT_COUNT * 9
+    is_smplx = size == SMPLX_JOINT_COUNT * 9
     if "img_path" in content:
         names = to_text(path, "'img_path'", content["img_path"]).tolist()
         count = len(names)
@@ -54,7 +54,7 @@ def read_hybrik(path: Path, content: dict) -> Table:
         first_image = int(frame.min())
     else:
         video, frame, first_image = video_of(path, ("res",)), np.arange(count), None
-    poses = to_poses(path, "'pred_thetas'", thetas, count, _SMPLX_JOINT_COUNT if is_smplx else SMPL_JOINT_COUNT)
+    poses = to_poses(path, "'pred_thetas'", thetas, count, SMPLX_JOINT_COUNT if is_smplx else SMPL_JOINT_COUNT)
     betas = take_entry(path, "", content, "pred_betas")
     if is_smplx:
         poses, betas, notes = without_hands(poses), np.zeros((count, BETA_COUNT), np.float32), SMPLX_NOTES
@@ -98,7 +98,7 @@ def read_mmhuman3d(path: Path) -> Table:
         body = read_object(path, "smplx", what=what)
         full = to_array(path, "'smplx' 'fullpose'", take_entry(path, "'smplx' ", body, "fullpose"))
         count = len(full) if full.ndim else 0
-        poses = without_hands(to_poses(path, "'smplx' 'fullpose'", full, count, _SMPLX_JOINT_COUNT))
+        poses = without_hands(to_poses(path, "'smplx' 'fullpose'", full, count, SMPLX_JOINT_COUNT))
         bodies = poses, np.zeros((count, BETA_COUNT), np.float32)
         return table_of(path, "MMHuman3D", (video, ""), np.arange(count), bodies, notes=SMPLX_NOTES)
     body = read_object(path, "smpl", what=what)
@@ -117,6 +117,6 @@ def read_mmhuman3d(path: Path) -> Table:
     if "person_id" in names:
         ids = to_array(path, "'person_id'", read_object(path, "person_id", what=what))
         if ids.shape != (count,) or ids.dtype.kind not in "iuUS":
-            fail(path, f"'person_id' is an array of {ids.dtype} of shape {ids.shape}", "one number a row")
+            fail_on_array(path, "'person_id'", ids, "one number a row")
         person = [str(number) for number in ids.tolist()]
     return table_of(path, "MMHuman3D", (video, person), frame, (np.concatenate(poses, axis=1), betas))

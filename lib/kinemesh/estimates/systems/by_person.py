@@ -19,6 +19,7 @@ from kinemesh.estimates.table import Table, table_of, video_of
 from kinemesh.estimates.values import (
     BETAS_SHAPE,
     POSE_SHAPE,
+    SMPLX_JOINT_COUNT,
     take_entry,
     to_array,
     to_frames,
@@ -31,7 +32,6 @@ from kinemesh.geometry.rotation import axis_angle_to_matrix
 
 _OWN_NAMES = ("wham_output", "vibe_output", "tcmr_output", "pymaf_output", "_output")
 _ROOT_FIRST = (("poses_root_cam", 1), ("poses_body", SMPL_JOINT_COUNT - 1))
-_SMPLX_JOINT_COUNT = 55
 
 
 def read_people(path: Path, content: dict, system: str) -> Table:
@@ -70,7 +70,7 @@ def read_prompthmr(path: Path, content: dict) -> Table:
         key = "smplx_cam" if "smplx_cam" in person else "smplx_world"
         body = take_entry(path, where, person, key)
         rotations = take_entry(path, f"{where}'{key}' ", body, "rotmat")
-        poses = to_poses(path, f"{where}'{key}' 'rotmat'", rotations, len(frame), _SMPLX_JOINT_COUNT)
+        poses = to_poses(path, f"{where}'{key}' 'rotmat'", rotations, len(frame), SMPLX_JOINT_COUNT)
         if key == "smplx_world":
             poses = through_camera(path, poses, frame, content)
         return frame, without_hands(poses), np.zeros((len(frame), BETA_COUNT), np.float32)

@@ -22,6 +22,7 @@ from kinemesh.estimates.values import (
     take_entry,
     to_array,
     to_frames,
+    to_number,
     to_numbers,
     to_poses,
     without_hands,
@@ -53,10 +54,7 @@ def read_gvhmr_npz(path: Path, names: list[str]) -> Table:
     side = "camera_" if "camera_body_pose" in names else "world_"
     keys = (f"{side}global_orient", f"{side}body_pose")
     given = read_npz(path, keys, ("fps",), what="the npz of gvhmr")
-    fps = given.get("fps")
-    if fps is not None and (fps.size != 1 or fps.dtype.kind not in "fiu"):
-        fail(path, f"'fps' is an array of {fps.dtype} of shape {fps.shape}", "one number")
-    rate = None if fps is None else float(fps.reshape(-1)[0])
+    rate = float(to_number(path, "'fps'", given["fps"])) if "fps" in given else None
     video = video_of(path, _OWN_NAMES)
     entries = [given[key] for key in keys]
     return _smplx_person(path, "gvhmr", video, side, entries, is_world=side == "world_", fps=rate)
@@ -94,10 +92,7 @@ def read_smplcodec(path: Path) -> Table:
     """`bodyPose` (F, 22, 3) of SMPL-X or SMPL+H, (F, 24, 3) of SMPL, in a world; `shapeParameters`. Raises UserError."""
     numbers = ("smplVersion", "gender", "frameRate")
     given = read_npz(path, ("bodyPose",), (*numbers, "shapeParameters"), what="smplcodec's .smpl")
-    for key in numbers:
-        if key in given and (given[key].size != 1 or given[key].dtype.kind not in "fiu"):
-            fail(path, f"'{key}' is an array of {given[key].dtype} of shape {given[key].shape}", "one number")
-    version, gender, rate = (given[key].item() if key in given else None for key in numbers)
+    version, gender, rate = (to_number(path, f"'{key}'", given[key]) if key in given else None for key in numbers)
     version, gender = 2 if version is None else version, gender or 0
     if version not in _CODEC_MODELS or gender not in range(len(_CODEC_GENDERS)):
         fail(path, f"'smplVersion' is {version}, 'gender' {gender}", "0, 1 or 2: SMPL, SMPL+H or SMPL-X, of 0, 1 or 2")
