@@ -16,7 +16,7 @@ from torch import Tensor
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.chain import chain_along_tree, tree_levels
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_PARENTS
-from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.geometry.alignment import nearest_rotation, relative_to_mean
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.machine.progress import progress
 
@@ -120,7 +120,7 @@ class BodyFitter:
         joints, turned = self._rest_joints(betas), _chained(rotations)
         shifts = _shifts(turned, joints)
         rest = self._rest_vertices(rotations, betas)
-        missing = _centred(target - self._skinned(rest, turned, shifts)).flatten(1)[..., None]
+        missing = relative_to_mean(target - self._skinned(rest, turned, shifts)).flatten(1)[..., None]
         slopes = self._turn_slopes(rest, joints, turned, shifts)  # (F, 72, V * 3)
         matrix, right = slopes @ slopes.mT, slopes @ missing
         ridge = _RIDGE * matrix.diagonal(dim1=1, dim2=2).mean(dim=1)
@@ -128,7 +128,9 @@ class BodyFitter:
         if not with_shape:
             return _turned(rotations, turned, torch.linalg.solve(matrix, right)), betas
         by_shape = [
-            _centred(self._skinned(self._directions[..., n], turned, _shifts(turned, self._joint_directions[..., n])))
+            relative_to_mean(
+                self._skinned(self._directions[..., n], turned, _shifts(turned, self._joint_directions[..., n]))
+            )
             for n in range(BETA_COUNT)
         ]
         by_shape = torch.stack(by_shape, dim=1).flatten(2)  # (F, 10, V * 3)
@@ -153,11 +155,6 @@ class BodyFitter:
             slopes[:, :, axis, :, after] = -arms[..., last]
             slopes[:, :, axis, :, last] = arms[..., after]
         return slopes.flatten(3).flatten(1, 2)
-
-
-def _centred(points: Tensor) -> Tensor:
-    """Points (F, V, 3) about their mean: each frame stands where it then stands best."""
-    return points - points.mean(dim=1, keepdim=True)
 
 
 def _turned(rotations: Tensor, turned: Tensor, step: Tensor) -> Tensor:

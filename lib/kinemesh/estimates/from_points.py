@@ -21,7 +21,7 @@ from kinemesh.estimates.systems.amass import before_a_camera
 from kinemesh.estimates.table import Table
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.prior import Hinges, relative_spreads
-from kinemesh.geometry.alignment import nearest_rotation
+from kinemesh.geometry.alignment import nearest_rotation, relative_to_mean
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 # MHR's keypoints, `sam_3d_body/metadata/mhr70.py` in facebookresearch/sam-3d-body, by what SMPL's landmarks are called.
@@ -128,7 +128,7 @@ def fit_to_points(points_m: np.ndarray, owner: np.ndarray, assets: BodyAssets) -
             betas = betas + torch.linalg.solve(matrix, sums[..., -1] - precision * betas)
     left = torch.cat(
         [
-            _centred(wanted[rows] - body.places(rotations[rows], betas[owner[rows]])).norm(dim=2).mean(dim=1)
+            relative_to_mean(wanted[rows] - body.places(rotations[rows], betas[owner[rows]])).norm(dim=2).mean(dim=1)
             for rows in torch.arange(len(wanted)).split(_FRAMES_AT_ONCE)
         ]
     )
@@ -138,12 +138,8 @@ def fit_to_points(points_m: np.ndarray, owner: np.ndarray, assets: BodyAssets) -
 def _facing(body: BodyPoints, wanted: Tensor, trunk: list[int]) -> Tensor:
     """(F, 3, 3) by which the trunk at rest is turned."""
     identity = torch.eye(3).expand(1, SMPL_JOINT_COUNT, 3, 3)
-    rest = _centred(body.places(identity, torch.zeros(1, BETA_COUNT))[:, trunk])
-    return nearest_rotation(_centred(wanted[:, trunk]).mT @ rest)
-
-
-def _centred(points: Tensor) -> Tensor:
-    return points - points.mean(dim=1, keepdim=True)
+    rest = relative_to_mean(body.places(identity, torch.zeros(1, BETA_COUNT))[:, trunk])
+    return nearest_rotation(relative_to_mean(wanted[:, trunk]).mT @ rest)
 
 
 class _Solver:
@@ -158,8 +154,8 @@ class _Solver:
     def step(self, rotations: Tensor, rows: Tensor, betas: Tensor, wanted: Tensor) -> Tensor:
         """Turn the joints of `rows`, in place; what those frames say of their shapes, (N, 10, 11)."""
         points = self.body(rotations[rows], betas)
-        residual = _centred(wanted - points.places).flatten(1)
-        jacobian = _centred(points.by_turning()).flatten(1, 2)  # (N, 3 K, 3 A)
+        residual = relative_to_mean(wanted - points.places).flatten(1)
+        jacobian = relative_to_mean(points.by_turning()).flatten(1, 2)  # (N, 3 K, 3 A)
         now = rotations[rows[:, None], self.joints]
         away = matrix_to_axis_angle(now).flatten(1)
         matrix = jacobian.mT @ jacobian
@@ -169,7 +165,7 @@ class _Solver:
         turns = turns * (_LARGEST_TURN / turns.norm(dim=2, keepdim=True).clamp(min=_LARGEST_TURN))
         turned = axis_angle_to_matrix(turns) @ now
         rotations[rows[:, None], self.joints] = self.hinges.unbend(turned, torch.eye(3).expand_as(now))
-        by_shape = _centred(points.by_shape.permute(0, 3, 2, 1)).flatten(1, 2)  # (N, 3 K, 10)
+        by_shape = relative_to_mean(points.by_shape.permute(0, 3, 2, 1)).flatten(1, 2)  # (N, 3 K, 10)
         return torch.cat((by_shape.mT @ by_shape, by_shape.mT @ residual[..., None]), dim=2)
 
 

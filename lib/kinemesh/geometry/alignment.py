@@ -19,6 +19,11 @@ def relative_to_root(points_mm: Tensor, joints_mm: Tensor) -> Tensor:
     return points_mm - joints_mm[..., :1, :]
 
 
+def relative_to_mean(points: Tensor) -> Tensor:
+    """Points (F, N, 3), or (F, N, 3, ...) how they move, about the mean of each F."""
+    return points - points.mean(dim=1, keepdim=True)
+
+
 def align_similarity(pred: Tensor, target: Tensor) -> Tensor:
     """Points `pred` (..., K, 3) moved onto `target` (..., K, 3), each set of K by its own least-squares similarity.
 
