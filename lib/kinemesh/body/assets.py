@@ -73,16 +73,19 @@ def load_body_assets(data_root: Path | str) -> BodyAssets:
     Raises `UserError` if a file is missing, unreadable, of another shape, or holds values no body has.
     """
     data_root = Path(data_root)
-    smpl_path = data_root / SMPL_FILE
-    npz_path = smpl_path.with_suffix(".npz")
-    if not smpl_path.exists() and npz_path.exists():
-        smpl_path = npz_path
-    smpl = read_smpl(smpl_path)
+    smpl = read_smpl(smpl_file(data_root))
     regressor_path = data_root / REGRESSOR_FILE
     regressor = read_joint_regressor(regressor_path, H36M_JOINT_COUNT)
     _warn_if_rows_do_not_sum_to_one(regressor, regressor_path)
     mean_pose_6d, mean_betas = read_mean_params(data_root / MEAN_PARAMS_FILE)
     return BodyAssets(**smpl, J_regressor_h36m=regressor, mean_pose_6d=mean_pose_6d, mean_betas=mean_betas)
+
+
+def smpl_file(data_root: Path, gender: str = "neutral") -> Path:
+    """SMPL's file in a folder: the pickle, or the .npz where only that is there."""
+    path = data_root / SMPL_FILE.replace("NEUTRAL", gender.upper())
+    npz = path.with_suffix(".npz")
+    return npz if npz.exists() and not path.exists() else path
 
 
 def read_mean_params(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from kinemesh.body.assets import SMPL_FILE, BodyAssets, load_body_assets, read_smpl
+from kinemesh.body.assets import SMPL_FILE, BodyAssets, load_body_assets, read_smpl, smpl_file
 from kinemesh.body.chain import global_rotations
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT, SMPL_JOINT_NAMES
@@ -98,13 +98,12 @@ class Bodies:
     def assets_of(self, gender: str) -> BodyAssets:
         """SMPL's arrays of a gender, beside the neutral body's regressors. Raises BodyMissingError as `of` does."""
         if gender not in self._assets:
-            path = self._path_of(gender)
             if self.data_root is None:
                 raise BodyMissingError(f"the stand-in has no {gender} body to be refitted to. Give {self._instead}.")
-            if path is None:
-                name = SMPL_FILE.replace("NEUTRAL", gender.upper())
+            path = smpl_file(self.data_root, gender)
+            if not path.exists():
                 raise BodyMissingError(
-                    f"{self.data_root / name} not found: betas of a {gender} body need it to be refitted. Put it there "
+                    f"{path} not found: betas of a {gender} body need it to be refitted. Put it there "
                     f"(smpl.is.tue.mpg.de), or give {self._instead}."
                 )
             self._assets[gender] = replace(self.assets, **read_smpl(path))
@@ -112,13 +111,8 @@ class Bodies:
 
     def rest_pelvis_m(self, gender: str, betas: np.ndarray, instead: np.ndarray) -> np.ndarray:
         """(3,) at rest of a gendered body, or `instead` where its file is not there."""
-        return instead if self._path_of(gender) is None else self.of(gender).rest_joints_m(betas)[0]
-
-    def _path_of(self, gender: str) -> Path | None:
-        if self.data_root is None:
-            return None
-        path = self.data_root / SMPL_FILE.replace("NEUTRAL", gender.upper())
-        return next((each for each in (path, path.with_suffix(".npz")) if each.exists()), None)
+        has_file = self.data_root is not None and smpl_file(self.data_root, gender).exists()
+        return self.of(gender).rest_joints_m(betas)[0] if has_file else instead
 
     def refitted(self, gender: str, betas: np.ndarray) -> np.ndarray:
         """Betas (10,) of the neutral body whose surface at rest is nearest to that of a gendered one, pelvis on pelvis.
@@ -133,7 +127,7 @@ class Bodies:
 
 
 def _smpl(data_root: Path) -> BodyAssets:
-    if not any((data_root / SMPL_FILE).with_suffix(ending).exists() for ending in (".pkl", ".npz")):
+    if not smpl_file(data_root).exists():
         raise UserError(
             f"{data_root / SMPL_FILE} not found: bodies are prepared for it. Put SMPL's files there (data/README.md) or name "
             "their folder as --data_root; --stand_in prepares for the body that comes with the program, of whom no figure compares."

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM
+from kinemesh.body.assets import MEAN_PARAMS_FILE, REGRESSOR_FILE, SMPL_FILE, WHERE_FROM, smpl_file
 from kinemesh.data.sources import UsedDataset
 from kinemesh.demo.datasets import is_made_here
 from kinemesh.files.array_folder.reading import is_array_folder
@@ -37,9 +37,7 @@ def needed_files(
     predictions: Path | None = None,
 ) -> list[NeededFile]:
     """Every file that a run reads besides its config, in the order in which it does; `root` has the body's."""
-    smpl = root / SMPL_FILE
-    if not smpl.exists() and smpl.with_suffix(".npz").exists():
-        smpl = smpl.with_suffix(".npz")
+    smpl = smpl_file(root)
     bodies = (
         (smpl, "SMPL body model"),
         (root / REGRESSOR_FILE, "H36M joint regressor"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from kinemesh.body.assets import SMPL_FILE, load_body_assets
+from kinemesh.body.assets import load_body_assets, smpl_file
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.data.folders import KIND, read_content
 from kinemesh.data.sources import RELEASED, dataset_of, own_source
@@ -95,7 +95,7 @@ def _dataset_findings(path: Path, layout: str, data_root: Path) -> Iterator[Find
     if not dataset.train.frame_count + dataset.test.frame_count:
         raise UserError(f"{path}: has neither 'train' nor 'test'. Expected one of them at least, as docs/data.md says.")
     kinematics = None
-    if any((data_root / SMPL_FILE).with_suffix(suffix).exists() for suffix in (".pkl", ".npz")):
+    if smpl_file(data_root).exists():
         kinematics = JointKinematics(load_body_assets(data_root))
     else:
         found = "no body model there, so keypoints are not compared with bodies; name its folder with --data_root"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemesh.body.assets import SMPL_FILE, load_body_assets
+from kinemesh.body.assets import SMPL_FILE, load_body_assets, smpl_file
 from kinemesh.config import Config, load_config
 from kinemesh.demo.body import BUILTIN_PATH, CHECKPOINT_PATH
 from kinemesh.demo.splits import StandIn
@@ -61,7 +61,7 @@ def default_checkpoint() -> str:
     Raises UserError if a checkpoint is there without a body model, or the other way round.
     """
     root = Path(Config.data_root)
-    has_body = any((root / name).exists() for name in (SMPL_FILE, Path(SMPL_FILE).with_suffix(".npz").name))
+    has_body = smpl_file(root).exists()
     has_checkpoint = Path(DEFAULT_CHECKPOINT).exists()
     if has_body and has_checkpoint:
         return DEFAULT_CHECKPOINT
