@@ -132,8 +132,13 @@ def _entry(path: Path, name: str, value: Any) -> Entry:
     return entry
 
 
+def source_entry(path: Path) -> dict:
+    """What a manifest says of a file that arrays were made from."""
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
 def sha256_of(path: Path) -> str:
-    """Of any file, as manifests note what they were made from; read in pieces."""
+    """Of any file, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):

@@ -13,7 +13,7 @@ import numpy as np
 import kinemesh
 from kinemesh.data.folders import KIND, SPLITS, content_of_folder
 from kinemesh.errors import UserError
-from kinemesh.files.array_folder.manifest import sha256_of
+from kinemesh.files.array_folder.manifest import source_entry
 from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
 from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
@@ -129,11 +129,7 @@ class DatasetWriter:
         """Everything of an item is written: work that is stopped goes on behind it."""
         self.summary.parts += 1
         known = {file["file"] for file in self.summary.files}
-        self.summary.files += [
-            {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-            for path in item.paths
-            if path.is_file() and path.name not in known
-        ]
+        self.summary.files += [source_entry(path) for path in item.paths if path.is_file() and path.name not in known]
         if monotonic() - self._last > _COMMITTED_EVERY_S:
             self.writer.commit(self.summary.state())
             self._last = monotonic()

@@ -17,7 +17,7 @@ import numpy as np
 import kinemesh
 from kinemesh.data.folders import KIND, content_of_folder, read_content, write_folder
 from kinemesh.errors import UserError
-from kinemesh.files.array_folder.manifest import sha256_of
+from kinemesh.files.array_folder.manifest import source_entry
 from kinemesh.files.array_folder.reading import ArrayFolder, is_array_folder, open_folder, verify
 from kinemesh.files.writing import require_space, write_atomically
 from kinemesh.machine.log import set_up_console
@@ -53,8 +53,7 @@ def run(argv: Sequence[str]) -> None:
 def to_folder(source: Path, out: Path, provenance: dict[str, str]) -> None:
     """Write the pickle `source` as the folder `out`. Raises `UserError` if it cannot be read, held or written."""
     content, _ = read_content(source, "a dataset pickle")
-    sources = [{"file": source.name, "bytes": source.stat().st_size, "sha256": sha256_of(source)}]
-    said = {"sources": sources, "joint_order": "h36m", "written_by": f"kinemesh {kinemesh.__version__}"}
+    said = {"sources": [source_entry(source)], "joint_order": "h36m", "written_by": f"kinemesh {kinemesh.__version__}"}
     write_folder(out, content, provenance | said)
     logger.info("%s written: %s", out, _sizes(content))
 
