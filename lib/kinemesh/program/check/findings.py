@@ -39,6 +39,11 @@ def from_error(error: UserError, what: str, where: str) -> Finding:
     return Finding("wrong", what, where, str(error).removeprefix(f"{where}: "), error)
 
 
+def judged(what: str, where: str, found: str, doubt: str = "") -> Finding:
+    """A warning where there is a doubt, which is said behind what was found; else all is well."""
+    return Finding("warning", what, where, f"{found}: {doubt}") if doubt else Finding("ok", what, where, found)
+
+
 def some_of(names: list[str]) -> str:
     """The first of some names, for a line."""
     return ", ".join(names[:_NAMES_SHOWN]) + ", ..." * (len(names) > _NAMES_SHOWN)

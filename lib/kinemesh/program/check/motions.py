@@ -9,7 +9,7 @@ import torch
 
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.motion.recorded import RecordedMotion, RecordedMotions
-from kinemesh.program.check.findings import Finding, some_of
+from kinemesh.program.check.findings import Finding, judged, some_of
 
 _LARGEST_BETA = 10.0
 # Faster than anybody runs; a path in centimetres is faster still.
@@ -33,9 +33,8 @@ def motion_findings(motions: RecordedMotions) -> Iterator[Finding]:
         yield Finding("wrong", "values", where, f"'{broken}' holds NaN or infinity. Prepare the folder again.")
         return
     shape = float(np.abs(motions.betas).max(initial=0.0))
-    found = f"largest beta {shape:.2f}"
-    doubt = ": no body looks so. Are these betas of SMPL's neutral model?" * (shape > _LARGEST_BETA)
-    yield Finding("warning" if doubt else "ok", "shapes", where, found + doubt)
+    doubt = "no body looks so. Are these betas of SMPL's neutral model?" * (shape > _LARGEST_BETA)
+    yield judged("shapes", where, f"largest beta {shape:.2f}", doubt)
     yield from _movement(motions, where)
     yield from _repetitions(motions, where)
 
@@ -61,8 +60,7 @@ def _movement(motions: RecordedMotions, where: str) -> Iterator[Finding]:
         yield Finding("ok", "paths", where, f"nobody goes faster than {_FASTEST_M_S:.0f} m/s")
     mean = float(np.mean(upright))
     found = f"y up in the pelvis's axes: {mean:.2f} on the mean over sequences"
-    doubt = ": is another axis up in the files? Say --up" * (mean < _LEAST_UPRIGHT)
-    yield Finding("warning" if doubt else "ok", "axes", where, found + doubt)
+    yield judged("axes", where, found, "is another axis up in the files? Say --up" * (mean < _LEAST_UPRIGHT))
     if still:
         found = f"{len(still)} sequences repeat the frame before in most frames: {some_of(still)}. Is their rate a lower one?"
         yield Finding("warning", "repeated frames", where, found)

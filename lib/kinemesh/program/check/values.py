@@ -11,7 +11,7 @@ from kinemesh.body.skeleton import H36M_ROOT
 from kinemesh.config import Config
 from kinemesh.data.sources import Dataset, UsedDataset
 from kinemesh.data.split import Split
-from kinemesh.program.check.findings import Finding
+from kinemesh.program.check.findings import Finding, judged
 from kinemesh.program.check.order import order_findings
 from kinemesh.program.check.projection import fit_projection
 from kinemesh.program.check.repeats import leak_findings, repeat_findings
@@ -34,10 +34,9 @@ def body_findings(assets: BodyAssets, where: str) -> Iterator[Finding]:
     """Size and sides of the mesh, row sums of the regressors and the skinning weights."""
     vertices, faces = assets.v_template, assets.faces
     height = np.ptp(vertices, axis=0).max()
-    found = f"{height:.3g} m tall"
     is_likely = _STATURES_M[0] <= height <= _STATURES_M[1]
-    advice = "" if is_likely else ": no grown person is. Is it SMPL's own file, in metres?"
-    yield Finding("ok" if is_likely else "warning", "body size", where, found + advice)
+    doubt = "" if is_likely else "no grown person is. Is it SMPL's own file, in metres?"
+    yield judged("body size", where, f"{height:.3g} m tall", doubt)
     corners = vertices[faces.astype(np.int64)]
     volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
     found = f"{len(faces):,} faces"
@@ -52,13 +51,8 @@ def body_findings(assets: BodyAssets, where: str) -> Iterator[Finding]:
     yield Finding("ok", "skinning weights", where, found)
     for what, regressor in (("joint regressor", assets.J_regressor), ("H36M regressor", assets.J_regressor_h36m)):
         worst = np.abs(regressor.sum(axis=1) - 1).max()
-        found = f"rows sum to 1 within {worst:.1e}"
-        if worst > _LARGEST_ROW_FAULT:
-            yield Finding(
-                "warning", what, where, f"{found}: joints do not follow the body's translation. Is it the right file?"
-            )
-        else:
-            yield Finding("ok", what, where, found)
+        doubt = "joints do not follow the body's translation. Is it the right file?"
+        yield judged(what, where, f"rows sum to 1 within {worst:.1e}", doubt if worst > _LARGEST_ROW_FAULT else "")
 
 
 def dataset_findings(
@@ -103,12 +97,8 @@ def split_findings(split: Split, where: str, kinematics: JointKinematics | None)
         yield _confidence(ranges, name, where)
         yield from _missing(split, name, where)
     found = f"largest rotation {ranges.angle:.2f} rad, largest beta {ranges.beta:.2f}"
-    if ranges.beta > _LARGEST_BETA:
-        yield Finding(
-            "warning", f"{name} poses", where, f"{found}: no body looks so. Are these betas of SMPL's neutral model?"
-        )
-    else:
-        yield Finding("ok", f"{name} poses", where, found)
+    doubt = "no body looks so. Are these betas of SMPL's neutral model?" * (ranges.beta > _LARGEST_BETA)
+    yield judged(f"{name} poses", where, found, doubt)
     yield from repeat_findings(split, name, where)
     if kinematics is not None:
         if split.keypoints_px is not None:
@@ -157,20 +147,18 @@ def _pixels(split: Split, ranges: _Ranges, name: str, where: str) -> Finding:
         f"x {left:.0f} to {right:.0f}, y {top:.0f} to {bottom:.0f} in images of {width:.0f} x {height:.0f}, "
         f"{ranges.outside:.1%} of the keypoints outside"
     )
+    doubt = ""
     if ranges.outside > 0.2:
-        return Finding("warning", f"{name} pixels", where, f"{found}: are these the pixels of this dataset's images?")
+        doubt = "are these the pixels of this dataset's images?"
     # Half of the image unused on both sides: pixels of smaller images, or crops.
-    if right < width / 2 and bottom < height / 2:
-        return Finding(
-            "warning", f"{name} pixels", where, f"{found}: they fill a quarter only. Were the images scaled?"
+    elif right < width / 2 and bottom < height / 2:
+        doubt = "they fill a quarter only. Were the images scaled?"
+    elif axis := _unpadded(split):
+        doubt = (
+            f"a square whose {axis} half stays empty. Pictures that are not square have to lie in its middle: move "
+            "the keypoints there, or give the pictures' own img_hw."
         )
-    if axis := _unpadded(split):
-        return Finding(
-            "warning", f"{name} pixels", where,
-            f"{found}: a square whose {axis} half stays empty. Pictures that are not square have to lie in its middle: move "
-            "the keypoints there, or give the pictures' own img_hw.",
-        )  # fmt: skip
-    return Finding("ok", f"{name} pixels", where, found)
+    return judged(f"{name} pixels", where, found, doubt)
 
 
 def _unpadded(split: Split) -> str:
@@ -195,9 +183,8 @@ def _camera(split: Split, name: str, where: str) -> Finding:
     share = focal / split.image_size.reshape(-1, 2).amax(dim=-1, keepdim=True)
     outside = ((centre < 0) | (centre > split.image_size)).any(dim=-1).float().mean().item()
     found = f"focal lengths {share.min():.2f} to {share.max():.2f} of the picture's larger side, {outside:.1%} centres outside"
-    if outside > _LARGEST_ROW_FAULT or share.min() < _FOCAL_SHARES[0] or share.max() > _FOCAL_SHARES[1]:
-        return Finding("warning", f"{name} cameras", where, f"{found}: is K in pixels of these pictures?")
-    return Finding("ok", f"{name} cameras", where, found)
+    is_odd = outside > _LARGEST_ROW_FAULT or share.min() < _FOCAL_SHARES[0] or share.max() > _FOCAL_SHARES[1]
+    return judged(f"{name} cameras", where, found, "is K in pixels of these pictures?" if is_odd else "")
 
 
 def _confidence(ranges: _Ranges, name: str, where: str) -> Finding:
@@ -205,9 +192,8 @@ def _confidence(ranges: _Ranges, name: str, where: str) -> Finding:
     found = f"{lowest:.2f} to {highest:.2f}"
     if ranges.unlikely:
         found += f", {ranges.unlikely:.1%} outside 0 to 1, which is clipped"
-    if ranges.unlikely > 0.2 or highest <= 0:
-        return Finding("warning", f"{name} confidence", where, f"{found}: are these confidences?")
-    return Finding("ok", f"{name} confidence", where, found)
+    is_odd = ranges.unlikely > 0.2 or highest <= 0
+    return judged(f"{name} confidence", where, found, "are these confidences?" if is_odd else "")
 
 
 def _missing(split: Split, name: str, where: str) -> Iterator[Finding]:
@@ -226,10 +212,9 @@ def _projection(split: Split, name: str, where: str, kinematics: JointKinematics
         f"off the projected ground truth by {fit.residual:.1%} of the body's height ({fit.swapped_residual:.1%} with left "
         f"and right swapped, better so in {fit.swapped_share:.0%} of the frames)"
     )
+    doubt = ""
     if fit.swapped_share > 0.5:
-        return Finding("warning", f"{name} keypoints", where, f"{found}: left and right look swapped.")
-    if fit.residual > _LARGEST_RESIDUAL:
-        return Finding(
-            "warning", f"{name} keypoints", where, f"{found}: keypoints and poses do not show the same body."
-        )
-    return Finding("ok", f"{name} keypoints", where, found)
+        doubt = "left and right look swapped."
+    elif fit.residual > _LARGEST_RESIDUAL:
+        doubt = "keypoints and poses do not show the same body."
+    return judged(f"{name} keypoints", where, found, doubt)
