@@ -108,15 +108,16 @@ class Split:
         """How many times each frame's keypoints were detected."""
         return self.keypoints_px.shape[1] if self.keypoints_px is not None and self.keypoints_px.ndim == 4 else 1
 
-    def first_detection(self, rows: slice | Tensor = slice(None)) -> tuple[Tensor, Tensor | None]:
+    def first_detection(self, rows: slice | Tensor) -> tuple[Tensor, Tensor | None]:
         """(rows, K, 2) the keypoints that are evaluated, in pixels, and their confidence (rows, K)."""
-        parts = (None if values is None else values[rows] for values in (self.keypoints_px, self.confidence))
-        keypoints, confidence = (
-            parts
-            if self.keypoints_px is None or self.keypoints_px.ndim == 3
-            else (None if part is None else part[:, 0] for part in parts)
-        )
-        return keypoints, confidence
+        by_detection = self.keypoints_px is not None and self.keypoints_px.ndim == 4
+        chosen = (rows, 0) if by_detection else rows
+        return tuple(None if values is None else values[chosen] for values in (self.keypoints_px, self.confidence))
+
+    def weighed_detection(self, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and (rows, K) how much each keypoint counts, 0 to 1: as much as the others where nothing is said."""
+        keypoints, confidence = self.first_detection(rows)
+        return keypoints, torch.ones_like(keypoints[..., 0]) if confidence is None else confidence.clamp(0, 1)
 
     @property
     def video_index(self) -> np.ndarray:

@@ -246,8 +246,7 @@ def _cameras(split: Any, row: int) -> list[VideoCamera]:
 def _keypoints_px(split: Any, rows: np.ndarray) -> np.ndarray:
     """(F, K, 3) x, y and confidence in [0, 1] of the dataset."""
     chosen = torch.from_numpy(rows).to(split.keypoints_px.device)
-    points, confidence = split.first_detection(chosen)
-    confidence = torch.ones_like(points[..., 0]) if confidence is None else confidence.clamp(0, 1)
+    points, confidence = split.weighed_detection(chosen)
     return torch.cat((points, confidence[..., None]), dim=-1).cpu().numpy()
 
 

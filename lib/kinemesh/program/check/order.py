@@ -105,8 +105,7 @@ def _moments(split: Split, rows: Tensor, joints_mm: Tensor, name: str, where: st
     inner = slice(margin, rows.shape[1] - margin)
 
     def misfit(other: Tensor) -> float:
-        keypoints, confidence = split.first_detection(other[:, inner].flatten())
-        weights = torch.ones_like(keypoints[..., 0]) if confidence is None else confidence.clamp(0, 1)
+        keypoints, weights = split.weighed_detection(other[:, inner].flatten())
         points = joints_mm[:, inner].flatten(0, 1)[..., :2]
         return residual_mm(points, keypoints.double(), weights.double()).mean().item()
 

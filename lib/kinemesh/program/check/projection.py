@@ -35,9 +35,7 @@ def fit_projection(split: Split, kinematics: JointKinematics) -> ProjectionFit:
     pose, betas = split.smpl_pose[rows], split.smpl_shape[rows]
     joints_mm = kinematics(params_from_axis_angle(pose, betas)).double()
     height_mm = body_height_mm(kinematics, betas).double()
-    keypoints_px, confidence = split.first_detection(rows)
-    keypoints_px = keypoints_px.double()
-    weights = torch.ones_like(keypoints_px[..., 0]) if confidence is None else confidence.double().clamp(0, 1)
+    keypoints_px, weights = (part.double() for part in split.weighed_detection(rows))
     order = list(H36M_MIRROR_ORDER)
     straight = residual_mm(joints_mm[..., :2], keypoints_px, weights) / height_mm
     swapped = residual_mm(joints_mm[..., :2], keypoints_px[:, order], weights[:, order]) / height_mm
