@@ -58,30 +58,6 @@ class Evaluation:
         """The model's."""
         return self.sides["model"].metrics
 
-    def to_plain(self) -> dict:
-        """All but `rows` as a checkpoint may hold it: tensors, numbers and text."""
-        sides = {
-            name: {
-                "metrics": side.metrics,
-                "by_video": {metric: [*map(torch.from_numpy, pair)] for metric, pair in side.by_video.items()},
-            }
-            for name, side in self.sides.items()
-        }
-        names = ("clips", "flip", "fps", "coverage", "video_names", "video_actions", "losses")
-        return {"protocol": self.protocol.name, "sides": sides} | {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_plain(cls, content: dict) -> "Evaluation":
-        """The inverse of `to_plain`; raises KeyError, TypeError or AttributeError if it is none."""
-        sides = {
-            name: Side(
-                side["metrics"],
-                {metric: (total.numpy(), number.numpy()) for metric, (total, number) in side["by_video"].items()},
-            )
-            for name, side in content["sides"].items()
-        }
-        return cls(**content | {"protocol": PROTOCOLS[content["protocol"]], "sides": sides})
-
 
 @dataclass(frozen=True)
 class EvaluationOptions:
