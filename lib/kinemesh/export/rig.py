@@ -97,12 +97,12 @@ def mean_vertices_mm(track: MeshTrack, rows: slice | np.ndarray, body: PosedBody
     return (sum(others, start=first) / len(track.bodies)).cpu().numpy()
 
 
-def strongest_weights(skinning_weights: np.ndarray, count: int = 4) -> Skinning:
-    """The `count` largest weights of each vertex of (V, J), scaled to sum 1: as many as glTF readers must support.
+def strongest_weights(skinning_weights: np.ndarray) -> Skinning:
+    """The four largest weights of each vertex of (V, J), scaled to sum 1: as many as glTF readers must support.
 
     SMPL has no more than four a vertex, so for it nothing is lost.
     """
-    joints = np.argsort(-skinning_weights, axis=1, kind="stable")[:, :count]
+    joints = np.argsort(-skinning_weights, axis=1, kind="stable")[:, :4]
     weights = np.take_along_axis(skinning_weights, joints, axis=1).clip(min=0)
     weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return Skinning(np.where(weights > 0, joints, 0).astype(np.uint8), weights)

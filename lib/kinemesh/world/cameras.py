@@ -42,11 +42,11 @@ class CameraPath(NamedTuple):
         return (flat @ self.rotations[frames]).reshape(points.shape)
 
 
-def read_camera_path(path: Path | str, what: str = "--camera") -> CameraPath:
-    """The path that a file says. Raises UserError for what is none."""
+def read_camera_path(path: Path | str) -> CameraPath:
+    """The path that the file of `--camera` says. Raises UserError for what is none."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{what} {path} not found. Expected {_EXPECTED}.")
+        raise UserError(f"--camera {path} not found. Expected {_EXPECTED}.")
     arrays = read_npz(path, ("R", "t"), ("up",), what=_EXPECTED)
     shapes = {"R": (3, 3), "t": (3,)}
     for name, shape in shapes.items():

@@ -131,13 +131,13 @@ def numbers(path: Path, held: Any, key: Any, shape: tuple[int | None, ...], what
     return array
 
 
-def field(path: Path, held: Any, key: Any, kind: type | tuple[type, ...], what: str = "") -> Any:
+def field(path: Path, held: Any, key: Any, kind: type | tuple[type, ...]) -> Any:
     """What a dict has under `key`, of this type. Raises UserError."""
     value = held.get(key) if isinstance(held, dict) else None
     if not isinstance(value, kind):
         found = "is missing" if value is None else f"is a {type(value).__name__}"
         names = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
-        fail(path, f"{what or repr(key)} {found}", f"a {names}")
+        fail(path, f"{key!r} {found}", f"a {names}")
     return value
 
 
