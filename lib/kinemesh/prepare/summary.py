@@ -1,9 +1,15 @@
 """What preparing found, did and left out: printed, kept in the manifest, and gone on from."""
 
+import logging
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+
+from kinemesh.machine.progress import progress
+
+logger = logging.getLogger(__name__)
 
 _MOST_TOLD = 10
 _NUMBERS = ("parts", "sequences", "frames", "unreadable")
@@ -36,6 +42,12 @@ class Summary:
         """Plain values, of what is not empty."""
         plain = {key: dict(value) if isinstance(value, Counter) else value for key, value in vars(self).items()}
         return {key: value for key, value in plain.items() if value}
+
+    def left_to_do(self, parts: Sequence, what: str, every: int) -> Iterator:
+        """Those behind the parts that were done before, with progress."""
+        if self.parts:
+            logger.info("going on behind %d of %d %s", self.parts, len(parts), what)
+        yield from progress(parts[self.parts :], len(parts), what, every=every, done=self.parts)
 
     def count(self, sequence: Prepared, times: int) -> None:
         """A sequence that was prepared; what was done to it counts so many times."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemesh.errors import UserError
-from kinemesh.prepare.datasets import write as write_module
+from kinemesh.files.array_folder import writing
 from kinemesh.prepare.datasets.json_stream import stream_json
 from kinemesh.prepare.datasets.keypoints import KeypointFile, Seen, prove
 from kinemesh.prepare.datasets.sequences import PreparedSequence
@@ -63,7 +63,7 @@ def test_stopped_work_goes_on_to_the_same_folder(write, prepare, tmp_path, monke
     for number in range(3):
         write("test", f"office_{number:02d}", ("n",))
     prepare("3dpw", "whole")
-    monkeypatch.setattr(write_module, "_COMMITTED_EVERY_S", -1.0)
+    monkeypatch.setattr(writing, "_COMMITTED_EVERY_S", -1.0)
     from kinemesh.prepare.datasets import sources
 
     source, seen = sources.SOURCES["3dpw"], []

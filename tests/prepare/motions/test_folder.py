@@ -9,6 +9,7 @@ from PIL import Image
 
 from kinemesh.body.params import turned
 from kinemesh.errors import UserError
+from kinemesh.files.array_folder import writing
 from kinemesh.motion.recorded import open_motions
 from kinemesh.prepare.motions import folder as folder_module
 from kinemesh.prepare.motions.folder import prepare_motions
@@ -79,7 +80,7 @@ def test_a_dry_run_writes_nothing_and_finds_the_same(prepare, tmp_path):
 
 def test_stopped_work_goes_on_to_the_same_folder(prepare, monkeypatch, tmp_path):
     prepare("whole")
-    monkeypatch.setattr(folder_module, "_COMMITTED_EVERY_S", -1.0)
+    monkeypatch.setattr(writing, "_COMMITTED_EVERY_S", -1.0)
     read, seen = folder_module.SOURCES["amass"].read, []
 
     def stopping(path, *rest):

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from kinemesh.files.writing import faults_of_writing, flush_to_disk, json_text, 
 
 _JOURNAL_FILE = "unfinished.json"
 _PIECE_BYTES = 1 << 24
+_COMMITTED_EVERY_S = 5.0
 
 
 class Column(NamedTuple):
@@ -95,6 +97,7 @@ class FolderWriter:
 
     def __init__(self, folder: Path, columns: Mapping[str, Column], provenance: dict[str, Any], work: Any):
         self.place: Any = None
+        self._committed_at = monotonic()
         self.provenance = provenance
         self._folder = folder
         plain = {name: column for name, column in columns.items() if column is not TEXT}
@@ -148,7 +151,12 @@ class FolderWriter:
         rows = {name: part.row_count for name, part in self._parts.items()}
         content = {**self._work, "place": place, "rows": rows}
         write_text_atomically(self._folder / _JOURNAL_FILE, json_text(content))
-        self.place = place
+        self.place, self._committed_at = place, monotonic()
+
+    def commit_now_and_then(self, place: Callable[[], Any]) -> None:
+        """The same where that was some seconds ago; `place` then says how far the work is."""
+        if monotonic() - self._committed_at > _COMMITTED_EVERY_S:
+            self.commit(place())
 
     def finish(self, kind: str, leaves_out_empty: bool = False) -> None:
         """Write the headers and the manifest."""

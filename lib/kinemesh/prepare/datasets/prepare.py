@@ -25,7 +25,6 @@ from kinemesh.prepare.datasets.sources import SOURCES, DatasetSource
 from kinemesh.prepare.datasets.write import (
     DatasetWriter,
     count_sequence,
-    left_to_do,
     lines,
     provenance_of,
     write_dataset,
@@ -71,7 +70,7 @@ def prepare_dataset(request: Request, bodies: Bodies | None = None) -> Summary:
         begun = contextmanager(write_dataset)(request.out, said, _work(request, items), square_px)
     with begun as dataset:
         summary = dataset.summary
-        for item in left_to_do(items, summary):
+        for item in summary.left_to_do(items, "parts", every=10):
             preparation.add(item, dataset)
         if not summary.sequences:
             why = (

@@ -10,7 +10,7 @@ import torch
 
 from kinemesh.body.kinematics import JointKinematics
 from kinemesh.errors import UserError, fail
-from kinemesh.prepare.motions.sequences import Bodies, finite_floats
+from kinemesh.prepare.motions.sequences import Bodies, cut_at_gaps, finite_floats
 
 _LARGEST = 1 << 53  # of a whole number: floats hold it, too
 _LONGEST_NAME = 200  # bytes of a file's name, leaving some for its ending
@@ -92,17 +92,8 @@ def without(sequence: PreparedSequence, is_kept: np.ndarray, reason: str, place:
 
 def stretches(sequence: PreparedSequence) -> Iterator[PreparedSequence]:
     """The parts of a video without a gap, with a number behind the name where there are several."""
-    if not len(sequence.frames):
-        return
-    ends = [*(np.flatnonzero(np.diff(sequence.frames) != sequence.step) + 1), len(sequence.frames)]
-    if len(ends) == 1:
-        yield sequence
-        return
-    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        part = sequence.rows(slice(start, end))
-        yield part._replace(
-            name=f"{sequence.name}_{number + 1}", notes=(*sequence.notes, "cut where frames are missing")
-        )
+    if len(sequence.frames):
+        yield from cut_at_gaps(sequence, sequence.frames, sequence.step)
 
 
 def step_of(frames: np.ndarray) -> int:

@@ -5,7 +5,6 @@ import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,12 @@ from kinemesh.files.array_folder.manifest import source_entry
 from kinemesh.files.array_folder.reading import is_array_folder
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
 from kinemesh.files.writing import json_text, write_atomically, write_text_atomically
-from kinemesh.machine.progress import progress
 from kinemesh.prepare.datasets.keypoints import Proof, filled
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence
 from kinemesh.prepare.summary import Summary
 
 logger = logging.getLogger(__name__)
 
-_COMMITTED_EVERY_S = 10.0
 _ROWS = {
     "joint_2d": (17, 2), "confidence": (17,), "smpl_pose": (72,), "smpl_shape": (10,), "img_hw": (2,), "K": (3, 3),
     "trans": (3,),
@@ -83,7 +80,6 @@ class DatasetWriter:
     def __init__(self, writer: FolderWriter, square_px: float | None):
         self.writer, self.square_px = writer, square_px
         self.summary = Summary(writer.place)
-        self._last = monotonic()
 
     def append(self, sequence: PreparedSequence, keypoints_px: np.ndarray | None, proof: Proof | None) -> None:
         """Add a sequence with its 17 keypoints (F, 17, 3), or without any."""
@@ -130,9 +126,7 @@ class DatasetWriter:
         self.summary.parts += 1
         known = {file["file"] for file in self.summary.files}
         self.summary.files += [source_entry(path) for path in item.paths if path.is_file() and path.name not in known]
-        if monotonic() - self._last > _COMMITTED_EVERY_S:
-            self.writer.commit(self.summary.state())
-            self._last = monotonic()
+        self.writer.commit_now_and_then(self.summary.state)
 
 
 def in_square(
@@ -193,10 +187,3 @@ def write_dataset(
             logger.warning(
                 "%s has no %s split: name it under `datasets` (docs/data.md), not as a released file", out, missing[0]
             )
-
-
-def left_to_do(items: list[Item], summary: Summary) -> Iterator[Item]:
-    """Those behind the items that were done before, with progress."""
-    if summary.parts:
-        logger.info("going on behind %d of %d parts", summary.parts, len(items))
-    yield from progress(items[summary.parts :], len(items), "parts", every=10, done=summary.parts)

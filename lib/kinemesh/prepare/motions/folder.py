@@ -3,14 +3,12 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
 
 from kinemesh.errors import UserError
 from kinemesh.files.array_folder.writing import TEXT, Column, FolderWriter, writing_folder
-from kinemesh.machine.progress import progress
 from kinemesh.motion.recorded import FRAME_ARRAYS, KIND, SEQUENCE_ARRAYS, TEXTS, open_motions
 from kinemesh.prepare.bvh.reading import read_motion
 from kinemesh.prepare.motions.npz import amass_sets_missing, find_npz, read_amass, read_smpl_npz
@@ -19,8 +17,6 @@ from kinemesh.prepare.motions.sheet import SHEET_FILE, write_sheet
 from kinemesh.prepare.summary import Summary
 
 logger = logging.getLogger(__name__)
-
-_COMMITTED_EVERY_S = 2.0
 
 
 def _find_bvh(raw: Path) -> list[Path]:
@@ -75,6 +71,7 @@ def prepare_motions(
     paths = find_in(raw, source.find, source.expected)
     bodies = Bodies(data_root)
     names = [_name(path, raw) for path in paths]
+    files = list(zip(paths, names, strict=True))
     sizes = [path.stat().st_size for path in paths]
     needed = int(sum(sizes) * source.size)
     logger.info(
@@ -82,7 +79,7 @@ def prepare_motions(
     )
     if is_dry:
         summary = Summary()
-        for path, name in progress(zip(paths, names, strict=True), len(paths), "files", every=200):
+        for path, name in summary.left_to_do(files, "files", every=200):
             for sequence in _sequences(source, path, name, bodies, choices, summary):
                 _count(summary, sequence)
         return _told(summary, source)
@@ -100,7 +97,7 @@ def prepare_motions(
         "sizes": sizes,
     }
     with writing_folder(out, KIND, columns, provenance=provenance, needed_bytes=needed, work=work) as writer:
-        summary = _write(writer, source, list(zip(paths, names, strict=True)), bodies, choices)
+        summary = _write(writer, source, files, bodies, choices)
         writer.provenance["summary"] = _told(summary, source).state()
     write_sheet(out / SHEET_FILE, open_motions(out), bodies.assets)
     return summary
@@ -111,11 +108,7 @@ def _write(
 ) -> Summary:
     """Go through the files behind those that were done before."""
     summary = Summary(writer.place)
-    if summary.parts:
-        logger.info("going on behind %d of %d files", summary.parts, len(files))
-    last = monotonic()
-    start = summary.parts
-    for path, name in progress(files[start:], len(files), "files", every=200, done=start):
+    for path, name in summary.left_to_do(files, "files", every=200):
         for sequence in _sequences(source, path, name, bodies, choices, summary):
             _count(summary, sequence)
             writer.append(
@@ -130,9 +123,7 @@ def _write(
             own = sequence._asdict() | {"source": name + path.suffix}
             for text in TEXTS:
                 writer.append_text(text, [own[text]])
-        if monotonic() - last > _COMMITTED_EVERY_S:
-            writer.commit(summary.state())
-            last = monotonic()
+        writer.commit_now_and_then(summary.state)
     return summary
 
 

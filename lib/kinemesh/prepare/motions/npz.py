@@ -27,6 +27,7 @@ from kinemesh.prepare.motions.sequences import (
     NotAMotion,
     Sequence,
     checked,
+    cut_at_gaps,
     neutral_shape,
     upward_axis,
 )
@@ -86,18 +87,10 @@ def read_smpl_npz(path: Path, name: str, bodies: Bodies, choices: Choices) -> It
     poses, trans_m = turned(poses, trans_m, UP_TURNS[up], pelvis, bodies.neutral.rest_joints_m(neutral)[0])
     notes += [UP_SAID[up], said]
     whole = Sequence(name, poses, trans_m, neutral, given["rate"], gender=gender, notes=tuple(filter(None, notes)))
-    yield from _stretches(whole, given.get("frame_ids"))
-
-
-def _stretches(whole: Sequence, frame_ids: np.ndarray | None) -> Iterator[Sequence]:
-    if frame_ids is None or frame_ids.shape != (len(whole.poses),) or frame_ids.dtype.kind not in "iu":
-        yield whole
-        return
-    ends = [*(np.flatnonzero(np.diff(frame_ids.astype(np.int64)) != 1) + 1), len(frame_ids)]
-    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        part = {} if len(ends) == 1 else {"name": f"{whole.name}_{number + 1}"}
-        notes = (*whole.notes, "cut where frames are missing") if part else whole.notes
-        yield whole._replace(poses=whole.poses[start:end], trans_m=whole.trans_m[start:end], notes=notes, **part)
+    frame_ids = given.get("frame_ids")
+    if frame_ids is None or frame_ids.shape != (len(poses),) or frame_ids.dtype.kind not in "iu":
+        frame_ids = np.arange(len(poses))
+    yield from cut_at_gaps(whole, frame_ids.astype(np.int64))
 
 
 def read_amass(path: Path, name: str, bodies: Bodies, choices: Choices) -> Iterator[Sequence]:

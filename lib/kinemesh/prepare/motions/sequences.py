@@ -1,7 +1,8 @@
 """One motion as SMPL parameters in a world whose y axis points up, whatever file it comes from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +49,10 @@ class Sequence(NamedTuple):
     split: str = ""  # as the source publishes it
     gender: str = "neutral"  # of the source's body
     notes: tuple[str, ...] = ()  # what was done, the same words for every sequence that it was done to
+
+    def rows(self, chosen: slice) -> "Sequence":
+        """Some of the frames."""
+        return self._replace(poses=self.poses[chosen], trans_m=self.trans_m[chosen])
 
 
 class Choices(NamedTuple):
@@ -164,6 +169,17 @@ def axis_of(direction: np.ndarray) -> str:
     if name is None:
         raise UserError("its person does not stand along an axis, so that up is not known. Say --up y or --up z.")
     return name
+
+
+def cut_at_gaps(sequence: Any, frames: np.ndarray, step: int = 1) -> Iterator[Any]:
+    """The parts of a sequence of either kind where `frames` (F,) go on by `step`; several have numbers behind the name."""
+    ends = [*(np.flatnonzero(np.diff(frames) != step) + 1), len(frames)]
+    if len(ends) == 1:
+        yield sequence
+        return
+    notes = (*sequence.notes, "cut where frames are missing")
+    for number, (start, end) in enumerate(pairwise([0, *ends]), start=1):
+        yield sequence.rows(slice(start, end))._replace(name=f"{sequence.name}_{number}", notes=notes)
 
 
 def finite_floats(value: Any) -> np.ndarray:
