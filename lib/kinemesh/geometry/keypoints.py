@@ -119,6 +119,13 @@ def crop_scale(keypoints_px: np.ndarray) -> np.ndarray:
     return crop_to_box(torch.from_numpy(keypoints_px)).numpy()
 
 
+def boxes_around(points: np.ndarray, is_counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high corners (..., 2) of the boxes around those points (..., K, 2 or more) that count (..., K); infinite without any."""
+    is_counted = is_counted[..., None]
+    low = np.where(is_counted, points[..., :2], np.inf).min(axis=-2)
+    return low, np.where(is_counted, points[..., :2], -np.inf).max(axis=-2)
+
+
 def box_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Intersection over union of boxes (..., 4), low x, y and high x, y, by numpy's rules of broadcasting."""
     shared = np.maximum(np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]), 0)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.errors import UserError
+from kinemesh.geometry.keypoints import boxes_around
 from kinemesh.infer.people import Person
 from kinemesh.keypoints import Detections
 from kinemesh.keypoints.formats import FORMATS, formats_of_count
@@ -44,9 +45,7 @@ class Cause(NamedTuple):
 
 def person_size_px(keypoints_px: np.ndarray) -> float:
     """Median over frames of the longer side of the box around what is seen of (F, K, 3), at least 1."""
-    is_seen = keypoints_px[..., 2:] > 0
-    high = np.where(is_seen, keypoints_px[..., :2], -np.inf).max(axis=1)
-    low = np.where(is_seen, keypoints_px[..., :2], np.inf).min(axis=1)
+    low, high = boxes_around(keypoints_px, keypoints_px[..., 2] > 0)
     sizes = (high - low).max(axis=1)
     sizes = sizes[np.isfinite(sizes)]
     return max(float(np.median(sizes)), 1.0) if len(sizes) else 1.0

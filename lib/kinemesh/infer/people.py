@@ -9,7 +9,14 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_COUNT
 from kinemesh.errors import UserError
-from kinemesh.geometry.keypoints import LEAST_KEYPOINTS, box_overlap, crop_scale, fill_missing, scale_by_width
+from kinemesh.geometry.keypoints import (
+    LEAST_KEYPOINTS,
+    box_overlap,
+    boxes_around,
+    crop_scale,
+    fill_missing,
+    scale_by_width,
+)
 from kinemesh.keypoints.detections import Detections
 from kinemesh.structures import MeshTrack, Track
 
@@ -208,21 +215,17 @@ def _similarity(
     expected = last[..., :2] + (moved * (elapsed / np.maximum(between, 1))[:, None])[:, None]
     points = keypoints_px[rows]
     both = (points[None, ..., 2] > 0) & (last[:, None, :, 2] > 0)  # (P, R, K)
-    low, high = _boxes(np.concatenate((expected, last[..., 2:]), axis=-1))
+    low, high = boxes_around(expected, last[..., 2] > 0)
     size = np.maximum((high - low).max(axis=-1), 1.0)
     reach = np.minimum(_REACH * np.sqrt(elapsed), _LONGEST_REACH) * size
     distance = ((points[None, ..., :2] - expected[:, None]) ** 2).sum(axis=-1)
     closeness = np.exp(-distance / (2 * reach[:, None, None] ** 2))
     near = (closeness * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-    boxes = np.concatenate((low, high), axis=-1)[:, None], np.concatenate(_boxes(points), axis=-1)
+    boxes = (
+        np.concatenate((low, high), axis=-1)[:, None],
+        np.concatenate(boxes_around(points, points[..., 2] > 0), axis=-1),
+    )
     return (near + box_overlap(*boxes)) / 2
-
-
-def _boxes(keypoints_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (N, 2) of the boxes around what is seen of (N, K, 3)."""
-    is_seen = keypoints_px[..., 2:] > 0
-    low = np.where(is_seen, keypoints_px[..., :2], np.inf).min(axis=-2)
-    return low, np.where(is_seen, keypoints_px[..., :2], -np.inf).max(axis=-2)
 
 
 def _repeats_another(frame: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
@@ -235,7 +238,7 @@ def _repeats_another(frame: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
         both = (points[None, ..., 2] > 0) & (points[:, None, :, 2] > 0)
         distance = np.linalg.norm(points[None, ..., :2] - points[:, None, :, :2], axis=-1)
         distance = (distance * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-        low, high = _boxes(points)
+        low, high = boxes_around(points, points[..., 2] > 0)
         is_same = (distance < _SAME_PERSON * (high - low).max(axis=-1)) & (both.sum(axis=-1) >= LEAST_KEYPOINTS)
         kept: list[int] = []
         for one in np.argsort(-confidence[start : start + count], kind="stable"):

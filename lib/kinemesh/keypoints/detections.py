@@ -10,6 +10,7 @@ import numpy as np
 
 from kinemesh.errors import UserError, fail
 from kinemesh.files.arrays import is_characters
+from kinemesh.geometry.keypoints import boxes_around
 from kinemesh.keypoints.formats import (
     BY_COUNT,
     FORMATS,
@@ -210,14 +211,13 @@ def _joint_order(path: Path, rows: Rows, keypoints: np.ndarray, wanted: str) -> 
 
 
 def _check_pixels(path: Path, keypoints: np.ndarray) -> None:
-    farthest = np.where(keypoints[..., 2] > 0, np.abs(keypoints[..., :2]).max(axis=-1), 0).max(axis=1)
+    is_seen = keypoints[..., 2] > 0
+    farthest = np.where(is_seen, np.abs(keypoints[..., :2]).max(axis=-1), 0).max(axis=1)
     if farthest.max() > _LARGEST_PX:
         row = int(farthest.argmax())
         fail(path, f"'keypoints' row {row} holds {farthest[row]:.4g}", f"pixels, at most {_LARGEST_PX}")
-    is_seen = (keypoints[..., 2] > 0)[..., None]
-    highest = np.where(is_seen, keypoints[..., :2], -np.inf).max(axis=1)
-    lowest = np.where(is_seen, keypoints[..., :2], np.inf).min(axis=1)
-    size = (highest - lowest).max(axis=1)[is_seen.any(axis=(1, 2))]
+    lowest, highest = boxes_around(keypoints, is_seen)
+    size = (highest - lowest).max(axis=1)[is_seen.any(axis=1)]
     if len(size) and np.median(size) < _LEAST_SIZE_PX:
         found = f"each person's keypoints lie within {np.median(size):.2g} px of one another"
         if np.median(np.abs(keypoints[..., :2])) > _LEAST_SIZE_PX:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kinemesh.body.skeleton import SIDES
 from kinemesh.files.writing import write_atomically
+from kinemesh.geometry.keypoints import boxes_around
 from kinemesh.render.keypoints import SIDE_COLORS, draw_skeleton
 from kinemesh.render.rasterizer import WeakPerspective
 from kinemesh.render.scene import Color, render_mesh
@@ -61,10 +62,9 @@ def spread_frames(frame_count: int, columns: int) -> list[int]:
 
 def _frame_figures(points: np.ndarray, is_counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Middles (n, 2) of figures (n, K, 2 or more), and the width and height (2,) that hold each around its middle."""
-    is_counted = (is_counted & np.isfinite(points[..., :2]).all(axis=-1))[..., None]
-    low = np.where(is_counted, points[..., :2], np.inf).min(axis=1)
-    high = np.where(is_counted, points[..., :2], -np.inf).max(axis=1)
-    is_empty = ~is_counted.any(axis=1)[:, 0]
+    is_counted = is_counted & np.isfinite(points[..., :2]).all(axis=-1)
+    low, high = boxes_around(points, is_counted)
+    is_empty = ~is_counted.any(axis=1)
     low[is_empty], high[is_empty] = 0, 0
     return (low + high) / 2, (high - low).max(axis=0)
 
