@@ -148,8 +148,7 @@ def _read_videopose(path: Path, prefix: str, reading: Reading) -> Detections:
 
 
 def _videopose_order(path: Path, joint_count: int) -> str:
-    metadata = read_object(path, "metadata", what=_WHAT) if "metadata" in array_names(path, what=_WHAT) else {}
-    name = metadata.get("layout_name") if isinstance(metadata, dict) else None
+    name = _metadata(path).get("layout_name")
     if name in _ORDERS:
         return _ORDERS[name]
     if joint_count not in FORMATS["coco17"].joint_counts:
@@ -159,6 +158,11 @@ def _videopose_order(path: Path, joint_count: int) -> str:
             "--keypoint_format NAME",
         )
     return "coco17"
+
+
+def _metadata(path: Path) -> dict:
+    said = read_object(path, "metadata", what=_WHAT) if "metadata" in array_names(path, what=_WHAT) else {}
+    return said if isinstance(said, dict) else {}
 
 
 def _read_detectron(path: Path, reading: Reading) -> Detections:
@@ -198,8 +202,8 @@ def _of_people(path: Path, what: str, classes: Any) -> np.ndarray:
 
 def _check_size(path: Path, image_size: tuple[int, int] | None) -> None:
     """Raise UserError if the file says that its pictures are of another size."""
-    said = read_object(path, "metadata", what=_WHAT) if "metadata" in array_names(path, what=_WHAT) else {}
-    size = (said.get("w"), said.get("h")) if isinstance(said, dict) else (None, None)
+    said = _metadata(path)
+    size = said.get("w"), said.get("h")
     if image_size is not None and None not in size and size != image_size:
         wanted = "x".join(map(str, image_size))
         raise UserError(

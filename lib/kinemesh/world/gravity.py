@@ -156,7 +156,7 @@ def _solve(
 ) -> tuple[np.ndarray, float, float | None, np.ndarray]:
     """The vertical, its error in radians, the floor's height and everybody's growth. `lines` None: `up` is known."""
     growth = np.zeros(people)
-    height = _level(resting, up, growth)
+    height = _level(resting, up)
     if lines is None and height is None:
         return up, 0.0, None, growth
     places = resting.places_m + resting.eyes_m
@@ -214,7 +214,7 @@ def _lean(up: np.ndarray, lines: Sequence[tuple[np.ndarray, float]]) -> float:
     return float(np.sqrt(np.mean(off**2))) if is_leaning else 0.0
 
 
-def _level(resting: _Resting, up: np.ndarray, growth: np.ndarray) -> float | None:
+def _level(resting: _Resting, up: np.ndarray) -> float | None:
     """The height at which most feet rest for longest; of several, people's mean."""
     heights = (resting.places_m + resting.eyes_m) @ up - resting.clearances_m
     levels = []

@@ -141,16 +141,12 @@ def parse_arguments(task: Task, argv: Sequence[str] | None = None) -> argparse.N
 
 def run_options(task: Task, arguments: argparse.Namespace) -> RunOptions:
     """The parsed flags as the set-up takes them."""
-
-    def path(name: str) -> Path | None:
-        given = getattr(arguments, name, None)
-        return Path(given) if given else None
-
+    files = ("resume", "evaluate", "predictions", "report", "metrics_out", "predictions_out")
     return RunOptions(
         kind=task.kind,
         script=task.script,
-        config=Path(arguments.config),
-        folder=Path(arguments.checkpoint),
+        config=arguments.config,
+        folder=arguments.checkpoint,
         pretrained=Path(arguments.pretrained) / arguments.selection,
         is_check=arguments.check,
         device=arguments.device,
@@ -158,8 +154,5 @@ def run_options(task: Task, arguments: argparse.Namespace) -> RunOptions:
         print_freq=arguments.print_freq,
         protocols=tuple(arguments.protocols),
         fit=arguments.fit,
-        **{
-            name: path(name)
-            for name in ("resume", "evaluate", "predictions", "report", "metrics_out", "predictions_out")
-        },
+        **{name: getattr(arguments, name, None) or None for name in files},
     )
