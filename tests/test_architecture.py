@@ -27,8 +27,8 @@ ROOMS = (
 # The program joins these.
 APART = {"model", "data", "evaluation", "training"}
 LOOSE = {"errors", "structures", "config", "losses", "metrics", "protocols"}
-LONGEST_FILE, MOST_FILES, MOST_PARAMETERS, MOST_WAYS_BACK = 300, 8, 7, 3
-MOST_LINES_OF_TRAINING = 1820
+LONGEST_FILE, MOST_FILES, MOST_PARAMETERS, MOST_WAYS_BACK = 300, 8, 7, 2
+MOST_LINES_OF_TRAINING = 1745
 # Published signatures from before there was a limit; none may be added.
 WIDE = {"dstformer.__init__", "predictor.infer"}
 
