@@ -83,8 +83,6 @@ class DSTformer(nn.Module):
     ):
         super().__init__()
         self.crop_input = crop_input
-        self.dim_rep = dim_rep
-        self.num_joints = num_joints
         self.att_fuse = att_fuse
         self.temp_embed = nn.Parameter(torch.zeros(1, maxlen, 1, dim_feat))
         self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim_feat))
