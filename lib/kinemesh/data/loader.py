@@ -68,7 +68,6 @@ class ClipLoader:
             )
         self.device = torch.device(device)
         self.with_estimate, self.synthesis = with_estimate, synthesis
-        self._arrays = {name: values for name, values in split.arrays.items() if self._reads(name)}
         self.batch_size = batch_size
         self.bounds = batch_bounds(len(clips.frames), batch_size, training=training, where=where)
         self.split = split
@@ -154,7 +153,8 @@ class ClipLoader:
             rows["takes"] = torch.stack((frames[:, 0], detection), dim=-1)
             motion_frames, rows["there"] = self._motion_frames(frames, self.video_rows[self.clip_videos[clip_ids]])
         detections = self.split.detection_count
-        for name, values in self._arrays.items():
+        arrays = {name: values for name, values in self.split.arrays.items() if self._reads(name)}
+        for name, values in arrays.items():
             chosen = motion_frames if name in _MOTION else frames
             if detections > 1 and name in ("keypoints_px", "confidence"):
                 values, chosen = values.flatten(0, 1), frames * detections + detection[:, None]
