@@ -1,6 +1,7 @@
 """`kinemesh COMMAND`: every command is there, calls what the scripts call, and says what is wrong in one line."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_stopped_while_pytorch_is_imported_it_ends_at_once_in_one_line(command, 
     assert (ran.returncode, ran.stdout, ran.stderr) == (143, "", "stopped: nothing was begun\n")
 
 
+@pytest.mark.parametrize(
+    "program", ["train_mesh.py", "train_mesh_refine.py", "infer_wild_mesh.py", "-m kinemesh", "-m tools.reproduce"]
+)
+def test_ctrl_c_while_the_program_is_imported_shows_no_traceback(program, tmp_path):
+    """As a shell expects, it is the signal that ended it."""
+    (tmp_path / "yaml.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ran = run_python(*program.split(), "--help", PYTHONPATH=f"{tmp_path}:{ROOT / 'lib'}")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_without_a_command_all_are_listed_and_an_unknown_one_is_one_line(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
@@ -43,6 +54,18 @@ def test_an_unknown_flag_is_one_line_that_names_the_help(name, capsys):
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
     assert re.search(r"See python (?!python)\S.* --help\.$", error)
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate --predictions FILE --metrics_out", "export --config a.yaml --checkpoint FILE --to ours --out"]
+)
+def test_what_is_read_is_not_replaced_by_what_is_written(command, tmp_path, capsys):
+    (tmp_path / "bodies").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "bodies")
+    assert main([*command.replace("FILE", str(tmp_path / "bodies")).split(), str(tmp_path / "link")]) == 2
+    error = capsys.readouterr().err
+    assert error == f"error: {tmp_path}/link: is read here, too, and would be replaced. Name another file.\n"
+    assert (tmp_path / "bodies").read_bytes() == b"theirs"
 
 
 def test_it_runs_as_a_module_from_any_folder(tmp_path):
