@@ -17,6 +17,8 @@ _JOINTS_3DHP = [4, 23, 24, 25, 18, 19, 20, 3, 5, 6, 7, 9, 10, 11, 14, 15, 16]
 # Of Human3.6M's 32 joints those that are no copies, as VideoPose3D's `common/h36m_dataset.py` keeps them.
 _JOINTS_H36M = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
 CAMERAS = ("54138969", "55011271")
+# Of a lens about as those of Human3.6M: k1, k2, k3, p1, p2 of its own code, as 3d-pose-baseline's `cameras.py` has it.
+_LENS = (-0.21, 0.25, -0.003, -0.001, -0.0014)
 
 
 def _fits(scene: Scene, frames: range) -> dict:
@@ -63,12 +65,12 @@ def write_recording(
     Between every `step`-th frame, which the scene's are, somebody else stands there.
     """
     subject, name = place.split("/")
-    seen = joints(scene.joints_m) @ OWN_K.T
+    seen_px = _through_lens(joints(scene.joints_m))
     for camera in (*CAMERAS, ""):
         for kind, points in (
             ("D3_Positions", 1000 * joints(scene.world_joints_m)),
             ("D3_Positions_mono", 1000 * joints(scene.joints_m)),
-            ("D2_Positions", seen[..., :2] / seen[..., 2:]),
+            ("D2_Positions", seen_px),
         ):
             if (kind == "D3_Positions") != (camera == ""):
                 continue
@@ -77,6 +79,15 @@ def write_recording(
             path = raw / subject / "MyPoseFeatures" / kind / f"{name}{f'.{camera}' if camera else ''}.cdf"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_cdf(path, every.reshape(1, len(every), -1))
+
+
+def _through_lens(joints_m: np.ndarray) -> np.ndarray:
+    """(..., 2) pixels."""
+    k1, k2, k3, p1, p2 = _LENS
+    slopes = joints_m[..., :2] / joints_m[..., 2:]
+    squared = (slopes**2).sum(axis=-1, keepdims=True)
+    factor = 1 + k1 * squared + k2 * squared**2 + k3 * squared**3 + slopes @ np.array([[p2], [p1]])
+    return (slopes * factor + squared * [p2, p1]) * OWN_K[[0, 1], [0, 1]] + OWN_K[:2, 2]
 
 
 def write_cdf(path: Path, values: np.ndarray, *, name: str = "Pose", **specification: object) -> Path:

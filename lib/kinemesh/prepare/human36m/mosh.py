@@ -21,7 +21,16 @@ from kinemesh.files.pickles import load_pickle
 from kinemesh.prepare.datasets.bodies import camera_body
 from kinemesh.prepare.datasets.keypoints import joints_m
 from kinemesh.prepare.datasets.sequences import Item, PreparedSequence, Workplace, numbers
-from kinemesh.prepare.human36m.recordings import CAMERAS, WHERE, Recording, camera_matrix, joints_of, with_keypoints
+from kinemesh.prepare.human36m.recordings import (
+    CAMERAS,
+    WHERE,
+    WITHOUT_LENS,
+    Recording,
+    camera_matrix,
+    joints_of,
+    with_keypoints,
+    without_lens,
+)
 from kinemesh.prepare.motions.sequences import POSE_COUNT
 
 _NAME = re.compile(r"(?P<name>.+)_cam(?P<camera>[0-3])_aligned\.pkl")
@@ -63,11 +72,12 @@ def read_mosh(item: Item, place: Workplace, split: str) -> Iterator[PreparedSequ
     poses[:, :3] = axis_angle_from_rotations(torch.from_numpy(root[:, None])).numpy()
     betas = numbers(path, content, "betas", (None,))
     body = camera_body(place, "neutral", poses, np.zeros((count, 3)), betas)
+    K = camera_matrix(measured, keypoints)
     sequence = PreparedSequence(
         f"S{recording.subject}_{recording.name.replace(' ', '_')}.{recording.camera}", _EVERY * np.arange(count),
-        np.array(CAMERA_IMAGE_SIZES[recording.camera]), camera_matrix(measured, keypoints), body.poses, body.betas[:BETA_COUNT],
-        body.trans_m, split, keypoints, "h36m17", measured, action=recording.action, camera=recording.camera, step=_EVERY,
-        notes=("MoSh's bodies, put where the joints were measured; the camera's pinhole by least squares",),
+        np.array(CAMERA_IMAGE_SIZES[recording.camera]), K, body.poses, body.betas[:BETA_COUNT],
+        body.trans_m, split, without_lens(measured, keypoints, K), "h36m17", measured, action=recording.action, camera=recording.camera, step=_EVERY,
+        notes=("MoSh's bodies, put where the joints were measured; the camera's pinhole by least squares", WITHOUT_LENS),
     )  # fmt: skip
     apart = (measured - joints_m(sequence, place.kinematics)).mean(axis=1)
     yield sequence._replace(trans_m=sequence.trans_m + apart)

@@ -22,12 +22,14 @@ from kinemesh.prepare.human36m.mosh import find_mosh, read_mosh
 from kinemesh.prepare.human36m.recordings import (
     CAMERAS,
     WHERE,
+    WITHOUT_LENS,
     WORLD,
     Recording,
     find_recordings,
     joints_of,
     recording_before,
     with_keypoints,
+    without_lens,
 )
 from kinemesh.prepare.readers.neuralannot import (
     WHAT,
@@ -143,4 +145,9 @@ def _on_recording(
         place.drop(reason, len(sequence.frames))
         return
     joints, keypoints = with_keypoints(best, joints)
-    yield from with_measured(sequence, np.arange(len(joints)), joints, place, keypoints)
+    for seen in with_measured(sequence, np.arange(len(joints)), joints, place, keypoints):
+        if seen.keypoints_px is None:
+            yield seen
+        else:
+            straight = without_lens(seen.joints_m, seen.keypoints_px, seen.K)
+            yield seen._replace(keypoints_px=straight, notes=(*seen.notes, WITHOUT_LENS))

@@ -3,6 +3,9 @@
 Below a subject's folder, `S1`: `MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf` (1, F, 96), mm, in the camera's axes;
 `D3_Positions/Directions 1.cdf`, the same in the world's; `D2_Positions/Directions 1.54138969.cdf` (1, F, 64), pixels. 32 joints, of
 which 17 are no copies; 50 frames a second. As VideoPose3D's `prepare_data_h36m.py` and mmhuman3d's `data_converters/h36m.py` read them.
+Pixels are those of a lens: for x, y of a pinhole's picture and r^2 = x^2 + y^2, x (1 + k1 r^2 + k2 r^4 + k3 r^6 + p1 y + p2 x) + p2 r^2
+and the like for y with p1, in the set's own code and 3d-pose-baseline's `cameras.py`. What a lens does is solved for here, since the
+set says where each joint is and where it is seen.
 """
 
 import re
@@ -24,6 +27,7 @@ _KINDS = ("D3_Positions_mono", "D3_Positions", "D2_Positions")
 _WHAT = "a recording of Human3.6M"
 _JOINTS = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
 _ALL_JOINTS = 32
+WITHOUT_LENS = "keypoints as a pinhole would see them: what the lens does was solved for and taken out"
 # What a recording is called for some of the subjects.
 _OTHERWISE = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
 _NAME = re.compile(r"(?P<name>(?P<action>[A-Za-z]+)( \d)?)(\.(?P<camera>\d{8}))?\.cdf")
@@ -89,12 +93,43 @@ def with_keypoints(recording: Recording, joints_m: np.ndarray) -> tuple[np.ndarr
 
 
 def camera_matrix(joints_m: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
-    """K (3, 3) of the pinhole that sees joints (F, 17, 3), before it, nearest to keypoints (F, 17, 2 or more): least squares."""
-    K = np.eye(3)
-    for axis in range(2):
-        slope = (joints_m[..., axis] / joints_m[..., 2]).ravel()
-        K[axis, axis], K[axis, 2] = np.polyfit(slope, keypoints_px[..., axis].ravel(), 1)
+    """K (3, 3) of the pinhole, behind a lens, that sees joints (F, 17, 3), before it, nearest to keypoints (F, 17, 2 or more)."""
+    slopes, K = _slopes(joints_m), np.eye(3)
+    for axis, terms in enumerate(_lens_terms(slopes)):
+        columns = np.concatenate((slopes[:, axis, None], np.ones((len(slopes), 1)), terms), axis=1)
+        K[axis, axis], K[axis, 2] = _least_squares(columns, keypoints_px[..., axis].ravel())[:2]
     return K
+
+
+def without_lens(joints_m: np.ndarray, keypoints_px: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """The keypoints (F, 17, 2 or more), in pixels, of joints (F, 17, 3), before the camera, as the pinhole K alone would see them."""
+    slopes, seen = _slopes(joints_m), keypoints_px[..., :2].reshape(-1, 2)
+    focal, centre = K[[0, 1], [0, 1]], K[:2, 2]
+    bent = _lens_terms(slopes) * focal[:, None, None]  # (2, N, terms)
+    off = seen - slopes * focal - centre
+    coefficients = _least_squares(bent.reshape(-1, bent.shape[-1]), off.T.ravel())
+    straight = keypoints_px.copy()
+    straight[..., :2] -= (bent @ coefficients).T.reshape(straight[..., :2].shape)
+    return straight
+
+
+def _slopes(joints_m: np.ndarray) -> np.ndarray:
+    """(N, 2) x / z and y / z of all joints."""
+    return (joints_m[..., :2] / joints_m[..., 2:]).reshape(-1, 2)
+
+
+def _lens_terms(slopes: np.ndarray) -> np.ndarray:
+    """(2, N, 5) by how much k1, k2, k3, p1 and p2 of 1 move x, and y."""
+    (x, y), squared = slopes.T, (slopes**2).sum(axis=1)
+    radial = slopes.T[..., None] * np.stack((squared, squared**2, squared**3), axis=-1)
+    tangential = np.stack((np.stack((x * y, x * x + squared), axis=-1), np.stack((y * y + squared, x * y), axis=-1)))
+    return np.concatenate((radial, tangential), axis=-1)
+
+
+def _least_squares(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The coefficients of columns (N, n) for values (N,), none where the values tell nothing of one."""
+    scale = np.maximum(np.abs(columns).max(axis=0), np.finfo(np.float64).tiny)
+    return np.linalg.lstsq(columns / scale, values, rcond=1e-9)[0] / scale
 
 
 def _points(path: Path, axes: int) -> np.ndarray:
