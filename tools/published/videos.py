@@ -84,6 +84,9 @@ def write_emdb(raw: Path, scene: Scene, gender: str = "female") -> None:
     (folder / "P0_09_outdoor_walk_data.pkl").write_bytes(pickle.dumps(content))
 
 
+_LENS = (-0.2, 0.1, 0.002, -0.001, 0.01)
+
+
 def write_aist(raw: Path, scene: Scene) -> None:
     """A dance as google/aistplusplus_api's `aist_plusplus/loader.py` reads it, in centimetres or so; of the mean shape."""
     scale = 93.0
@@ -94,17 +97,33 @@ def write_aist(raw: Path, scene: Scene) -> None:
         "smpl_poses": scene.poses, "smpl_scaling": np.array([scale]), "smpl_trans": scene.trans * scale, "smpl_loss": 0.1,
     }  # fmt: skip
     points = np.stack([scene.keypoints("coco17")] * 2)
+    points[1, ..., :2] = _through_lens(points[1, ..., :2])
     points[1, 0] = np.nan
     (raw / f"motions/{name}.pkl").write_bytes(pickle.dumps(motion))
     seen = {"keypoints2d": points, "det_scores": np.ones(points.shape[:2]), "timestamps": np.arange(FRAME_COUNT)}
     (raw / f"keypoints2d/{name}.pkl").write_bytes(pickle.dumps(seen))
     camera = {
         "size": SIZE, "matrix": K.tolist(), "rotation": Rotation.from_matrix(scene.camera[0, :3, :3]).as_rotvec().tolist(),
-        "translation": (scene.camera[0, :3, 3] * scale).tolist(), "distortions": [0.0] * 5,
+        "translation": (scene.camera[0, :3, 3] * scale).tolist(),
     }  # fmt: skip
-    (raw / "cameras/setting1.json").write_text(json.dumps([camera | {"name": f"c{number:02d}"} for number in (1, 2)]))
+    lenses = {"c01": (0.0,) * 5, "c02": _LENS}
+    cameras = [camera | {"name": name, "distortions": lens} for name, lens in lenses.items()]
+    (raw / "cameras/setting1.json").write_text(json.dumps(cameras))
     (raw / "cameras/mapping.txt").write_text(f"{name} setting1\n")
     (raw / "ignore_list.txt").write_text("gBR_other\n")
+
+
+def _through_lens(seen_px: np.ndarray) -> np.ndarray:
+    """Pixels (..., 2) of the scene's camera as a lens bends them: OpenCV's model."""
+    k1, k2, p1, p2, k3 = _LENS
+    x, y = np.moveaxis((seen_px - K[:2, 2]) / K[[0, 1], [0, 1]], -1, 0)
+    squared = x * x + y * y
+    factor = 1 + k1 * squared + k2 * squared**2 + k3 * squared**3
+    bent = (
+        x * factor + 2 * p1 * x * y + p2 * (squared + 2 * x * x),
+        y * factor + p1 * (squared + 2 * y * y) + 2 * p2 * x * y,
+    )
+    return np.stack(bent, axis=-1) * K[[0, 1], [0, 1]] + K[:2, 2]
 
 
 def _tensors(**values: np.ndarray) -> dict[str, torch.Tensor]:

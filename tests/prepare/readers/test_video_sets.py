@@ -132,8 +132,10 @@ def test_dances_of_aist_lie_on_what_was_detected(make_scene, prepare, loaded, sh
     train = loaded(fps=60.0).train
     assert train.video_names == ["gBR_sBM_c01_d05_mBR0_ch01", "gBR_sBM_c02_d05_mBR0_ch01"]
     assert train.video_lengths.tolist() == [FRAME_COUNT, FRAME_COUNT - 1]
-    np.testing.assert_allclose(train.keypoints_px[:FRAME_COUNT, NAMED], scene.px[:, NAMED], atol=1e-3)
-    assert np.abs(shown_px()[:FRAME_COUNT] - scene.px).max() < 0.1
+    # The second camera's lens is taken out.
+    expected = np.concatenate((scene.px, scene.px[1:]))
+    np.testing.assert_allclose(train.keypoints_px[:, NAMED], expected[:, NAMED], atol=2e-3)
+    assert np.abs(shown_px() - expected).max() < 0.1
     (tmp_path / "raw/cameras/mapping.txt").unlink()
     with pytest.raises(UserError, match="cameras/mapping.txt missing, there are .*motions. Expected AIST"):
         prepare("aist", "again")

@@ -3,7 +3,7 @@
 `motions/<sequence>.pkl`: `smpl_poses` (F, 72), `smpl_scaling` (1,), `smpl_trans` (F, 3) in the cameras' unit, of which the scaling is
 a metre of the body. `keypoints2d/<sequence>.pkl`: `keypoints2d` (9, F, 17, 3), COCO-17. `cameras/mapping.txt` gives each sequence's
 setting, `cameras/<setting>.json` its cameras: [{`name`, `size`, `matrix`, `rotation` (axis-angle), `translation`, `distortions`}].
-`ignore_list.txt` names what went wrong. So google/aistplusplus_api's `aist_plusplus/loader.py` reads them. 60 frames a second.
+`distortions` are OpenCV's k1, k2, p1, p2, k3. `ignore_list.txt` names what went wrong. So google/aistplusplus_api's `aist_plusplus/loader.py` reads them. 60 frames a second.
 """
 
 from collections.abc import Iterator
@@ -36,6 +36,8 @@ _WHERE = "AIST++'s annotations, unpacked (google.github.io/aistplusplus_dataset)
 _FOLDERS = ("motions", "keypoints2d", "cameras/mapping.txt")
 # Its published test sequences are told by choreography and music; here a setting of dancers is tested on, whole.
 _TEST_DANCERS = ("d04", "d07")
+# Of going back through a lens: how often, and how near its picture of what is found has to be.
+_TURNS, _LEAST_PX = 30, 0.01
 
 
 def find_aist(raw: Path) -> list[Item]:
@@ -57,7 +59,7 @@ def find_aist(raw: Path) -> list[Item]:
 
 
 def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
-    """A dance before each of the cameras, with what was detected there. Lenses' distortions are left out, and small."""
+    """A dance before each of the cameras, with what was detected there, as it would be without the cameras' lenses."""
     path, seen, cameras_file = item.paths
     content = load_pickle(path, what=_WHAT, encoding="latin1")
     poses = numbers(path, content, "smpl_poses", (None, POSE_COUNT))
@@ -85,6 +87,8 @@ def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
         view = str(camera["name"]) if camera.get("name") else f"c{number + 1:02d}"
         dancer = next((part for part in item.name.split("_") if part.startswith("d") and part[1:].isdigit()), "")
         K = numbers(cameras_file, camera, "matrix", (3, 3))
+        if camera.get("distortions") is not None:
+            points = _without_lens(points, K, numbers(cameras_file, camera, "distortions", (5,)))
         name = item.name.replace("cAll", view)
         whole = PreparedSequence(
             name, np.arange(length), numbers(cameras_file, camera, "size", (2,)), K, body.poses, body.betas, body.trans_m,
@@ -93,6 +97,35 @@ def read_aist(item: Item, place: Workplace) -> Iterator[PreparedSequence]:
         )  # fmt: skip
         is_seen = (points[:length, :, 2] > 0).sum(axis=1) >= LEAST_KEYPOINTS
         yield from stretches(without(whole, is_seen, "frames in which the detector found nobody", place))
+
+
+def _without_lens(keypoints_px: np.ndarray, K: np.ndarray, distortions: np.ndarray) -> np.ndarray:
+    """Keypoints (F, 17, 3) where the pinhole K alone would see them, by turns; confidence 0 where there is no such place.
+
+    `distortions` are k1, k2, p1, p2, k3 of OpenCV's "Camera Calibration and 3D Reconstruction": from x, y of the pinhole's
+    picture, r^2 = x^2 + y^2, to x (1 + k1 r^2 + k2 r^4 + k3 r^6) + 2 p1 x y + p2 (r^2 + 2 x^2), and the like for y.
+    """
+    k1, k2, p1, p2, k3 = distortions
+    focal, centre = K[[0, 1], [0, 1]], K[:2, 2]
+    bent = (keypoints_px[..., :2] - centre) / focal
+
+    def lens(straight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is multiplied, and added."""
+        squared = (straight**2).sum(axis=-1, keepdims=True)
+        across = straight.prod(axis=-1, keepdims=True)
+        factor = 1 + squared * (k1 + squared * (k2 + squared * k3))
+        return factor, 2 * across * [p1, p2] + (squared + 2 * straight**2) * [p2, p1]
+
+    straight = bent
+    with np.errstate(all="ignore"):  # of what has no such place, the numbers may be anything
+        for _ in range(_TURNS):
+            factor, added = lens(straight)
+            straight = (bent - added) / factor
+        factor, added = lens(straight)
+        off_px = np.abs((straight * factor + added - bent) * focal).max(axis=-1)
+    is_found = (off_px < _LEAST_PX) & (keypoints_px[..., 2] > 0)
+    found = np.concatenate((straight * focal + centre, keypoints_px[..., 2:]), axis=-1)
+    return np.where(is_found[..., None], found, 0.0)
 
 
 def _with_zeros(content: object) -> object:
