@@ -48,7 +48,7 @@ SOURCES = {
     "coco": DatasetSource(
         find_coco,
         read_coco,
-        "fits of EFT, NeuralAnnot, CLIFF, CameraHMR or SPIN, with COCO's person_keypoints_*.json (docs/data.md)",
+        "fits of EFT, NeuralAnnot, CLIFF, CameraHMR or SPIN, with COCO's person_keypoints_*.json (docs/downloads.md)",
         "those of the fits (EFT: CC BY-NC 4.0), over COCO's (annotations CC BY 4.0, pictures by Flickr's terms)",
         "none: COCO's annotators",
         square_px=640.0,
@@ -56,7 +56,7 @@ SOURCES = {
     "h36m": DatasetSource(
         find_h36m,
         read_h36m,
-        "Human36M_subject*_smpl_param.json, _camera.json and _joint_3d.json, or the set's own CDF files with them or with MoSh's (docs/data.md)",
+        "Human36M_subject*_smpl_param.json, _camera.json and _joint_3d.json, or the set's own CDF files with them or with MoSh's (docs/downloads.md)",
         "Human3.6M: academic use, after registration, vision.imar.ro/human3.6m/eula.php",
         "none: Human3.6M's D2_Positions, measured joints as its cameras see them",
         fps=50.0,
