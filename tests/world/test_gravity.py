@@ -1,10 +1,12 @@
 """Up is told by people's bodies and feet with an honest error, and the floor is where they stand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from kinemesh.world.finding import LARGEST_ERROR_DEG
-from kinemesh.world.gravity import find_ground
+from kinemesh.world.gravity import _level, _Resting, find_ground
 
 FPS = 30.0
 CAMERA_UP = np.array([0.0, -1.0, 0.0])
@@ -60,3 +62,19 @@ def test_who_is_bent_is_told_as_less_sure_than_who_stands(make_scene):
         find(make_scene(kinds, seed=5)).error_deg for kinds in (("squat",), ("idle",), ("squat", "idle"))
     )
     assert bent > upright + 0.5 and both < upright + 0.5
+
+
+def test_memory_does_not_grow_with_the_square_of_how_often_feet_rest():
+    """In an hour's film they rest tens of thousands of times."""
+    count = 20_000
+    rng = np.random.default_rng(0)
+    heights = np.where(np.arange(count) % 3 > 0, 0.5, 0.9) + rng.normal(scale=0.02, size=count)
+    places = np.stack((np.zeros(count), heights, np.full(count, 4.0)), axis=1)
+    resting = _Resting(
+        places, np.zeros((count, 3)), np.zeros(count), np.zeros(count, int), np.ones(count), np.ones(count)
+    )
+    tracemalloc.start()
+    height = _level(resting, np.array([0.0, 1.0, 0.0]), np.zeros(1))
+    assert tracemalloc.get_traced_memory()[1] < 64e6
+    tracemalloc.stop()
+    assert height == pytest.approx(0.5, abs=0.005)

@@ -78,7 +78,7 @@ def settle(
 ) -> Settled:
     """Go on from a fit (`fit_motion`) of all of a video's people, whose `tracks` say which frames they are of."""
     body, owner, motion = stand.body, evidence.owner, fitted.motion
-    found = _look_around(stand, motion, owner, fps, tracks)
+    found = _look_around(stand, body.points_m(motion, owner), fps, tracks)
     if found.is_sure:
         motion = _grown(body.fitted, motion, found.ground.growth, owner)
         stature = stature_px(start, owner, camera)
@@ -107,13 +107,13 @@ def look_around(stand: Stand, tracks: list[Track], fps: float) -> Settled:
     betas = np.stack([track.betas for track in tracks])
     poses, trans_m, betas = (torch.from_numpy(np.asarray(part)).to(like) for part in (poses, trans_m, betas))
     motion = Motion(rotations_from_axis_angle(poses), trans_m, betas)
-    found = _look_around(stand, motion, owner, fps, tracks)
-    contacts = _contacts(found, stand.body.points_m(motion, owner), stand.body.clearances_m, fps, tracks)
-    return Settled(motion, found, contacts)
+    points_m = stand.body.points_m(motion, owner)
+    found = _look_around(stand, points_m, fps, tracks)
+    return Settled(motion, found, _contacts(found, points_m, stand.body.clearances_m, fps, tracks))
 
 
-def _look_around(stand: Stand, motion: Motion, owner: Tensor, fps: float, tracks: list[Track]) -> Surroundings:
-    columns = zip(*_columns(stand.body.points_m(motion, owner), tracks), strict=True)
+def _look_around(stand: Stand, points_m: np.ndarray, fps: float, tracks: list[Track]) -> Surroundings:
+    columns = zip(*_columns(points_m, tracks), strict=True)
     return find_surroundings(*map(list, columns), stand.body.clearances_m, fps, stand.setting)
 
 
