@@ -29,6 +29,7 @@ FLAGS = {
     "a rate of no video": (("--set", "fps_pw3d=1e15"), r"fps_pw3d is 1e\+15, expected 0.01 to 1000"),
     "metrics into a folder": (("--metrics_out", "folder"), "folder: cannot be written, it is a folder"),
     "metrics into a pipe": (("--metrics_out", "pipe"), "pipe: cannot be written, it is a device or pipe"),
+    "metrics into the config": (("--metrics_out", "CONFIG"), "is read here, too, and would be replaced"),
     "a checkpoint folder of links": (("--checkpoint", "links"), "run.lock: cannot be written, it is a link"),
 }
 
@@ -40,5 +41,7 @@ def test_what_cannot_be_meant_is_one_line(what, config_file, fails, tmp_path, mo
     os.mkfifo("pipe"), os.mkdir("folder"), os.mkdir("links")
     os.symlink(tmp_path / "theirs", "links/run.lock")
     monkeypatch.setattr("kinemesh.program.train.train_model", lambda setup: pytest.fail("trained"))
-    assert re.search(message, fails("--config", config_file(limit_clips=4), "--checkpoint", "run", *flags))
+    config = str(config_file(limit_clips=4))
+    flags = [config if flag == "CONFIG" else flag for flag in flags]
+    assert re.search(message, fails("--config", config, "--checkpoint", "run", *flags))
     assert not os.path.exists("theirs") and stat.S_ISFIFO(os.stat("pipe").st_mode)

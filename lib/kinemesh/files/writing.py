@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,6 +78,19 @@ def require_writable(path: Path, *, may_be_link: bool = False) -> None:
         raise UserError(
             f"{path}: cannot be written, it is a {kind}. Expected a file's name; remove it, or name another."
         )
+
+
+def require_other_file(path: Path, inputs: Iterable[Path | str | None]) -> None:
+    """Raise `UserError` if a file that is to be written is one of those that are read, or in a folder of them; None is none."""
+    if not path.exists():
+        return
+    for given in inputs:
+        if (
+            given
+            and os.path.exists(given)
+            and any(os.path.samefile(given, each) for each in (path, *path.parents[:-1]))
+        ):
+            raise UserError(f"{path}: is read here, too, and would be replaced. Name another file.")
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:

@@ -131,7 +131,8 @@ def _folders(setup: Setup) -> Iterator[Finding]:
         if options.is_check:  # a run holds the lock itself
             yield from machine.lock_findings(options.folder)
     files = {"--metrics_out": options.metrics_out, "--predictions_out": options.predictions_out}
-    yield from machine.output_findings(files, {"--report": options.report})
+    inputs = [options.config, *(file.path for file in setup.files)]
+    yield from machine.output_findings(files, {"--report": options.report}, inputs)
 
 
 def _checkpoint(setup: Setup) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
     remove_other_results,
+    require_other_results,
     run_all,
     runs_of_folder,
     write_summary,
@@ -28,7 +29,11 @@ def flags(tmp_path):
         (tmp_path / name).write_text("")
     paths = {"vid_path": tmp_path / "videos", "json_path": tmp_path / "keypoints", "out_path": tmp_path / "out"}
     return Namespace(
-        **{name: str(path) for name, path in paths.items()}, ref_3d_motion_path=None, overwrite=False, focus="1"
+        **{name: str(path) for name, path in paths.items()},
+        ref_3d_motion_path=None,
+        predictions=None,
+        overwrite=False,
+        focus="1",
     )
 
 
@@ -113,6 +118,22 @@ def test_another_inputs_results_are_kept_unless_told(flags, tmp_path):
     remove_other_results(other)
     assert sorted(path.name for path in folder.iterdir()) == ["mine.txt", "summary.json"]
     assert (tmp_path / "out/outside.txt").exists()
+
+
+@pytest.mark.parametrize("flag", ["json_path", "predictions", "a folder of predictions"])
+def test_results_that_a_run_reads_are_not_replaced_by_it(flag, flags, tmp_path):
+    """Such as bodies that are to be fitted once more, into the folder that they are from."""
+    run = runs_of_folder(flags)[0]
+    folder = claim_folder(run)
+    (folder / "0.npz").write_text("")
+    write_summary(folder, {"inputs": inputs_of(run), "files": ["0.npz"]})
+    assert claim_folder(run) == folder
+    setattr(run, flag.split()[-1], str(folder if flag.startswith("a folder") else folder / "0.npz"))
+    run.overwrite = True
+    with pytest.raises(UserError, match=r"out/a/0.npz: is read here, too, and would be replaced. Name another file"):
+        claim_folder(run)
+    with pytest.raises(UserError, match=r"out/a/0.npz: is read here, too"):
+        require_other_results(run, ["1.npz", "0.npz"])
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"inputs": 3}', "[" * 100_000])

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 
 from kinemesh.config import Config
 from kinemesh.errors import UserError
-from kinemesh.files.writing import require_writable
+from kinemesh.files.writing import require_other_file, require_writable
 from kinemesh.machine.processes import Processes
 from kinemesh.machine.run_lock import require_unlocked
 from kinemesh.program.check.findings import Finding, from_error
@@ -59,13 +59,16 @@ def folder_finding(folder: Path, what: str, advice: str) -> Finding:
     return Finding("ok", what, str(folder), "can be written" if existing == folder else "will be made")
 
 
-def output_findings(files: dict[str, Path | None], folders: dict[str, Path | None]) -> Iterator[Finding]:
-    """Whether what each flag names can be made."""
+def output_findings(
+    files: dict[str, Path | None], folders: dict[str, Path | None], inputs: Iterable[Path | None]
+) -> Iterator[Finding]:
+    """Whether what each flag names can be made, and is none of the `inputs`."""
     for flag, path in files.items():
         if path is None:
             continue
         try:
             require_writable(path, may_be_link=True)
+            require_other_file(path, inputs)
         except UserError as error:
             yield from_error(error, flag, str(path))
         else:

@@ -21,7 +21,7 @@ from kinemesh.evaluation.evaluate import Evaluation, require_finite_figures
 from kinemesh.evaluation.fitting import Fitting
 from kinemesh.evaluation.paths.facts import PathScorer
 from kinemesh.evaluation.results import record
-from kinemesh.files.writing import json_text, write_text_atomically
+from kinemesh.files.writing import json_text, require_other_file, write_text_atomically
 from kinemesh.machine.device import choose_device
 from kinemesh.machine.log import set_up_console
 from kinemesh.program.commands.compare import comparison_table, file_differences, load_compared, score_files, verdict
@@ -46,6 +46,8 @@ def run(argv: Sequence[str]) -> None:
     arguments = parser.parse_args(argv)
 
     set_up_console()
+    if arguments.metrics_out:
+        require_other_file(Path(arguments.metrics_out), (*arguments.predictions, arguments.config))
     protocols = choose_protocols(arguments.protocols)
     config = load_config(arguments.config, arguments.overrides)
     device = choose_device(arguments.device)

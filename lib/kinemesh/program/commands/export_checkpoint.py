@@ -18,6 +18,7 @@ from kinemesh.body.assets import load_body_assets
 from kinemesh.config import config_from_values
 from kinemesh.errors import UserError
 from kinemesh.files.checkpoints import save_checkpoint
+from kinemesh.files.writing import require_other_file
 from kinemesh.machine.log import set_up_console
 from kinemesh.model.opening import open_checkpoint
 from kinemesh.program.commands.released_layout import (
@@ -42,6 +43,7 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="to write")
     arguments = parser.parse_args(argv)
     set_up_console()
+    require_other_file(Path(arguments.out), (arguments.checkpoint, arguments.config))
     export(arguments.config, Path(arguments.checkpoint), arguments.to, Path(arguments.out))
     logger.info("%s written, layout: %s", arguments.out, arguments.to)
 

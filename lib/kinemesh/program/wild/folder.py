@@ -3,12 +3,13 @@
 import argparse
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kinemesh.errors import UserError
-from kinemesh.files.writing import faults_of_writing, json_text, write_text_atomically
+from kinemesh.files.writing import faults_of_writing, json_text, require_other_file, write_text_atomically
 from kinemesh.render.image_folder import IMAGE_ENDINGS
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ _VIDEO_ENDINGS = (
     ".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".mpg", ".mpeg", ".ts", ".mts",
     ".m2ts", ".ogv", ".mxf", ".gif",
 )  # fmt: skip
+# Flags that name files which are read.
+_READ = ("vid_path", "json_path", "ref_3d_motion_path", "camera", "evaluate", "config")
 # What detectors call the keypoints of walk.mp4.
 _KEYPOINT_NAMES = ("{}.json", "{}.npz", "{}", "results_{}.json")
 
@@ -125,7 +128,8 @@ def claim_folder(arguments: argparse.Namespace) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out_path {folder}: cannot be made ({error.strerror}). Give another folder.") from None
-    held, _ = _results_held(folder)
+    held, names = _results_held(folder)
+    require_other_results(arguments, names)
     if held is None or held == inputs_of(arguments):
         return folder
     if not arguments.overwrite:
@@ -134,6 +138,14 @@ def claim_folder(arguments: argparse.Namespace) -> Path:
             f"--out_path {folder}: holds the results of {what}. Give another folder, or --overwrite to replace them."
         )
     return folder
+
+
+def require_other_results(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raises UserError if a result of these names, which is to be replaced or removed, is what the run reads."""
+    inputs = [path for flag in _READ if (path := getattr(arguments, flag, None)) and os.path.isfile(path)]
+    for name in names:
+        # Of folders of keypoints and pictures no result is read; of one of predictions each is.
+        require_other_file(Path(arguments.out_path) / name, (*inputs, arguments.predictions))
 
 
 def remove_other_results(arguments: argparse.Namespace, kept: Sequence[str] = ()) -> None:

@@ -30,6 +30,7 @@ from kinemesh.program.wild.folder import (
     claim_folder,
     inputs_of,
     remove_other_results,
+    require_other_results,
     run_all,
     runs_of_folder,
     write_summary,
@@ -131,6 +132,7 @@ def _run_one(arguments: argparse.Namespace, load: Callable[[], MeshPredictor]) -
     choices = OutputChoices(formats, arguments.axes, arguments.bvh_names, arguments.side_view)
     # Should this be stopped from here on, the folder tells whose files it holds.
     names = [*output_names(inference.tracks, formats), *([KEYPOINTS_FILE] if detector else [])]
+    require_other_results(arguments, names)
     owner = {"inputs": inputs_of(arguments), "files": names}
     remove_other_results(arguments, kept=names)
     write_summary(folder, owner | {"unfinished": True})
