@@ -70,6 +70,7 @@ def test_cameras_are_kept_where_they_are_known(load):
             r"'img_hw' has 5 rows. Expected one a frame, 98, or a video, 4",
         ),
         ({"img_hw": (0, 640)}, "'img_hw' holds no sizes"),
+        ({"img_hw": (1e39, 640.0)}, "'img_hw' holds no sizes. Expected heights and widths of one pixel to a million"),
         ({"img_hw": 640}, "'img_hw' is a int"),
         ({"smpl_pose": None}, "'smpl_pose' is missing. Expected the arrays that docs/data.md lists"),
         ({"joint_2d": np.zeros((98, 0, 17, 2))}, r"'joint_2d' has shape \(98, 0, 17, 2\)"),

@@ -156,6 +156,8 @@ FAULTS = {
     "no key": (lambda split: split.pop("smpl_pose"), r"'smpl_pose' is missing. Expected the arrays of a released"),
     "no confidence": (lambda split: split.pop("confidence"), r"'confidence' is missing"),
     "nan": (set_value("joint_2d", (7, 3, 1), np.nan), r"'joint_2d' row 7 holds nan or infinity. Expected finite"),
+    "beyond pixels": (set_value("joint_2d", (7, 3, 1), 1e30), r"'joint_2d' row 7 holds 1e\+30. Expected pixels"),
+    "beyond betas": (set_value("smpl_shape", (5, 0), 1e30), r"'smpl_shape' row 5 holds 1e\+30. Expected betas"),
     "infinity": (set_value("smpl_shape", (5, 0), -np.inf), r"'smpl_shape' row 5 holds nan or infinity"),
     "beyond float32": (put("smpl_shape", lambda a: a.astype("f8") * 1e300), r"'smpl_shape' row 0 holds nan or infinity"),
     "confidence nan": (set_value("confidence", (97, 16, 0), np.nan), r"'confidence' row 97 holds nan"),

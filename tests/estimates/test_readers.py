@@ -228,6 +228,7 @@ def set_row(row, value):
 
 FAULTS = {
     "nan": ("ours", put("poses", set_row((3, 5), np.nan)), r"'poses' row 3 holds nan or infinity. Expected finite"),
+    "beyond betas": ("ours", put("betas", set_row((2, 5), 1e30)), r"'betas' row 2 holds 1e\+30. Expected numbers of at most 1e\+06"),
     "infinity": ("ours", put("betas", set_row((2, 5), np.inf)), r"'betas' row 2 holds nan or infinity"),
     "degrees": ("ours", put("poses", set_row((4, 5), -90)), r"'poses' row 4 holds an angle of 90. Expected axis-angle in radians, not degrees"),
     "length": ("ours", put("betas", lambda a: a[:-1]), r"'betas' has 4 rows. Expected as many as there are frames, 5"),

@@ -42,6 +42,15 @@ def test_python_objects_are_refused(path):
         read_npz(path, ("extra",), what=WHAT)
 
 
+def test_a_name_for_two_arrays_is_refused(path):
+    """Which of them is read differs from program to program."""
+    np.savez(path, frame=np.arange(3))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("frame.npy", archive.read("frame.npy"))
+    with pytest.raises(UserError, match=r"file.npz: refused.*a name stands in it twice"):
+        read_npz(path, ("frame",), what=WHAT)
+
+
 def test_what_is_missing_is_named(path):
     np.savez(path, video=ARRAYS["video"], pose=np.zeros(3))
     with refused(r"no 'frame' in it, only video, pose. Expected predictions with video, frame.$"):

@@ -21,6 +21,7 @@ EYE = np.eye(3)
         ({"R": np.tile(EYE, (4, 1, 1))}, "no 't' in it"),
         ({"R": EYE, "t": np.zeros((4, 3))}, r"'R' is float64 \(3, 3\)"),
         ({"R": np.tile(EYE, (4, 1, 1)), "t": np.full((4, 3), np.nan)}, "'t' holds nan"),
+        ({"R": np.tile(EYE, (4, 1, 1)), "t": np.full((4, 3), 1e39)}, "'t' holds 1e\\+39"),
         ({"R": np.tile(EYE, (4, 1, 1)), "t": np.zeros((4, 3)), "up": np.zeros(3)}, "'up' is no direction"),
         (None, "not found"),
     ],

@@ -31,10 +31,13 @@ CAMERA_IMAGE_SIZES = {
 }
 # Two whole turns: more than any exporter writes in radians, less than most poses have in degrees.
 LARGEST_ANGLE = 4 * np.pi
-READ_KEYS = (
-    "joint_2d", "confidence", "smpl_pose", "smpl_shape", "pred_smpl_pose", "pred_smpl_shape", "source", "camera_name",
-    "action", "img_hw", "K", "trans_y_up", "trans_camera",
-)  # fmt: skip
+# By key, what no number is beyond, and what is expected.
+_ANGLES, _BETAS, _METRES = (LARGEST_ANGLE, "axis-angle in radians, not degrees"), (1e3, "betas"), (1e6, "metres")
+_LARGEST = {
+    "joint_2d": (1e6, "pixels"), "confidence": (1e3, "confidences of 0 to 1"), "smpl_pose": _ANGLES, "smpl_shape": _BETAS,
+    "pred_smpl_pose": _ANGLES, "pred_smpl_shape": _BETAS, "trans_y_up": _METRES, "trans_camera": _METRES,
+}  # fmt: skip
+READ_KEYS = (*_LARGEST, "source", "camera_name", "action", "img_hw", "K")
 _ROWS_AT_ONCE = 1 << 16
 # Of a folder with more rows than this, evenly spaced ones are looked at when a run starts: those of a cold disk take minutes.
 _MOST_ROWS_CHECKED = 1 << 20
@@ -58,14 +61,14 @@ class SplitReader:
             keypoints_px = self.numbers("joint_2d", (H36M_JOINT_COUNT, 2))
             if self.source.needs_confidence or "confidence" in self.arrays:
                 confidence = self.numbers("confidence", tuple(keypoints_px.shape[1:-1]))
-        smpl_pose = self.numbers("smpl_pose", pose_shape, largest=LARGEST_ANGLE)
+        smpl_pose = self.numbers("smpl_pose", pose_shape)
         smpl_shape = self.numbers("smpl_shape", (BETA_COUNT,))
         root_m = None
         if keypoints_px is None and "trans_y_up" in self.arrays:
             root_m = self.numbers("trans_y_up", (3,))
         estimate_pose = estimate_betas = None
         if self.reading.needs_estimate:
-            estimate_pose = self.numbers("pred_smpl_pose", pose_shape, largest=LARGEST_ANGLE)
+            estimate_pose = self.numbers("pred_smpl_pose", pose_shape)
             estimate_betas = self.numbers("pred_smpl_shape", (BETA_COUNT,))
         videos = self.videos() if self.source.is_video else self.images()
         actions = self.arrays.pop("action", None)
@@ -81,11 +84,10 @@ class SplitReader:
             still_trans_m=self.numbers("trans_camera", (3,)) if "trans_camera" in self.arrays else None,
         )  # fmt: skip
 
-    def numbers(self, key: str, row_shape: tuple[int, ...], largest: float = np.inf) -> Tensor:
+    def numbers(self, key: str, row_shape: tuple[int, ...]) -> Tensor:
         """(F, *row_shape) float32, without a copy where the file's array is that already."""
-        array = self.take(key)
         expected = f"numbers of shape (frames, {', '.join(map(str, row_shape))})"
-        array = self.array(key, array, expected)
+        array = self.array(key, self.take(key), expected)
         shape = array.shape
         if key == "joint_2d" and (array.ndim == 3 or (array.ndim == 4 and self.source.is_own)):
             array = array[..., :2]  # further channels are confidence or depth
@@ -97,9 +99,9 @@ class SplitReader:
             self.fail(key, f"has shape {shape}", expected)
         self.check_row_count(key, len(array))
         values = self.to_float32(array[:: self.sample_stride])
-        lowest, highest = self.bounds(key, values, largest)
-        if key == "joint_2d" and max(-lowest, highest) <= 2.0:
-            self.fail(key, f"lies between {lowest:.3g} and {highest:.3g}", "pixels, not normalised coordinates")
+        low, high = self.bounds(key, values)
+        if key == "joint_2d" and max(-low, high) <= 2.0:
+            self.fail(key, f"lies between {low:.3g} and {high:.3g}", "pixels, not normalised coordinates")
         return values
 
     def array(self, key: str, array: object, expected: str) -> np.ndarray:
@@ -124,21 +126,20 @@ class SplitReader:
                 return torch.from_numpy(array).float().contiguous()
             return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
 
-    def bounds(self, key: str, values: Tensor, largest: float) -> tuple[float, float]:
+    def bounds(self, key: str, values: Tensor) -> tuple[float, float]:
         """Smallest and largest number, once all rows, or enough of them, are known to be finite and in range."""
         starts = range(0, len(values), _ROWS_AT_ONCE)
         if self.reading.is_mapped and not self.reading.is_thorough and len(values) > _MOST_ROWS_CHECKED:
             chosen = np.linspace(0, len(starts) - 1, _MOST_ROWS_CHECKED // _ROWS_AT_ONCE).astype(int)
             starts = [starts[place] for place in chosen]
-        lowest, highest = np.inf, -np.inf
+        (largest, expected), lowest, highest = _LARGEST[key], np.inf, -np.inf
         for start in starts:
             rows = values[start : start + _ROWS_AT_ONCE]
             low, high = (bound.item() for bound in rows.aminmax())
             if not np.isfinite(low + high):
                 self.fail_at(key, rows.isfinite().logical_not(), start, "holds nan or infinity", "finite numbers")
             if max(-low, high) > largest:
-                fault = f"holds {max(-low, high):.4g}"
-                self.fail_at(key, rows.abs() > largest, start, fault, "axis-angle in radians, not degrees")
+                self.fail_at(key, rows.abs() > largest, start, f"holds {max(-low, high):.4g}", expected)
             lowest, highest = min(lowest, low), max(highest, high)
         return lowest, highest
 
@@ -201,8 +202,8 @@ class SplitReader:
         sizes = self.by_frame(
             "img_hw", (2,), "height and width in pixels: (2,), or one pair a frame or a video", videos
         )
-        if not (sizes >= 1).all():
-            self.fail("img_hw", "holds no sizes", "heights and widths of at least one pixel")
+        if not ((sizes >= 1) & (sizes <= _LARGEST["joint_2d"][0])).all():
+            self.fail("img_hw", "holds no sizes", "heights and widths of one pixel to a million")
         sizes = torch.from_numpy(sizes[:, ::-1].astype(np.float32))
         return sizes[0] if len(sizes) == 1 else sizes
 

@@ -14,6 +14,8 @@ from kinemesh.errors import fail, fail_on_array
 from kinemesh.files.arrays import LONGEST_TEXT, array_of, is_characters
 
 LARGEST_FRAME = 1 << 31
+# Beyond it is nothing of a body, in whatever unit.
+LARGEST_NUMBER = 1e6
 POSE_SHAPE = (SMPL_JOINT_COUNT * 3,)
 BETAS_SHAPE = (BETA_COUNT,)
 # Root and 21 joints, which SMPL, SMPL+H and SMPL-X have in common.
@@ -103,7 +105,7 @@ def to_numbers(
     value: Any,
     shape: tuple[int, ...],
     row_count: int,
-    largest: float = np.inf,
+    largest: float = LARGEST_NUMBER,
     place: Callable[[int], str] = row_number,
 ) -> np.ndarray:
     """(F, *shape) float32, writable, finite, and at most `largest`."""
@@ -122,8 +124,10 @@ def to_numbers(
         fail(path, f"{where} {place(row)} holds nan or infinity", "finite numbers")
     if extreme > largest:
         row = int((np.abs(values) > largest).reshape(len(values), -1).any(1).argmax())
-        fault = f"holds an angle of {np.abs(values[row]).max():.4g}"
-        fail(path, f"{where} {place(row)} {fault}", "axis-angle in radians, not degrees")
+        is_angle = largest == LARGEST_ANGLE
+        fault = f"holds {'an angle of ' if is_angle else ''}{np.abs(values[row]).max():.4g}"
+        expected = "axis-angle in radians, not degrees" if is_angle else f"numbers of at most {largest:g}"
+        fail(path, f"{where} {place(row)} {fault}", expected)
     return values
 
 

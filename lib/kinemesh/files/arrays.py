@@ -60,7 +60,7 @@ def read_npz(
     """
     path = Path(path)
     with faults_as_user_errors(path, what), zipfile.ZipFile(path) as archive:
-        members = {info.filename: info for info in archive.infolist() if info.filename.endswith(".npy")}
+        members = {info.filename: info for info in _infos(archive) if info.filename.endswith(".npy")}
         if not members:
             raise NoArraysError(f"{path}: a zip archive without arrays. Expected {what}, as np.savez writes.")
         for key in required:
@@ -78,7 +78,7 @@ def array_names(path: str | Path, *, what: str) -> list[str]:
     """Names of the arrays in a .npz file. Raises UserError as `read_npz` does for a file that is none."""
     path = Path(path)
     with faults_as_user_errors(path, what), zipfile.ZipFile(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        return [info.filename.removesuffix(".npy") for info in _infos(archive) if info.filename.endswith(".npy")]
 
 
 def read_object(path: str | Path, key: str, *, what: str) -> Any:
@@ -95,6 +95,14 @@ def read_object(path: str | Path, key: str, *, what: str) -> Any:
             raise Refused(f"'{key}' unpacks to {info.file_size} bytes, expected at most {limit}")
         with archive.open(info) as file:
             return _read_value(file, info.file_size, f"'{key}'")
+
+
+def _infos(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """What the archive holds. Raises Refused where one name stands for several things: programs differ in which they read."""
+    infos = archive.infolist()
+    if len({info.filename for info in infos}) < len(infos):
+        raise Refused("a name stands in it twice")
+    return infos
 
 
 def _read_value(file: BinaryIO, available_bytes: int, name: str) -> Any:

@@ -97,7 +97,8 @@ def detections_of_array(
         fail(path, f"'keypoints' is an empty array of shape {keypoints.shape}", f"{_SHAPES}, of somebody")
     if keypoints.ndim == 4:
         keypoints = keypoints.swapaxes(0, 1) if _is_frames_first(path, keypoints.shape, reading.axes) else keypoints
-    people = keypoints.astype(np.float32).reshape(-1, *keypoints.shape[-3:])
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and counts as missing
+        people = keypoints.astype(np.float32).reshape(-1, *keypoints.shape[-3:])
     if people.shape[-1] == 2:
         people = np.concatenate((people, np.ones_like(people[..., :1])), axis=-1)
     people[~np.isfinite(people).all(axis=-1)] = 0

@@ -164,8 +164,9 @@ def _stacked(path: Path, keypoints: list[np.ndarray]) -> np.ndarray:
     if columns not in (2, 3):
         fail(path, f"'keypoints' holds {columns} numbers a joint", "x, y, confidence of each joint")
     stacked = np.ones((len(keypoints), sizes[0] // columns, 3), dtype=np.float32)
-    for row, points in enumerate(keypoints):
-        stacked[row, :, :columns] = np.reshape(points, (-1, columns))
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and counts as missing
+        for row, points in enumerate(keypoints):
+            stacked[row, :, :columns] = np.reshape(points, (-1, columns))
     stacked[~np.isfinite(stacked).all(axis=-1)] = 0
     stacked[..., 2] = stacked[..., 2].clip(0, 1)
     if columns == 2:  # without confidence, (0, 0) is how programs write what they do not find

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _EXPECTED = "an npz with R (N, 3, 3) and t (N, 3), world to camera, of each of the video's frames, and perhaps up (3,)"
 _ORTHONORMAL = 1e-2
+_LARGEST = 1e6
 # Beside a path's own scale: metres a unit of it, tried from the least to the largest.
 _SCALES = np.geomspace(0.02, 50.0, 120)
 _LEAST_PATH = 1e-6
@@ -55,6 +56,8 @@ def read_camera_path(path: Path | str) -> CameraPath:
             raise UserError(f"{path}: '{name}' is {array.dtype} {array.shape}. Expected {_EXPECTED}.")
         if not np.isfinite(array).all():
             raise UserError(f"{path}: '{name}' holds nan or infinity. Expected {_EXPECTED}.")
+        if np.abs(array).max(initial=0) > _LARGEST:
+            raise UserError(f"{path}: '{name}' holds {np.abs(array).max():.4g}. Expected {_EXPECTED}.")
     rotations, trans = arrays["R"].astype(np.float64), arrays["t"].astype(np.float64)
     if len(rotations) != len(trans) or not len(rotations):
         raise UserError(f"{path}: 'R' is of {len(rotations)} frames, 't' of {len(trans)}. Expected {_EXPECTED}.")
