@@ -102,6 +102,17 @@ def test_frames_that_only_some_of_the_files_have_are_left_out(scene, recordings,
     assert prepare("h36m", is_dry=True).dropped["without measured joints"] == 1
 
 
+@pytest.mark.parametrize("depth_mm", [0.0, -1.0, 1e-300])
+def test_joints_that_no_camera_sees_are_one_line(depth_mm, scene, recordings, prepare):
+    write_h36m(recordings, scene, 1, step=5)
+    path = recordings / "S1/MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf"
+    joints = read_cdf(path, "Pose", what="joints").copy()
+    joints[0, 5, 2] = depth_mm
+    write_cdf(path, joints)
+    with pytest.raises(UserError, match="Directions 1.54138969.cdf: has joints behind the camera"):
+        prepare("h36m")
+
+
 def test_bodies_that_lie_on_no_recording_are_left_out(recordings, make_scene, prepare):
     write_h36m(recordings, make_scene(seed=7, stands=True), 1)
     refuses("dropped: of bodies that lie on no recording of their action", prepare, "h36m")

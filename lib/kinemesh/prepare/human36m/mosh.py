@@ -16,7 +16,7 @@ import torch
 from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.data.reading import CAMERA_IMAGE_SIZES
-from kinemesh.errors import UserError, fail
+from kinemesh.errors import UserError
 from kinemesh.files.pickles import load_pickle
 from kinemesh.prepare.datasets.bodies import camera_body
 from kinemesh.prepare.datasets.keypoints import joints_m
@@ -28,6 +28,7 @@ from kinemesh.prepare.human36m.recordings import (
     Recording,
     camera_matrix,
     joints_of,
+    require_before_camera,
     with_keypoints,
     without_lens,
 )
@@ -65,8 +66,7 @@ def read_mosh(item: Item, place: Workplace, split: str) -> Iterator[PreparedSequ
     measured, keypoints, poses = measured[:count], keypoints[:count], poses[:count]
     if not count:
         return
-    if measured[..., 2].min() <= 0:
-        fail(recording.joints, "has joints behind the camera", "joints in the camera's axes, z forward")
+    require_before_camera(recording, measured)
     upside_down = np.diag([1.0, -1.0, -1.0])
     root = rotations_from_axis_angle(torch.from_numpy(poses))[:, 0].numpy() @ upside_down
     poses[:, :3] = axis_angle_from_rotations(torch.from_numpy(root[:, None])).numpy()

@@ -28,6 +28,7 @@ from kinemesh.prepare.human36m.recordings import (
     find_recordings,
     joints_of,
     recording_before,
+    require_before_camera,
     with_keypoints,
     without_lens,
 )
@@ -149,5 +150,6 @@ def _on_recording(
         if seen.keypoints_px is None:
             yield seen
         else:
+            require_before_camera(best, seen.joints_m)
             straight = without_lens(seen.joints_m, seen.keypoints_px, seen.K)
             yield seen._replace(keypoints_px=straight, notes=(*seen.notes, WITHOUT_LENS))

@@ -27,6 +27,7 @@ _KINDS = ("D3_Positions_mono", "D3_Positions", "D2_Positions")
 _WHAT = "a recording of Human3.6M"
 _JOINTS = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
 _ALL_JOINTS = 32
+_WIDEST = 100.0  # x or y by z, of what is no longer before a camera
 WITHOUT_LENS = "keypoints as a pinhole would see them: what the lens does was solved for and taken out"
 # What a recording is called for some of the subjects.
 _OTHERWISE = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
@@ -90,6 +91,13 @@ def with_keypoints(recording: Recording, joints_m: np.ndarray) -> tuple[np.ndarr
         return joints_m, None
     points = _points(recording.keypoints, 2)[: len(joints_m)]
     return joints_m[: len(points)], np.concatenate((points, np.ones((*points.shape[:2], 1))), axis=-1)
+
+
+def require_before_camera(recording: Recording, joints_m: np.ndarray) -> None:
+    """Raise `UserError` if joints (F, 17, 3) are not where a camera sees them."""
+    depth = joints_m[..., 2]
+    if depth.min() <= 0 or (np.abs(joints_m[..., :2]).max(axis=-1) > _WIDEST * depth).any():
+        fail(recording.joints, "has joints behind the camera", "joints in the camera's axes, z forward")
 
 
 def camera_matrix(joints_m: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
