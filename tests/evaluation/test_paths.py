@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.smpl import PosedBody
@@ -67,3 +68,25 @@ def test_a_split_that_says_places_is_scored_in_the_world(small_dataset, posed_bo
     assert without.items() <= found.items()
     assert {"wa_mpjpe_100", "w_mpjpe_100", "jitter_10_m_s3"} <= found.keys() - without.keys()
     assert 0 < found["wa_mpjpe_100"] < 300
+
+
+def _standing(places_m: np.ndarray, turn: np.ndarray) -> Body:
+    """Bodies at rest that stand on the floor at places (N, 2) for ten frames each, in the axes of a tilted camera."""
+    trans = np.repeat(np.insert(np.asarray(places_m, dtype=float), 1, 0.0, axis=1), 10, axis=0) @ turn.T
+    poses = np.zeros((len(trans), 72))
+    poses[:, :3] = Rotation.from_matrix(turn).as_rotvec()
+    # The root turns about the pelvis, not about the origin, which shifts all of them alike.
+    return Body(poses, np.zeros(10), trans + (0, 0, 4))
+
+
+def test_bodies_are_said_to_be_below_and_above_the_floor_that_true_ones_stand_on(assets):
+    turn = Rotation.from_euler("xz", (200, 5), degrees=True).as_matrix()
+    scorer, true = PathScorer(assets), _standing([(0, 0), (1, 0.3), (-0.5, 1)], turn)
+    for rise_m, penetration, floating in ((0.0, 0, 0), (-0.02, 20, 0), (0.015, 0, 15)):
+        found = scorer.score(true._replace(trans_m=true.trans_m + rise_m * turn[:, 1]), true, 30.0).means()
+        assert found["penetration_mm"] == pytest.approx(penetration, abs=0.6)
+        assert found["float_mm"] == pytest.approx(floating, abs=0.6)
+    # Who only stands in one place does not tell how the floor slopes.
+    for places in ([(0, 0)], [(0, 0), (0, 0)]):
+        one = _standing(places, turn)
+        assert not {"penetration_mm", "float_mm"} & scorer.score(one, one, 30.0).means().keys()

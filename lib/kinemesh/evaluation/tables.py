@@ -80,6 +80,11 @@ def world_line(name: str, metrics: dict[str, float]) -> str:
     return (
         f"{name}: in the world WA-MPJPE {metrics['wa_mpjpe_100']:.1f}, W-MPJPE {metrics['w_mpjpe_100']:.1f} mm, feet slide "
         f"{metrics.get('foot_sliding_mm', math.nan):.1f} mm a frame"
+        + (
+            f", bodies are {metrics['penetration_mm']:.1f} mm below the floor and {metrics['float_mm']:.1f} above it"
+            if "float_mm" in metrics
+            else ""
+        )
     )
 
 

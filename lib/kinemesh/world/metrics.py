@@ -40,8 +40,12 @@ def rte_percent(pred_root_m: Tensor, target_root_m: Tensor) -> Tensor:
 
 def foot_sliding_mm(pred_m: Tensor, target_m: Tensor) -> Tensor:
     """How far feet (F, 4, 3), of `FOOT_VERTICES`, move in a frame while the true one moves less than 10 mm: (contacts,)."""
-    is_still = target_m.diff(dim=0).norm(dim=-1) < _STILL_M
-    return MM_PER_M * pred_m.diff(dim=0).norm(dim=-1)[is_still]
+    return MM_PER_M * pred_m.diff(dim=0).norm(dim=-1)[are_still(target_m)]
+
+
+def are_still(points_m: Tensor) -> Tensor:
+    """(F - 1, ...) bool: which of points (F, ..., 3) move less than 10 mm from the frame before."""
+    return points_m.diff(dim=0).norm(dim=-1) < _STILL_M
 
 
 def jitter_10_m_s3(joints_m: Tensor, fps: float) -> Tensor:

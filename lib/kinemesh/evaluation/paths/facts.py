@@ -1,5 +1,6 @@
 """Figures of whole tracks, summed over videos: how near they lie to their keypoints, and to the true path."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,17 @@ from torch import Tensor
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.chain import joint_positions
 from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.body.skeleton import MM_PER_M
+from kinemesh.body.smpl import PosedBody
+from kinemesh.evaluation.paths.floor import TOUCHING_M, Floor, find_floor, find_soles
 from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.structures import BodyParams
 from kinemesh.world import metrics
 
+# Meshes of this many frames exist at once.
+_FRAMES_POSED = 256
+# A plane that true bodies with a foot at rest touch less often is no floor.
+_LEAST_TOUCHING = 0.5
 _FOOT_NAMES = ("left_big_toe", "left_heel", "right_big_toe", "right_heel")
 
 
@@ -33,6 +42,11 @@ class Facts(NamedTuple):
     sliding: float = 0.0
     jerks: float = 0.0
     jitter: float = 0.0
+    # Of tracks whose true bodies tell the floor.
+    floored: float = 0.0
+    penetration: float = 0.0
+    touching: float = 0.0
+    floating: float = 0.0
 
     def means(self) -> dict[str, float]:
         """The share of frames whose body stays unfitted, and means of what there was anything of."""
@@ -51,6 +65,8 @@ class Facts(NamedTuple):
             ("rte_percent", self.rte, self.travelled),
             ("foot_sliding_mm", self.sliding, self.contacts),
             ("jitter_10_m_s3", self.jitter, self.jerks),
+            ("penetration_mm", self.penetration, self.floored),
+            ("float_mm", self.floating, self.touching),
         ):
             if number:
                 found[name] = total / number
@@ -77,6 +93,8 @@ class PathScorer:
 
     def __init__(self, assets: BodyAssets):
         self.feet = BodyPoints(assets, _FOOT_NAMES, joints=())
+        self.body = PosedBody(assets)
+        self.soles = find_soles(assets)
         self.rest_m = assets.J_regressor @ assets.v_template
         self.spread = np.einsum("jv,vdk->jdk", assets.J_regressor, assets.shapedirs)
 
@@ -91,12 +109,14 @@ class PathScorer:
             "sliding": metrics.foot_sliding_mm(*feet),
             "jitter": metrics.jitter_10_m_s3(joints[0], fps),
         }
+        each |= self._off_floor(pred, target, feet[1], joints[1][:, 0])
         each["rte"] = each["rte"][each["rte"].isfinite()]
         sums = {name: float(values.sum()) for name, values in each.items()}
         counts = {name: len(values) for name, values in each.items()}
         return Facts(
             placed=counts["placed"], wa_mpjpe=sums["placed"], w_mpjpe=sums["w"], travelled=counts["rte"], rte=sums["rte"],
             contacts=counts["sliding"], sliding=sums["sliding"], jerks=counts["jitter"], jitter=sums["jitter"],
+            floored=counts["penetration"], penetration=sums["penetration"], touching=counts["float"], floating=sums["float"],
         )  # fmt: skip
 
     def score_file(self, bodies: Body, split: Any, rows: np.ndarray, fps: float) -> dict[str, float]:
@@ -112,12 +132,42 @@ class PathScorer:
             sums += self.score(Body(*(part[own] for part in bodies)), true_body(split, rows[own]), fps)
         return Facts(*sums).means_of_paths()
 
+    def _off_floor(self, pred: Body, target: Body, feet: Tensor, roots: Tensor) -> dict[str, Tensor]:
+        """How far bodies are below and above the floor that the true ones, feet (F, 4, 3) and roots (F, 3), stand on."""
+        is_still = torch.nn.functional.pad(metrics.are_still(feet), (0, 0, 1, 0))
+        are_resting = is_still.unflatten(1, (2, 2)).any(dim=2)
+        soles = [vertices[:, self.soles] for vertices in self._vertices_m(target)]
+        floor = find_floor(torch.cat(soles), are_resting, roots)
+        if floor is not None:
+            true = self._lowest_m(target, floor)
+            is_touching = true.abs() < TOUCHING_M
+            if is_touching[are_resting.any(dim=1)].double().mean() > _LEAST_TOUCHING:
+                lowest = self._lowest_m(pred, floor)
+                return {"penetration": metrics.penetration_mm(lowest), "float": metrics.float_mm(lowest[is_touching])}
+        return dict.fromkeys(("penetration", "float"), roots.new_empty(0))
+
+    def _lowest_m(self, body: Body, floor: Floor) -> Tensor:
+        """(F,) how high each body's lowest vertex is above the floor."""
+        return torch.cat([(part @ floor.up).amin(dim=1) for part in self._vertices_m(body)]) - floor.height_m
+
+    @torch.inference_mode()
+    def _vertices_m(self, body: Body) -> Iterator[Tensor]:
+        """Some frames' (F, V, 3) float64 at a time."""
+        rotations, shape, moved = (part.split(_FRAMES_POSED) for part in self._tensors(body))
+        for params in zip(rotations, shape, moved, strict=True):
+            yield self.body(BodyParams(*params[:2])).vertices_mm.double() / MM_PER_M + params[2][:, None]
+
+    def _tensors(self, body: Body) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotations (F, 24, 3, 3), the mean shape (F, 10), and places (F, 3) float64."""
+        rotations = rotations_from_axis_angle(torch.from_numpy(np.asarray(body.poses, dtype=np.float32)))
+        betas = np.asarray(body.betas, dtype=np.float64).reshape(-1, self.spread.shape[2]).mean(axis=0)
+        moved = torch.from_numpy(np.asarray(body.trans_m, dtype=np.float64))
+        return rotations, torch.from_numpy(betas).float().expand(len(rotations), -1), moved
+
     @torch.inference_mode()
     def _points(self, body: Body) -> tuple[Tensor, Tensor]:
         """SMPL's joints (F, 24, 3) and the feet (F, 4, 3), m."""
-        rotations = rotations_from_axis_angle(torch.from_numpy(np.asarray(body.poses, dtype=np.float32)))
-        betas = np.asarray(body.betas, dtype=np.float64).reshape(-1, self.spread.shape[2]).mean(axis=0)
-        joints, _ = joint_positions(rotations.double().numpy(), self.rest_m + self.spread @ betas)
-        shape = torch.from_numpy(betas).float().expand(len(rotations), -1)
-        moved = torch.from_numpy(np.asarray(body.trans_m, dtype=np.float64))[:, None]
-        return torch.from_numpy(joints) + moved, self.feet.places(rotations, shape) + moved
+        rotations, shape, moved = self._tensors(body)
+        rest_m = self.rest_m + self.spread @ shape[0].double().numpy()
+        joints, _ = joint_positions(rotations.double().numpy(), rest_m)
+        return torch.from_numpy(joints) + moved[:, None], self.feet.places(rotations, shape) + moved[:, None]
