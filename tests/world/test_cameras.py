@@ -74,6 +74,15 @@ def test_feet_that_never_rest_ask_for_a_path(moving, scene, caplog):
     sway = 0.12 * np.sin(2 * np.pi * np.outer(np.arange(90) / FPS, (2.0, 2.6, 3.3)))
     trembling = [figure._replace(points_m=figure.points_m + sway[:, None]) for figure in scene.figures]
     assert not warn_of_movement(trembling, FPS)
+    # Nor are two who are both estimated to slide along, each the way that it walks.
+    slid = 0.6 * np.arange(90)[:, None, None] / FPS * (1.0, 0.0, 0.0)
+    sliding = [
+        figure._replace(points_m=figure.points_m + way * slid)
+        for figure, way in zip(scene.figures, (1, -1), strict=True)
+    ]
+    assert not warn_of_movement(sliding, FPS)
+    together = [figure._replace(points_m=figure.points_m + slid) for figure in scene.figures]
+    assert warn_of_movement(together, FPS)
     seen = [Figure(np.arange(90), points, np.zeros((90, 3)), np.ones(90, bool)) for points in moving[1]]
     with caplog.at_level("WARNING", "kinemesh"):
         assert warn_of_movement(seen, FPS)

@@ -43,3 +43,26 @@ def test_a_foot_that_is_shifted_rests_twice(make_scene):
     frames = np.r_[np.arange(60), np.arange(70, 100)]
     rests = rests_of(figure._replace(points_m=np.repeat(points[:1], 90, axis=0), frame_ids=frames), contacts, FPS)
     assert [(rest.first, rest.stop) for rest in rests] == [(0, 60), (60, 90)]
+
+
+def test_a_toe_that_wags_rests_while_its_heel_does(make_scene):
+    (figure,) = make_scene(("idle",), seed=2).figures
+    points, contacts = np.repeat(figure.points_m[:1], 90, axis=0), np.zeros((90, 6))
+    contacts[:, [0, 2]] = 1.0
+    contacts[40:44, 0] = contacts[70:74, 0] = 0.0
+    points[42:72, 0] += (0.08, 0.0, 0.0)
+
+    def rests_of_toe() -> list[tuple[int, int]]:
+        return [
+            (rest.first, rest.stop)
+            for rest in rests_of(figure._replace(points_m=points), contacts, FPS)
+            if not rest.point
+        ]
+
+    assert rests_of_toe() == [(0, 90)]
+    contacts[:, 2] = 0.0
+    assert rests_of_toe() == [(0, 40), (44, 70), (74, 90)]
+    # So short a pause in one place is none; a longer one is a step.
+    points[42:72, 0] -= (0.08, 0.0, 0.0)
+    contacts[60:74, 0] = 0.0
+    assert rests_of_toe() == [(0, 60), (74, 90)]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from kinemesh.geometry.neighbours import gaussian_around, largest_around
-from kinemesh.world.figures import CONTACT_COUNT, FEET, Figure
+from kinemesh.world.figures import CONTACT_COUNT, FEET, TOE_OF_HEEL, Figure
 
 # Logistic regression on made-up people, none of them a benchmark's: the constant, then across the line of sight, along it
 # (where speed is told worst), and height. A point in contact moves less than 0.3 m/s within 80 mm of the floor.
@@ -19,8 +19,11 @@ _AROUND_S = 0.6
 _SMOOTHED_S = 0.07
 _LIKELY = 0.5
 _SHORTEST_S = 0.1
-# Somebody who stands shifts a foot now and then.
+# Somebody who stands shifts a foot now and then. Nearer to where it was before so short a pause, it never left.
 _SHIFTED_M = 0.06
+_PAUSE_S = 0.25
+# Toes that keypoints hardly show, or not at all, are guessed to either side of where they are while the heel stays.
+_WAGGED_M = 0.1
 
 
 class Rest(NamedTuple):
@@ -54,13 +57,41 @@ def contact_probabilities(figure: Figure, up: np.ndarray, clearances_m: np.ndarr
 
 def rests_of(figure: Figure, contacts: np.ndarray, fps: float) -> list[Rest]:
     """The times in which each point stays in its place, cut where it has been moved across the line of sight."""
-    found, shortest = [], max(2, _SHORTEST_S * fps)
-    for rows in figure.segments:
-        for point in range(CONTACT_COUNT):
-            for first, stop in runs_of(contacts[rows, point] > _LIKELY, rows.start):
-                if stop - first >= shortest:
-                    found += [Rest(point, *part) for part in _unmoved(figure, point, first, stop)]
-    return [rest for rest in found if rest.stop - rest.first >= shortest]
+    found: dict[int, list[Rest]] = {}
+    shortest = max(2, _SHORTEST_S * fps)
+    # Heels before toes, whose rests theirs may join.
+    for point in sorted(range(CONTACT_COUNT), key=lambda point: point not in TOE_OF_HEEL):
+        found[point] = []
+        for rows in figure.segments:
+            runs = runs_of(contacts[rows, point] > _LIKELY, rows.start)
+            parts = [part for run in runs if run[1] - run[0] >= shortest for part in _unmoved(figure, point, *run)]
+            rests = [Rest(point, *part) for part in parts if part[1] - part[0] >= shortest]
+            heel = [rest for heel, toe in TOE_OF_HEEL.items() if toe == point for rest in found[heel]]
+            found[point] += _joined(figure, rests, heel, _PAUSE_S * fps)
+    return [rest for point in range(CONTACT_COUNT) for rest in found[point]]
+
+
+def _joined(figure: Figure, rests: list[Rest], heel: list[Rest], pause: float) -> list[Rest]:
+    """Rests of one point, those in one where it never left its place; `heel`: what it is the toe of, if it is one."""
+    made: list[Rest] = []
+    for rest in rests:
+        before = made[-1] if made else None
+        if before is not None:
+            apart = _apart_m(figure, before, rest)
+            is_borne = any(other.first < before.stop and rest.first < other.stop for other in heel)
+            if (rest.first - before.stop <= pause and apart < _SHIFTED_M) or (is_borne and apart < _WAGGED_M):
+                rest = made.pop()._replace(stop=rest.stop)
+        made.append(rest)
+    return made
+
+
+def _apart_m(figure: Figure, one: Rest, other: Rest) -> float:
+    """How far two rests of a point lie apart across the line of sight."""
+    places = [figure.points_m[rest.first : rest.stop, rest.point].mean(axis=0) for rest in (one, other)]
+    ray = places[0] - figure.eyes_m[one.stop - 1]
+    ray /= np.linalg.norm(ray)
+    apart = places[1] - places[0]
+    return float(np.linalg.norm(apart - (apart @ ray) * ray))
 
 
 def runs_of(flags: np.ndarray, start: int = 0) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ _INSIDE_M = {
 POINT_NAMES = (*CONTACT_POINTS, *_INSIDE_M)
 CONTACT_COUNT = len(CONTACT_NAMES)
 FEET = tuple(number for number, name in enumerate(CONTACT_NAMES) if not name.endswith("hand"))
+TOE_OF_HEEL = {CONTACT_NAMES.index(f"{side}_heel"): CONTACT_NAMES.index(f"{side}_toe") for side in SIDES}
 PELVIS, THORAX = POINT_NAMES.index("pelvis"), POINT_NAMES.index("thorax")
 KNEES = tuple(POINT_NAMES.index(f"{side}_knee") for side in SIDES)
 # A finger's middle, above what the hand lies on.
