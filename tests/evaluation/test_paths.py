@@ -76,7 +76,7 @@ def _standing(places_m: np.ndarray, turn: np.ndarray) -> Body:
     poses = np.zeros((len(trans), 72))
     poses[:, :3] = Rotation.from_matrix(turn).as_rotvec()
     # The root turns about the pelvis, not about the origin, which shifts all of them alike.
-    return Body(poses, np.zeros(10), trans + (0, 0, 4))
+    return Body(poses, np.zeros(10), trans + np.array((0.0, 0.0, 4.0)))
 
 
 def test_bodies_are_said_to_be_below_and_above_the_floor_that_true_ones_stand_on(assets):

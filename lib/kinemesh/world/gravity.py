@@ -13,8 +13,9 @@ import numpy as np
 from kinemesh.world.contacts import Rest, contact_probabilities, rests_of
 from kinemesh.world.figures import FEET, KNEES, PELVIS, THORAX, Figure
 
-# Of one person's line from feet to middle, on made-up people: one standard deviation about each axis.
-_LINE_ERROR = np.radians(5.0)
+# Of one person's line from feet to middle, on made-up people: one standard deviation about each axis, 5 degrees together;
+# what all of a video's people share, as one estimator made them, does not become less with their number.
+_LINE_ERROR, _SHARED_ERROR = np.radians(4.0), np.radians(3.0)
 # A resting foot's height above the floor, and its place along the line of sight, against others of the same person.
 _HEIGHT_ERROR_M, _DEPTH_ERROR_M = 0.06, 0.06
 # People are estimated this much too large and far, or small and near.
@@ -36,6 +37,9 @@ _SETTLED = 0.004
 # Heights of one floor come out as near as this.
 _LEVEL_M = 0.04
 _SAME_HEIGHT_M, _HEIGHTS_AT_ONCE = 1e-3, 1000
+# Whose feet rest higher or lower by more than that, and this part of the way between, is on another floor: one on a roof,
+# one on the lawn.
+_STOREY_M, _SLOPE = 0.3, 0.2
 
 
 class Ground(NamedTuple):
@@ -140,7 +144,7 @@ def _lines(posture: list[tuple[np.ndarray, np.ndarray]], fps: float) -> list[tup
         scatter = np.sqrt(np.average(np.linalg.norm(line - mean, axis=1) ** 2, weights=weights) / 2)
         moments = max(1.0, weights.sum() / (_SAME_TIME_S * fps))
         found.append((mean, float(np.hypot(_LINE_ERROR, scatter / np.sqrt(moments)))))
-    return found
+    return [(mean, float(np.hypot(error, _SHARED_ERROR * np.sqrt(len(found))))) for mean, error in found]
 
 
 def _median_direction(directions: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -157,35 +161,38 @@ def _solve(
 ) -> tuple[np.ndarray, float, float | None, np.ndarray]:
     """The vertical, its error in radians, the floor's height and everybody's growth. `lines` None: `up` is known."""
     growth = np.zeros(people)
-    height = _level(resting, up)
-    if lines is None and height is None:
+    if lines is None and not len(resting.owner):
         return up, 0.0, None, growth
-    places = resting.places_m + resting.eyes_m
+    storeys = _storeys(resting, _mean_line(lines, up))
+    floors = [_Resting(*(part[storeys == number] for part in resting)) for number in np.unique(storeys)]
+    heights = np.array([_level(each, up) for each in floors])
+    first = 2 + len(heights)  # of people's columns
     depth = np.linalg.norm(resting.places_m, axis=1, keepdims=True)
     covariance = np.eye(2)
     for step in range(_STEPS):
         east, north = _across(up)
-        size = 3 + people
-        matrix, right = np.diag(np.r_[1e-6, 1e-6, 1e-6, np.full(people, _SIZE_ERROR**-2)]), np.zeros(size)
-        right[3:] = -growth / _SIZE_ERROR**2
+        size = first + people
+        matrix, right = np.diag(np.r_[np.full(first, 1e-6), np.full(people, _SIZE_ERROR**-2)]), np.zeros(size)
+        right[first:] = -growth / _SIZE_ERROR**2
         for direction, error in lines or ():
             off = np.array([direction @ east, direction @ north])
             weight = error**-2
             # Turning the vertical by w moves it along `east` by w[0], `north` by w[1].
             matrix[[0, 1], [0, 1]] += weight
             right[:2] += weight * off
-        if height is not None:
+        if len(heights):
             grown = resting.places_m * (1 + growth[resting.owner])[:, None] + resting.eyes_m
-            off = grown @ up - resting.clearances_m - height
+            off = grown @ up - resting.clearances_m - heights[storeys]
             along = (resting.places_m / np.maximum(depth, 1e-6)) @ up
             error = np.hypot(_HEIGHT_ERROR_M, _DEPTH_ERROR_M * along)
             # The first step is to bring people of wrong sizes to one floor.
             weight = _robust(off / error, _FAR_OFF * (3 if step == 0 else 1)) / error**2
             if lines is not None:
                 weight *= resting.upright
-            rows = np.zeros((len(places), size))
-            rows[:, 0], rows[:, 1], rows[:, 2] = grown @ east, grown @ north, -1.0
-            rows[np.arange(len(places)), 3 + resting.owner] = resting.places_m @ up
+            rows = np.zeros((len(storeys), size))
+            rows[:, 0], rows[:, 1] = grown @ east, grown @ north
+            rows[np.arange(len(storeys)), 2 + storeys] = -1.0
+            rows[np.arange(len(storeys)), first + resting.owner] = resting.places_m @ up
             matrix += (rows * weight[:, None]).T @ rows
             right -= (rows * weight[:, None]).T @ off
         if lines is None:
@@ -196,10 +203,17 @@ def _solve(
         covariance = np.linalg.inv(matrix)[:2, :2]
         up = up + move[0] * east + move[1] * north
         up /= np.linalg.norm(up)
-        growth = growth + move[3:]
-        height = None if height is None else height + float(move[2])
+        growth, heights = growth + move[first:], heights + move[2:first]
     error = float(np.sqrt(np.trace(covariance) / 2))
-    return up, max(error, _lean(up, lines or ())), height, growth
+    return up, max(error, _lean(up, lines or ())), float(heights[0]) if len(heights) else None, growth
+
+
+def _mean_line(lines: list[tuple[np.ndarray, float]] | None, up: np.ndarray) -> np.ndarray:
+    """(3,) the vertical that bodies' lines alone say; `up` where there are none."""
+    if not lines:
+        return up
+    mean = sum(direction / error**2 for direction, error in lines)
+    return mean / np.linalg.norm(mean)
 
 
 def _lean(up: np.ndarray, lines: Sequence[tuple[np.ndarray, float]]) -> float:
@@ -215,23 +229,43 @@ def _lean(up: np.ndarray, lines: Sequence[tuple[np.ndarray, float]]) -> float:
     return float(np.sqrt(np.mean(off**2))) if is_leaning else 0.0
 
 
-def _level(resting: _Resting, up: np.ndarray) -> float | None:
+def _level(resting: _Resting, up: np.ndarray) -> float:
     """The height at which most feet rest for longest; of several, people's mean."""
     heights = (resting.places_m + resting.eyes_m) @ up - resting.clearances_m
-    levels = []
-    for person in np.unique(resting.owner):
-        own, seconds = heights[resting.owner == person], resting.seconds[resting.owner == person]
-        # Of the same millimetre together: in an hour's film tens of thousands rest, too many for all pairs.
-        which = np.unique(np.round(own / _SAME_HEIGHT_M), return_inverse=True)[1]
-        weights = np.bincount(which, seconds)
-        centres = np.bincount(which, own * seconds) / weights
-        parts = np.array_split(centres, len(centres) // _HEIGHTS_AT_ONCE + 1)
-        near = [np.exp(-0.5 * ((part[:, None] - centres) / _LEVEL_M) ** 2) @ weights for part in parts]
-        levels.append((centres[np.concatenate(near).argmax()], seconds.sum()))
-    if not levels:
-        return None
-    values, weights = np.array(levels).T
-    return float(np.average(values, weights=weights))
+    levels, seconds = zip(*(_own_level(heights, resting, person) for person in np.unique(resting.owner)), strict=True)
+    return float(np.average(levels, weights=seconds))
+
+
+def _own_level(heights: np.ndarray, resting: _Resting, person: int) -> tuple[float, float]:
+    """The height at which one person's feet rest for longest, and for how long they rest anywhere."""
+    own, seconds = (part[resting.owner == person] for part in (heights, resting.seconds))
+    # Of the same millimetre together: in an hour's film tens of thousands rest, too many for all pairs.
+    which = np.unique(np.round(own / _SAME_HEIGHT_M), return_inverse=True)[1]
+    weights = np.bincount(which, seconds)
+    centres = np.bincount(which, own * seconds) / weights
+    parts = np.array_split(centres, len(centres) // _HEIGHTS_AT_ONCE + 1)
+    near = [np.exp(-0.5 * ((part[:, None] - centres) / _LEVEL_M) ** 2) @ weights for part in parts]
+    return centres[np.concatenate(near).argmax()], seconds.sum()
+
+
+def _storeys(resting: _Resting, up: np.ndarray) -> np.ndarray:
+    """(R,) int64: which floor each foot rests on, 0 being that of whoever rests for longest."""
+    places = resting.places_m + resting.eyes_m
+    heights = places @ up - resting.clearances_m
+    found, storeys = {}, np.zeros(len(places), dtype=np.int64)
+    for person in sorted(np.unique(resting.owner), key=lambda person: -resting.seconds[resting.owner == person].sum()):
+        own = resting.owner == person
+        level, place = _own_level(heights, resting, person)[0], places[own].mean(axis=0)
+        place = place - (place @ up) * up
+        near = [
+            number
+            for number, other_level, other in found.values()
+            if abs(level - other_level) < _STOREY_M + _SLOPE * np.linalg.norm(place - other)
+        ]
+        number = near[0] if near else len({number for number, _, _ in found.values()})
+        found[person] = number, level, place
+        storeys[own] = number
+    return storeys
 
 
 def _across(up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from kinemesh.world.gravity import Ground
 _HELD_M, _LEVEL_M, _BELOW_M = 0.01, 0.02, 0.02
 # From so far on a foot rests on something else than the floor: a stair, a chair (Geman and McClure's rule).
 _STEP_M = 0.05
+# Whose feet mostly rest so far below it stands on another floor, and is not lifted to this one.
+_STOREY_M = 0.3
 # Somebody on both feet for so long sways over them: along the line of sight, where keypoints hardly tell it, by so much; who is
 # farther off bows or squats (the same rule).
 _ON_BOTH_S, _SWAY_M, _BOW_M = 1.0, 0.05, 0.15
@@ -35,6 +37,7 @@ def find_anchors(
     places, held, level = figure.points_m.copy(), np.zeros(shape), np.zeros(shape)
     below = np.full(shape, _BELOW_M**-2 if ground.height_m is not None else 0.0)
     heights = np.broadcast_to((ground.height_m or 0.0) + clearances_m, shape)
+    lowered = []
     for point, first, stop in rests:
         if point not in FEET:
             continue
@@ -43,11 +46,14 @@ def find_anchors(
         place = weights @ figure.points_m[rows, point] / weights.sum()
         if ground.height_m is not None:
             off = place @ ground.up - heights[first, point]
+            lowered += [off < -_STOREY_M]
             near = (1 + (off / _STEP_M) ** 2) ** -2
             place = place - near * off * ground.up
             level[rows, point] = near * weights / _LEVEL_M**2
         places[rows, point] = place
         held[rows, point] = weights / _HELD_M**2
+    if lowered and np.mean(lowered) > 0.5:
+        below = np.zeros(shape)
     _hold_sway(figure, rests, fps, places[:, PELVIS], held[:, PELVIS])
     return Anchors(places, held, heights, level, below)
 
