@@ -31,6 +31,11 @@ class MovingPoints(NamedTuple):
     by_shape: Tensor | None  # (N, 10, 3, K) movement a unit of beta; None: the shape is known
     frames: Tensor  # (N, A, 3, 3) axes of each joint's parent; of the root the camera's
 
+    def first(self, count: int) -> "MovingPoints":
+        """The first `count` points alone."""
+        by_shape = None if self.by_shape is None else self.by_shape[..., :count]
+        return self._replace(places=self.places[:, :count], arms=self.arms[..., :count], by_shape=by_shape)
+
     def by_turning(self, first: int = 0) -> Tensor:
         """(N, K - first, 3, 3 A): how points from number `first` on move a unit of turning, in the axes of `frames`."""
         arms = self.arms[..., first:].permute(0, 3, 1, 2)  # (N, K, A, 3)

@@ -142,7 +142,7 @@ class Task:
     unit_px: Tensor  # (P,) a keypoint's usual error
     strength: Strength
     is_measured: bool = False  # whether the strength is to be measured in it
-    held: Held | None = None  # where the last of the body's points are held
+    held: Held | None = None  # where the last of the body's points are held, which no keypoints show
 
     def __post_init__(self):
         self.joints = list(self.body.joints)
@@ -196,7 +196,8 @@ class Task:
         owner = self.evidence.owner[rows]
         place = self.motion.trans_m[rows]
         points = self.body(self.motion.rotations[rows], self.motion.betas[owner])
-        residuals = self.evidence.keypoints_px[rows] - project(points.places + place[:, None], self.camera)
+        shown = points.first(self.evidence.keypoints_px.shape[1])
+        residuals = self.evidence.keypoints_px[rows] - project(shown.places + place[:, None], self.camera)
         unit = self.unit_px[owner][:, None]
         error = residuals.square().sum(dim=-1) / unit.square()
         # Geman and McClure's: a keypoint that is far off counts for nothing.
@@ -207,7 +208,7 @@ class Task:
         away = self.evidence.stand_ins_px[rows] - self.evidence.keypoints_px[rows]
         residuals = residuals + away * (held / (weights + held).clamp(min=1e-9))[..., None]
         held_up = (weights + held) / unit.square()
-        equations = normal_equations(points, place, self.camera, residuals, held_up, self.body.proportions)
+        equations = normal_equations(shown, place, self.camera, residuals, held_up, self.body.proportions)
         if self.held is not None:
             matrix, right = self.held.equations(points, place, rows)
             equations.matrix.add_(matrix * is_inside[:, None, None])

@@ -85,7 +85,6 @@ def settle(
         strength = Strength(NOISE * stature)
         strength.radians = fitted.strength
         scales = STATURE_M * camera.focal_px / stature, NOISE * stature
-        evidence = _without_floor(evidence)
         groups = list(group_stretches(evidence.segment_lengths, fps, owner.device))
         for belief in _BELIEFS:
             figures = _figures(found, body.points_m(motion, owner), tracks)
@@ -141,17 +140,6 @@ def _grown(body: BodyPoints, motion: Motion, growth: np.ndarray, owner: Tensor) 
     return Motion(
         motion.rotations, motion.trans_m * (1 + more)[owner, None], motion.betas + more[:, None] * body.growth
     )
-
-
-def _without_floor(evidence: Evidence) -> Evidence:
-    """The same, and points that no keypoints show."""
-    count = len(POINT_NAMES)
-
-    def longer(values: Tensor) -> Tensor:
-        return torch.cat((values, values.new_zeros(len(values), count, *values.shape[2:])), dim=1)
-
-    names = ("keypoints_px", "weights", "stand_ins_px", "stand_in_weights")
-    return evidence._replace(**{name: longer(getattr(evidence, name)) for name in names})
 
 
 def _held(
