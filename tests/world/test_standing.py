@@ -162,3 +162,14 @@ def test_who_stands_on_both_feet_is_held_at_one_depth(scene):
     assert held[:80].min() > 0.6 / 0.05**2 > 10 * held[80:].max()
     in_the_air = [rest for rest in rests if rest.point % 2 == 0]
     assert not find_anchors(*given[:2], in_the_air, *given[3:]).held[:, PELVIS].any()
+
+
+def test_who_stands_on_a_lower_floor_is_not_lifted_to_this_one(scene):
+    figure, clearances = scene.figures[0], scene.clearances_m
+    ground = find_ground(scene.figures, clearances, FPS, scene.up, is_known=True)
+    given = ground.rests[0], ground.contacts[0], clearances, FPS
+    assert (find_anchors(figure, ground, *given).below > 0).all()
+    roof = find_anchors(figure, ground._replace(height_m=ground.height_m + 1.5), *given)
+    assert not roof.below.any()
+    # Feet stay where they are all the same, but are not drawn to the floor.
+    assert roof.held.any() and roof.level.max() < 1e-3 * find_anchors(figure, ground, *given).level.max()

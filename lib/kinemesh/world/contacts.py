@@ -16,7 +16,8 @@ _FLOORS = (0.1, 0.3, 0.05)
 _HIGH_M = 0.12
 # What somebody rests on is as low as the lowest foot gets in this time: it may rise, as stairs do, and drift with the place.
 _AROUND_S = 0.6
-_SMOOTHED_S = 0.07
+# The slower of two: the short contacts of who runs drown in the longer mean, all others' tremble in the shorter.
+_SMOOTHED_S = (0.07, 0.03)
 _LIKELY = 0.5
 _SHORTEST_S = 0.1
 # Somebody who stands shifts a foot now and then. Nearer to where it was before so short a pause, it never left.
@@ -43,16 +44,22 @@ def contact_probabilities(figure: Figure, up: np.ndarray, clearances_m: np.ndarr
         if len(points) < 3:
             continue
         columns = torch.from_numpy(points.reshape(len(points), -1).T)
-        smooth = gaussian_around(columns, _SMOOTHED_S * fps).numpy().T.reshape(points.shape)
-        speed = np.gradient(smooth, axis=0) * fps
-        along = (speed * rays[rows]).sum(axis=-1)
-        across = np.linalg.norm(speed - along[..., None] * rays[rows], axis=-1)
+        smooth = (gaussian_around(columns, width * fps).numpy().T.reshape(points.shape) for width in _SMOOTHED_S)
+        speeds = [_speeds(each, rays[rows], fps) for each in smooth]
+        across, along = np.min(speeds, axis=0)
         height = points @ up - clearances_m[:CONTACT_COUNT]
         above = np.maximum(height - _lowest_around(height[:, FEET].min(axis=1), _AROUND_S * fps)[:, None], 0.0)
         columns = zip((across, along, above), _FLOORS, _WEIGHTS[1:], strict=True)
         logit = _WEIGHTS[0] + sum(weight * np.log(value**2 + least**2) for value, least, weight in columns)
         found[rows] = 1 / (1 + np.exp(-logit)) / (1 + (above / _HIGH_M) ** 4)
     return found
+
+
+def _speeds(points_m: np.ndarray, rays: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """(F, C) each, m/s: across the line of sight and, by its absolute value, along it."""
+    speed = np.gradient(points_m, axis=0) * fps
+    along = (speed * rays).sum(axis=-1)
+    return np.linalg.norm(speed - along[..., None] * rays, axis=-1), np.abs(along)
 
 
 def rests_of(figure: Figure, contacts: np.ndarray, fps: float) -> list[Rest]:
