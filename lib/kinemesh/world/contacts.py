@@ -20,9 +20,8 @@ _AROUND_S = 0.6
 _SMOOTHED_S = (0.07, 0.03)
 _LIKELY = 0.5
 _SHORTEST_S = 0.1
-# Somebody who stands shifts a foot now and then. Nearer to where it was before so short a pause, it never left.
+# Somebody who stands shifts a foot now and then.
 _SHIFTED_M = 0.06
-_PAUSE_S = 0.25
 # Toes that keypoints hardly show, or not at all, are guessed to either side of where they are while the heel stays.
 _WAGGED_M = 0.1
 
@@ -74,20 +73,18 @@ def rests_of(figure: Figure, contacts: np.ndarray, fps: float) -> list[Rest]:
             parts = [part for run in runs if run[1] - run[0] >= shortest for part in _unmoved(figure, point, *run)]
             rests = [Rest(point, *part) for part in parts if part[1] - part[0] >= shortest]
             heel = [rest for heel, toe in TOE_OF_HEEL.items() if toe == point for rest in found[heel]]
-            found[point] += _joined(figure, rests, heel, _PAUSE_S * fps)
+            found[point] += _joined(figure, rests, heel)
     return [rest for point in range(CONTACT_COUNT) for rest in found[point]]
 
 
-def _joined(figure: Figure, rests: list[Rest], heel: list[Rest], pause: float) -> list[Rest]:
-    """Rests of one point, those in one where it never left its place; `heel`: what it is the toe of, if it is one."""
+def _joined(figure: Figure, rests: list[Rest], heel: list[Rest]) -> list[Rest]:
+    """Rests of one point, as one those between which it only wags; `heel`: the rests of what it is the toe of, if it is one."""
     made: list[Rest] = []
     for rest in rests:
-        before = made[-1] if made else None
-        if before is not None:
-            apart = _apart_m(figure, before, rest)
-            is_borne = any(other.first < before.stop and rest.first < other.stop for other in heel)
-            if (rest.first - before.stop <= pause and apart < _SHIFTED_M) or (is_borne and apart < _WAGGED_M):
-                rest = made.pop()._replace(stop=rest.stop)
+        before = made[-1] if made else rest
+        is_borne = any(other.first < before.stop and rest.first < other.stop for other in heel)
+        if made and is_borne and _apart_m(figure, before, rest) < _WAGGED_M:
+            rest = made.pop()._replace(stop=rest.stop)
         made.append(rest)
     return made
 
