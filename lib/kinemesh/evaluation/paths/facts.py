@@ -19,8 +19,8 @@ from kinemesh.world import metrics
 
 # Meshes of this many frames exist at once.
 _FRAMES_POSED = 256
-# A plane that true bodies with a foot at rest touch less often is no floor.
-_LEAST_TOUCHING = 0.5
+# A plane that true bodies with a foot at rest touch less often, or that they are further below in the mean, is no floor.
+_LEAST_TOUCHING, _MOST_BELOW_MM = 0.5, 10.0
 _FOOT_NAMES = ("left_big_toe", "left_heel", "right_big_toe", "right_heel")
 
 
@@ -141,7 +141,8 @@ class PathScorer:
         if floor is not None:
             true = self._lowest_m(target, floor)
             is_touching = true.abs() < TOUCHING_M
-            if is_touching[are_resting.any(dim=1)].double().mean() > _LEAST_TOUCHING:
+            is_touched = is_touching[are_resting.any(dim=1)].double().mean() > _LEAST_TOUCHING
+            if is_touched and metrics.penetration_mm(true).mean() < _MOST_BELOW_MM:
                 lowest = self._lowest_m(pred, floor)
                 return {"penetration": metrics.penetration_mm(lowest), "float": metrics.float_mm(lowest[is_touching])}
         return dict.fromkeys(("penetration", "float"), roots.new_empty(0))
