@@ -13,9 +13,10 @@ _MOST_SCALED = 4.0
 # A frame counts less from so many times the track's usual distance on, if that is more than `_UNLIKELY` of the stature.
 _USUAL = 2.5
 _UNLIKELY = 0.02
-# So does a keypoint, from so many times on, if that is more than so much of the stature.
-_USUAL_OF_ONE = 10.0
-_UNLIKELY_OF_ONE = 0.1
+# So does a keypoint, from so many times on, if that is more than so much of the stature. Bodies that were lifted from these very
+# keypoints err more than they: there only what is far off is wrong.
+_USUAL_OF_ONE, _UNLIKELY_OF_ONE = 5.0, 0.06
+_USUAL_IF_LIFTED, _UNLIKELY_IF_LIFTED = 10.0, 0.1
 # Keypoints are not this body's that are so far off for some seconds and move otherwise; or farther, if they do not move.
 _PIECE_S, _MOMENT_S = 2.0, 0.2
 _ANOTHERS = 0.05
@@ -78,9 +79,10 @@ def judge(
     if pieces is not None:
         given = projected_px, keypoints_px, confidence * trust[:, None]
         trust = trust * ~_are_anothers(*given, typical, stature, pieces)
-    off = distance / (_USUAL_OF_ONE * usual).clamp(min=_UNLIKELY_OF_ONE)[:, None]
-    # Squared, since a doubtful keypoint is more often wrong than only less exact.
-    believed = confidence * trust[:, None] / (1 + off.square())
+    times, least = (_USUAL_OF_ONE, _UNLIKELY_OF_ONE) if pieces is not None else (_USUAL_IF_LIFTED, _UNLIKELY_IF_LIFTED)
+    off = distance / (times * usual).clamp(min=least)[:, None]
+    # Squared below, since a doubtful keypoint is more often wrong than only less exact.
+    believed = confidence * trust[:, None] / (1 + off**4)
     # Where nobody is seen at all, motion before and after tells more.
     stand_in = _STAND_IN * (1 - believed).square() * believed.mean(dim=1, keepdim=True)
     return Judged(believed.square(), stand_in, trust)

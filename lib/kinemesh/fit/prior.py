@@ -25,7 +25,7 @@ _SPREADS = {
 _LOOSEST, _TIGHTEST, _UNKNOWN = (math.radians(degrees) for degrees in (45.0, 1.0, 18.0))
 # A detector, too, errs the same way for many frames: where that alone would put the ratio of turning to keypoint errors, in
 # radians a unit, and by how much more keypoints err than the ratio says.
-_OF_KEYPOINTS, _LASTING_MORE = 0.035, 2.1
+_OF_KEYPOINTS, _LASTING_MORE = 0.035, 2.4
 # Keypoints of little confidence are as many as their weights, but decide more.
 _LEAST_FREE = 0.2
 

@@ -29,7 +29,7 @@ STATURE_M = 1.6
 NOISE = 0.02
 _FAR_OFF = 5.0
 # The start errs for so long in the same way: its error's correlation falls to 1 / e.
-_LASTING_S = 0.2
+_LASTING_S = 0.1
 # How far a frame's turning may be from the smoothed motion's at rest, at which speed of the joint that variance is twice as large,
 # and how far its translation, in parts of the depth; at 30 frames a second.
 _TURNING_SPREAD, _AS_FAST = math.radians(2.0), math.radians(2.0)
