@@ -36,7 +36,12 @@ def test_stopped_while_pytorch_is_imported_it_ends_at_once_in_one_line(command, 
 def test_ctrl_c_while_the_program_is_imported_shows_no_traceback(program, tmp_path):
     """As a shell expects, it is the signal that ended it."""
     (tmp_path / "yaml.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    ran = run_python(*program.split(), "--help", PYTHONPATH=f"{tmp_path}:{ROOT / 'lib'}")
+    # A program that a shell has put into the background inherits that Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        ran = run_python(*program.split(), "--help", PYTHONPATH=f"{tmp_path}:{ROOT / 'lib'}")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
 
 
