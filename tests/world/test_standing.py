@@ -13,7 +13,7 @@ from kinemesh.fit.tracks import fit_standing_tracks, fit_tracks
 from kinemesh.geometry.rotation import axis_angle_to_matrix
 from kinemesh.structures import VideoCamera
 from kinemesh.world.contacts import Rest
-from kinemesh.world.figures import FEET, PELVIS, POINT_NAMES
+from kinemesh.world.figures import FEET, PELVIS, POINT_NAMES, THORAX
 from kinemesh.world.finding import Setting, place_in_world
 from kinemesh.world.gravity import find_ground
 from kinemesh.world.metrics import foot_sliding_mm
@@ -162,6 +162,31 @@ def test_who_stands_on_both_feet_is_held_at_one_depth(scene):
     assert held[:80].min() > 0.6 / 0.05**2 > 10 * held[80:].max()
     in_the_air = [rest for rest in rests if rest.point % 2 == 0]
     assert not find_anchors(*given[:2], in_the_air, *given[3:]).held[:, PELVIS].any()
+
+
+def test_who_leans_over_both_feet_is_righted_but_not_who_sits(scene):
+    ground = find_ground(scene.figures, scene.clearances_m, FPS, scene.up, is_known=True)
+    points = np.repeat(scene.figures[1].points_m[:1], 90, axis=0)
+    feet = points[0, list(FEET)].mean(axis=0)
+    sight = points[0, PELVIS] - points[0, PELVIS] @ ground.up * ground.up
+    sight /= np.linalg.norm(sight)
+    heights = (points - feet) @ ground.up
+
+    def ahead(points: np.ndarray) -> np.ndarray:
+        return (points[0, [PELVIS, THORAX]] - feet) @ sight
+
+    def held(points: np.ndarray) -> tuple[np.ndarray, float]:
+        rests = [Rest(point, 0, 90) for point in range(4)]
+        figure = scene.figures[1]._replace(points_m=points)
+        found = find_anchors(figure, ground, rests, np.ones((90, 6)), scene.clearances_m, FPS)
+        return found.places_m, found.held[:, THORAX].max()
+
+    leaning = points + 0.3 * heights[..., None] * sight
+    places, weight = held(leaning)
+    assert weight > 0 and (abs(ahead(places)) < 0.5 * abs(ahead(leaning))).all()
+    sitting = leaning - 0.6 * heights[..., None] * ground.up
+    places, weight = held(sitting)
+    assert weight == 0 and np.allclose(ahead(places), ahead(sitting))
 
 
 def test_who_stands_on_a_lower_floor_is_not_lifted_to_this_one(scene):

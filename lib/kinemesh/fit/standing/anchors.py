@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kinemesh.world.contacts import Rest, runs_of
-from kinemesh.world.figures import FEET, PELVIS, Figure
+from kinemesh.world.figures import FEET, KNEES, PELVIS, THORAX, Figure
 from kinemesh.world.gravity import Ground
 
 # How far a resting point is from its place, from the floor, and a body below it, one standard deviation.
@@ -17,6 +17,12 @@ _STOREY_M = 0.3
 # Somebody on both feet for so long sways over them: along the line of sight, where keypoints hardly tell it, by so much; who is
 # farther off bows or squats (the same rule).
 _ON_BOTH_S, _SWAY_M, _BOW_M = 1.0, 0.05, 0.15
+# The middle of a body's mass, by pelvis, thorax and feet (which stand for the legs' lower half; Winter, Biomechanics, 2009, by segments),
+# is over the feet of who stands at rest, within so much.
+_OF_PELVIS, _OF_THORAX = 0.43, 0.41
+_SUPPORT_M = 0.05
+# Who sits or squats has the pelvis at less than this part of the legs' length over the feet, who stands at more than that.
+_SEATED, _UPRIGHT = 0.7, 0.85
 
 
 class Anchors(NamedTuple):
@@ -54,24 +60,49 @@ def find_anchors(
         held[rows, point] = weights / _HELD_M**2
     if lowered and np.mean(lowered) > 0.5:
         below = np.zeros(shape)
-    _hold_sway(figure, rests, fps, places[:, PELVIS], held[:, PELVIS])
+    for own in _on_both_feet(figure, rests, fps):
+        _hold_sway(figure, own, places[own, PELVIS], held[own, PELVIS])
+        _hold_balance(figure, ground.up, own, places[own], held[own])
     return Anchors(places, held, heights, level, below)
 
 
-def _hold_sway(figure: Figure, rests: list[Rest], fps: float, places: np.ndarray, held: np.ndarray) -> None:
-    """Fill in where the pelvis (F, 3) is held while both feet rest, and the weights (F,): as far away as in the middle of that time."""
-    is_resting = np.zeros((len(places), 2), dtype=bool)  # left, right
+def _on_both_feet(figure: Figure, rests: list[Rest], fps: float) -> list[slice]:
+    """Frames in a row in which both feet rest."""
+    is_resting = np.zeros((len(figure.points_m), 2), dtype=bool)  # left, right
     for point, first, stop in rests:
         if point in FEET:
             is_resting[first:stop, point % 2] = True
-    for rows in figure.segments:
-        for first, stop in runs_of(is_resting[rows].all(axis=1), rows.start):
-            if stop - first < _ON_BOTH_S * fps:
-                continue
-            own = slice(first, stop)
-            middle = np.median(places[own], axis=0)
-            ray = middle - figure.eyes_m[own].mean(axis=0)
-            ray /= np.linalg.norm(ray)
-            away = (places[own] - middle) @ ray
-            places[own] -= away[:, None] * ray
-            held[own] = (1 + (away / _BOW_M) ** 2) ** -2 / _SWAY_M**2
+    runs = [run for rows in figure.segments for run in runs_of(is_resting[rows].all(axis=1), rows.start)]
+    return [slice(first, stop) for first, stop in runs if stop - first >= _ON_BOTH_S * fps]
+
+
+def _hold_sway(figure: Figure, own: slice, places: np.ndarray, held: np.ndarray) -> None:
+    """Fill in where the pelvis (F, 3) is held while both feet rest, and the weights (F,): as far away as in the middle of that time."""
+    middle = np.median(places, axis=0)
+    ray = middle - figure.eyes_m[own].mean(axis=0)
+    ray /= np.linalg.norm(ray)
+    away = (places - middle) @ ray
+    places -= away[:, None] * ray
+    held[:] = (1 + (away / _BOW_M) ** 2) ** -2 / _SWAY_M**2
+
+
+def _hold_balance(figure: Figure, up: np.ndarray, own: slice, places: np.ndarray, held: np.ndarray) -> None:
+    """Lean places (F, P, 3) along the line of sight so that the body's mass is over the feet, and weigh the thorax as the pelvis."""
+    points = figure.points_m[own]
+    feet, pelvis, thorax = points[:, list(FEET)].mean(axis=1), points[:, PELVIS], points[:, THORAX]
+    sight = (pelvis - figure.eyes_m[own]).mean(axis=0)
+    sight -= (sight @ up) * up
+    sight /= max(np.linalg.norm(sight), 1e-9)
+    legs = [
+        np.linalg.norm(upper - knee, axis=1) + np.linalg.norm(knee - feet, axis=1)
+        for upper, knee in ((pelvis, points[:, knee]) for knee in KNEES)
+    ]
+    upright = np.median((pelvis - feet) @ up / np.maximum(np.mean(legs, axis=0), 1e-9))
+    share = np.clip((upright - _SEATED) / (_UPRIGHT - _SEATED), 0, 1)
+    over = [np.median((part - feet) @ up) for part in (pelvis, thorax)]
+    ahead = np.median(_OF_PELVIS * (pelvis - feet) @ sight + _OF_THORAX * (thorax - feet) @ sight)
+    too_far = ahead - np.clip(ahead, -_SUPPORT_M, _SUPPORT_M)
+    turn = share * too_far / max(_OF_PELVIS * over[0] + _OF_THORAX * over[1], 0.1)
+    for point, height in zip((PELVIS, THORAX), over, strict=True):
+        places[:, point] -= turn * height * sight
+    held[:, THORAX] = share / _SWAY_M**2
