@@ -7,7 +7,7 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
 from kinemesh.fit.landmarks import turned_joints
-from kinemesh.fit.prior import Hinges, Strength, lasting_precision
+from kinemesh.fit.prior import LIFTED, Hinges, Strength, lasting_precision
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 JOINTS = turned_joints(H36M_JOINT_NAMES)
@@ -35,7 +35,7 @@ def test_hinges_turn_back_what_bends_backwards_and_a_start_beyond_may_stay():
 
 def test_strength_grows_with_how_far_joints_turn_and_falls_with_what_is_left():
     def settled(turned: float, error: float) -> float:
-        strength = Strength(torch.tensor([8.0]))
+        strength = Strength(torch.tensor([8.0]), LIFTED)
         frames, unknowns, joints = 20, 9, 6
         matrix = (torch.eye(unknowns) * 1e4).expand(frames, -1, -1)
         precision = torch.full((frames, unknowns), 4.0)

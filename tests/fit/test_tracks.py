@@ -35,7 +35,7 @@ def test_a_fit_comes_nearer_to_keypoints_and_to_the_truth(body, kinematics, make
     clip = make_clip(kind=kind)
     (fitted,), (facts,) = fit_tracks(body, [clip.track], [clip.keypoints_px], CAMERA, FPS)
     assert facts.reprojection_error_after_px < 0.5 * facts.reprojection_error_before_px
-    assert clip.pa_mm(kinematics, fitted).mean() < 0.75 * clip.pa_mm(kinematics, clip.track).mean()
+    assert clip.pa_mm(kinematics, fitted).mean() < 0.85 * clip.pa_mm(kinematics, clip.track).mean()
     assert facts.frames_kept == facts.frames_sides_exchanged == 0
 
 
@@ -245,8 +245,8 @@ def test_bodies_beside_or_behind_the_camera_come_out_as_numbers(body, make_clip,
 def test_people_whose_equations_break_down_keep_the_estimators_body(body, make_clip, monkeypatch):
     clips = [make_clip(frames=20), make_clip(frames=20, seed=5)]
 
-    def break_the_first(body, start, evidence, camera, fps):
-        fitted = fit_motion(body, start, evidence, camera, fps)
+    def break_the_first(*given):
+        fitted = fit_motion(*given)
         fitted.motion.betas[0, 3] = float("nan")
         fitted.motion.trans_m[7] = float("inf")
         return fitted

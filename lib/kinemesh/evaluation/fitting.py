@@ -44,10 +44,11 @@ class Fitting(NamedTuple):
     points: BodyPoints
     kinematics: JointKinematics
     paths: PathScorer
+    are_lifted: bool  # the bodies were made from the very keypoints that they are fitted to
 
     @classmethod
-    def of(cls, assets: BodyAssets, device: torch.device | str) -> "Fitting":
-        return cls(BodyPoints(assets).to(device), JointKinematics(assets).to(device), PathScorer(assets))
+    def of(cls, assets: BodyAssets, device: torch.device | str, *, are_lifted: bool = False) -> "Fitting":
+        return cls(BodyPoints(assets).to(device), JointKinematics(assets).to(device), PathScorer(assets), are_lifted)
 
 
 class _Clips(NamedTuple):
@@ -259,7 +260,7 @@ def _fitted(
     for camera in dict.fromkeys(each.camera for each in given):
         own = [each for each in given if each.camera == camera]
         inputs = [each.track for each in own], [each.keypoints_px for each in own]
-        tracks, found = fit_tracks(fitting.points, *inputs, camera, own[0].fps)
+        tracks, found = fit_tracks(fitting.points, *inputs, camera, own[0].fps, are_lifted=fitting.are_lifted)
         for each, track, fact in zip(own, tracks, found, strict=True):
             count = len(each.rows)
             errors = count * fact.reprojection_error_before_px, count * fact.reprojection_error_after_px

@@ -1,6 +1,7 @@
 """What is known of a body before its keypoints are looked at: how far the start may err, and what joints cannot do."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,10 +23,7 @@ _SPREADS = {
 }  # fmt: skip
 
 # What the start's turning may err by before anything is known, and the bounds of what comes out.
-_LOOSEST, _TIGHTEST, _UNKNOWN = (math.radians(degrees) for degrees in (45.0, 1.0, 18.0))
-# A detector, too, errs the same way for many frames: where that alone would put the ratio of turning to keypoint errors, in
-# radians a unit, and by how much more keypoints err than the ratio says.
-_OF_KEYPOINTS, _LASTING_MORE = 0.035, 2.4
+_UNKNOWN, _TIGHTEST, _LOOSEST = (math.radians(degrees) for degrees in (18.0, 1.0, 45.0))
 # Keypoints of little confidence are as many as their weights, but decide more.
 _LEAST_FREE = 0.2
 
@@ -67,6 +65,22 @@ class Hinges:
         return rotations
 
 
+class Doubt(NamedTuple):
+    """From a ratio of turning to keypoint errors, radians a unit, to what the start may err by.
+
+    A detector, too, errs the same way for many frames, which a fit takes for the start's error.
+    """
+
+    of_keypoints: float  # where a detector's lasting errors alone put the ratio
+    more: float  # by so much more keypoints err than the ratio says
+    least: float  # of the ratio, that is the start's in any case
+
+
+# Bodies that were lifted from these very keypoints follow their lasting errors, so that less of what is left is theirs.
+LIFTED = Doubt(0.035, 2.4, 0.0)
+GIVEN = Doubt(0.1, 1.3, 0.45)
+
+
 class Strength:
     """How far each person's start may err: one angle a person, settled by what the first iterations left.
 
@@ -75,11 +89,11 @@ class Strength:
 
         start's^2 = sum phi^2 / gamma,      keypoints'^2 = sum residual^2 / (number - gamma).
 
-    Their ratio is what the prior's strength has to be, but for two constants: a detector, too, errs the same way for many frames,
-    part of which a fit takes for the start's error.
+    Their ratio is what the prior's strength has to be, but for two constants (`Doubt`).
     """
 
-    def __init__(self, unit_px: Tensor):
+    def __init__(self, unit_px: Tensor, doubt: Doubt):
+        self.doubt = doubt
         self.radians = torch.full_like(unit_px, _UNKNOWN)
         self.sums = unit_px.new_zeros(len(unit_px), 5)
 
@@ -105,5 +119,5 @@ class Strength:
         turned, decided, left, number, all_decided = self.sums.unbind(1)
         free = torch.maximum(number - all_decided, _LEAST_FREE * number)
         ratio = turned * free / (decided * left).clamp(min=1e-9)
-        own = (ratio - _OF_KEYPOINTS**2).clamp(min=0.0).sqrt()
-        self.radians = (_LASTING_MORE * own).clamp(_TIGHTEST, _LOOSEST)
+        own = torch.maximum(ratio - self.doubt.of_keypoints**2, self.doubt.least**2 * ratio).clamp(min=0.0).sqrt()
+        self.radians = (self.doubt.more * own).clamp(_TIGHTEST, _LOOSEST)

@@ -15,7 +15,7 @@ from torch import Tensor
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.fit.chain import solve_chain
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import Hinges, Strength, lasting_precision, relative_spreads
+from kinemesh.fit.prior import GIVEN, Doubt, Hinges, Strength, lasting_precision, relative_spreads
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
 from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import Stretches, group_stretches
@@ -80,12 +80,14 @@ def stature_px(start: Motion, owner: Tensor, camera: Camera) -> Tensor:
     return STATURE_M * camera.focal_px / depth.clamp(min=LEAST_DEPTH_M)
 
 
-def fit_motion(body: BodyPoints, start: Motion, evidence: Evidence, camera: Camera, fps: float) -> Fitted:
+def fit_motion(
+    body: BodyPoints, start: Motion, evidence: Evidence, camera: Camera, fps: float, doubt: Doubt = GIVEN
+) -> Fitted:
     """Fit bodies to their keypoints. `start` is the estimator's; its dtype and device are the work's."""
     people = len(start.betas)
     stature = stature_px(start, evidence.owner, camera)
     depth, unit_px = STATURE_M * camera.focal_px / stature, NOISE * stature
-    strength = Strength(unit_px)
+    strength = Strength(unit_px, doubt)
     motion = start
     groups = list(group_stretches(evidence.segment_lengths, fps, start.betas.device))
     counts = torch.bincount(evidence.owner, minlength=people).to(start.betas)

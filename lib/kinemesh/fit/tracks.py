@@ -9,6 +9,7 @@ from torch import Tensor
 from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
 from kinemesh.fit.evidence import Judged, Sorted, cut_pieces, judge, sort_sides, weighted_median
 from kinemesh.fit.landmarks import BodyPoints
+from kinemesh.fit.prior import GIVEN, LIFTED
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, project
 from kinemesh.fit.solve import Evidence, Motion, fit_motion, stature_px
 from kinemesh.fit.standing.settle import Settled, Stand, settle
@@ -96,7 +97,7 @@ def fit_standing_tracks(
     is_guessed = torch.from_numpy(np.concatenate([track.interpolated for track in tracks])).to(like.device)
     stand_ins = started, judged.stand_in_weights
     evidence = Evidence(seen.keypoints_px, judged.weights, *stand_ins, is_guessed, owner, lengths)
-    fitted = fit_motion(body, start, evidence, pinhole, fps)
+    fitted = fit_motion(body, start, evidence, pinhole, fps, LIFTED if are_lifted else GIVEN)
     motion, is_failed = _finite(fitted.motion, start, owner)
     settled = None
     if stand is not None:

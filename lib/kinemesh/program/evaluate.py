@@ -80,10 +80,12 @@ def evaluate_all(setup: Setup, keep_rows: str = "", stop: StopRequest | None = N
 
     Raises `UserError` if a figure is not finite.
     """
+    are_lifted = setup.options.kind == "regressor"
+    is_fitted = setup.options.fit == "keypoints"
     options = EvaluationOptions(
         constant=setup.constant,
         detailed=True,
-        fitting=Fitting.of(setup.body.assets, setup.device) if setup.options.fit == "keypoints" else None,
+        fitting=Fitting.of(setup.body.assets, setup.device, are_lifted=are_lifted) if is_fitted else None,
         keep_rows=keep_rows,
         stop=stop,
         processes=setup.processes,

@@ -14,7 +14,7 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import Strength
+from kinemesh.fit.prior import GIVEN, Strength
 from kinemesh.fit.reprojection import Camera
 from kinemesh.fit.solve import NOISE, STATURE_M, Evidence, Fitted, Motion, Task, stature_px
 from kinemesh.fit.standing.anchors import Anchors, find_anchors
@@ -82,7 +82,7 @@ def settle(
     if found.is_sure:
         motion = _grown(body.fitted, motion, found.ground.growth, owner)
         stature = stature_px(start, owner, camera)
-        strength = Strength(NOISE * stature)
+        strength = Strength(NOISE * stature, GIVEN)
         strength.radians = fitted.strength
         scales = STATURE_M * camera.focal_px / stature, NOISE * stature
         groups = list(group_stretches(evidence.segment_lengths, fps, owner.device))
