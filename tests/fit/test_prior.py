@@ -7,7 +7,7 @@ import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, SMPL_JOINT_NAMES
 from kinemesh.fit.landmarks import turned_joints
-from kinemesh.fit.prior import LIFTED, Hinges, Strength, lasting_precision
+from kinemesh.fit.prior import LIFTED, Hinges, Strength, lasting_precision, lasting_tie
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 JOINTS = turned_joints(H36M_JOINT_NAMES)
@@ -54,9 +54,9 @@ def test_strength_grows_with_how_far_joints_turn_and_falls_with_what_is_left():
 def test_an_error_that_lasts_has_the_precision_of_its_covariance():
     kept, frames = 0.7, 6
     beside = torch.tensor([1.0, *[2.0] * (frames - 2), 1.0])
-    own, tie = lasting_precision(beside, kept)
+    own, tie = lasting_precision(beside, kept), lasting_tie(kept)
     step = torch.eye(frames)[1:] - torch.eye(frames)[:-1]
     number = torch.arange(frames)
     covariance = kept ** (number[:, None] - number).abs()
     assert torch.allclose((own.diag() + tie * step.T @ step) @ covariance, torch.eye(frames), atol=1e-5)
-    assert lasting_precision(torch.tensor(0.0), kept)[0] == 1
+    assert lasting_precision(torch.tensor(0.0), kept) == 1

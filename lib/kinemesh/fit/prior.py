@@ -34,12 +34,15 @@ def relative_spreads(joints: tuple[int, ...]) -> Tensor:
     return torch.tensor([_SPREADS[name] for name in names]).flatten()
 
 
-def lasting_precision(frames_beside: Tensor, kept: float) -> tuple[Tensor, float]:
-    """Of an error of variance 1 of which a part is `kept` a frame later (a first-order autoregressive process).
+def lasting_precision(frames_beside: Tensor, kept: float) -> Tensor:
+    """Each frame's own precision by how many it has beside it (0, 1, 2), of an error of variance 1 of which a part is `kept`
+    a frame later (a first-order autoregressive process)."""
+    return 1 - frames_beside * kept / (1 + kept)
 
-    Returns each frame's own precision, by how many frames it has beside it (0, 1, 2), and that of its difference to the next.
-    """
-    return 1 - frames_beside * kept / (1 + kept), kept / (1 - kept**2)
+
+def lasting_tie(kept: float) -> float:
+    """The precision of the difference to the next frame, of the same error."""
+    return kept / (1 - kept**2)
 
 
 class Hinges:

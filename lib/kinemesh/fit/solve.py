@@ -15,7 +15,7 @@ from torch import Tensor
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.fit.chain import solve_chain
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import GIVEN, Doubt, Hinges, Strength, lasting_precision, relative_spreads
+from kinemesh.fit.prior import Doubt, Hinges, Strength, lasting_precision, lasting_tie, relative_spreads
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
 from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import Stretches, group_stretches
@@ -24,9 +24,9 @@ from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angl
 _ITERATIONS = 4
 # After so many the start's error can be told from the keypoints' (`Strength`).
 _ITERATIONS_BEFORE_STRENGTH = 2
-STATURE_M = 1.6
+_STATURE_M = 1.6
 # A keypoint's usual error, in parts of the person's stature in the picture; and how many of these are far off.
-NOISE = 0.02
+_NOISE = 0.02
 _FAR_OFF = 5.0
 # The start errs for so long in the same way: its error's correlation falls to 1 / e.
 _LASTING_S = 0.1
@@ -77,23 +77,27 @@ class Fitted(NamedTuple):
 def stature_px(start: Motion, owner: Tensor, camera: Camera) -> Tensor:
     """(P,) how tall each person is in the picture, in the middle of the way."""
     depth = torch.stack([start.trans_m[owner == person, 2].median() for person in range(len(start.betas))])
-    return STATURE_M * camera.focal_px / depth.clamp(min=LEAST_DEPTH_M)
+    return _STATURE_M * camera.focal_px / depth.clamp(min=LEAST_DEPTH_M)
 
 
-def fit_motion(
-    body: BodyPoints, start: Motion, evidence: Evidence, camera: Camera, fps: float, doubt: Doubt = GIVEN
-) -> Fitted:
+def scales_of(start: Motion, owner: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+    """(P,) each: how far away a person is in the middle of the way, m, and a keypoint's usual error, pixels."""
+    stature = stature_px(start, owner, camera)
+    return _STATURE_M * camera.focal_px / stature, _NOISE * stature
+
+
+def fit_motion(body: BodyPoints, start: Motion, evidence: Evidence, camera: Camera, fps: float, doubt: Doubt) -> Fitted:
     """Fit bodies to their keypoints. `start` is the estimator's; its dtype and device are the work's."""
     people = len(start.betas)
-    stature = stature_px(start, evidence.owner, camera)
-    depth, unit_px = STATURE_M * camera.focal_px / stature, NOISE * stature
+    depth, unit_px = scales_of(start, evidence.owner, camera)
     strength = Strength(unit_px, doubt)
     motion = start
     groups = list(group_stretches(evidence.segment_lengths, fps, start.betas.device))
     counts = torch.bincount(evidence.owner, minlength=people).to(start.betas)
     for iteration in range(_ITERATIONS):
         is_measured, is_last = iteration == _ITERATIONS_BEFORE_STRENGTH, iteration + 1 == _ITERATIONS
-        task = Task(body, start, motion, evidence, camera, fps, depth, unit_px, strength, is_measured)
+        given = depth, unit_px, strength.radians, strength if is_measured else None
+        task = Task(body, start, motion, evidence, camera, fps, *given)
         sums = None if is_last else start.betas.new_zeros(people, BETA_COUNT - 1, BETA_COUNT)
         rotations, trans_m, betas = motion.rotations.clone(), motion.trans_m.clone(), motion.betas
         for group in groups:
@@ -142,8 +146,8 @@ class Task:
     fps: float
     depth: Tensor  # (P,)
     unit_px: Tensor  # (P,) a keypoint's usual error
-    strength: Strength
-    is_measured: bool = False  # whether the strength is to be measured in it
+    start_spread: Tensor  # (P,) radians, how far the start's turning may err
+    measured: Strength | None = None  # what is told how far it does
     held: Held | None = None  # where the last of the body's points are held, which no keypoints show
 
     def __post_init__(self):
@@ -152,8 +156,6 @@ class Task:
         self.spreads = relative_spreads(self.body.joints).to(self.depth)
         # What is left of the start's error a frame later.
         self.lasting = math.exp(-1 / (_LASTING_S * self.fps))
-        owner = self.evidence.owner
-        self.numbers = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
         self.turning_spread = self._turning_spread()
 
     def step(self, group: Stretches, rotations: Tensor, trans_m: Tensor, shape_sums: Tensor | None) -> None:
@@ -164,10 +166,12 @@ class Task:
         turning = matrix_to_axis_angle(now @ start.mT).flatten(1)
         precision = self._precision(owner, group.is_inside)
         own = group.is_own.flatten().nonzero()[:, 0]
-        if self.is_measured:
-            some = own[self.numbers[rows[own]] % _MEASURED_EVERY == 0]
+        if self.measured is not None:
+            # The same frames of a person whoever else is there.
+            first = torch.searchsorted(self.evidence.owner, owner[own])
+            some = own[(rows[own] - first) % _MEASURED_EVERY == 0]
             given = equations.matrix, precision, turning / self.spreads, weights, error
-            self.strength.measure(owner[some], *(part[some] for part in given))
+            self.measured.measure(owner[some], *(part[some] for part in given))
         coupling, pull, ties = self._smoothness(group, turning.unflatten(0, group.rows.shape))
         precision = precision * self._worth(rows)[:, None]
         away = torch.cat((turning, self.motion.trans_m[rows] - self.start.trans_m[rows]), dim=1)
@@ -220,14 +224,14 @@ class Task:
     def _precision(self, owner: Tensor, is_inside: Tensor) -> Tensor:
         """(N, n) of the start's turning and place, less what `_smoothness` ties to the frames beside each."""
         tied = torch.nn.functional.pad(is_inside[:, 1:].to(self.depth), (1, 1))
-        alone, _ = lasting_precision((tied[:, 1:] + tied[:, :-1]).flatten(), self.lasting)
+        alone = lasting_precision((tied[:, 1:] + tied[:, :-1]).flatten(), self.lasting)
         turning = self._of_turning(owner) * alone[:, None]
         place = (_PLACE_SPREAD * self.depth[owner])[:, None].expand(-1, 3) ** -2
         return torch.cat((turning, place), dim=1)
 
     def _of_turning(self, owner: Tensor) -> Tensor:
         """(N, 3 A) precision of the start's turning in a frame by itself."""
-        return (self.strength.radians[owner][:, None] * self.spreads) ** -2
+        return (self.start_spread[owner][:, None] * self.spreads) ** -2
 
     def _worth(self, rows: Tensor) -> Tensor:
         return torch.where(self.evidence.is_guessed[rows], _GUESS, 1.0).to(self.depth)
@@ -237,24 +241,23 @@ class Task:
 
         Coupling (S, n), its right-hand sides (S T, n), and what it adds to diagonals (S T, n).
         """
-        rows, is_tied = group.rows, group.is_inside[:, 1:]
+        rows, is_tied = group.rows, group.is_inside[:, 1:, None]
         owner = self.evidence.owner[rows[:, 0]]
         local = self.motion.rotations[rows[..., None], self.joints]
         turning = matrix_to_axis_angle(local[:, 1:] @ local[:, :-1].mT).flatten(2)
         speed = torch.cat((turning, self.motion.trans_m[rows].diff(dim=1)), dim=2)
         worth = self._worth(rows)
-        weights = torch.minimum(worth[:, 1:], worth[:, :-1]) * is_tied
+        weights = torch.minimum(worth[:, 1:], worth[:, :-1]) * group.is_inside[:, 1:]
         rest = speed - _low_pass(speed, weights, _SMOOTHED_S * self.fps) if speed.shape[1] else speed
         moving = (_MOVING_SPREAD * self.depth[owner])[:, None].expand(-1, 3)
         coupling = (torch.cat((self.turning_spread[owner], moving), dim=1) * (30.0 / self.fps)) ** -2
         # The start's error now and a frame later are alike.
-        alike = self._of_turning(owner) * lasting_precision(is_tied, self.lasting)[1]
-        tied = is_tied[..., None] * coupling[:, None]
-        pulled = tied * rest
-        pulled[..., :-3] += is_tied[..., None] * alike[:, None] * turned.diff(dim=1)
-        nothing = tied.new_zeros(len(rows), 1, coupling.shape[1])
+        alike = self._of_turning(owner) * lasting_tie(self.lasting)
+        pulled = coupling[:, None] * rest
+        pulled[..., :-3] += alike[:, None] * turned.diff(dim=1)
         coupling[:, :-3] += alike
-        tied = is_tied[..., None] * coupling[:, None]
+        pulled, tied = pulled * is_tied, coupling[:, None] * is_tied
+        nothing = tied.new_zeros(len(rows), 1, coupling.shape[1])
         pull = torch.cat((pulled, nothing), dim=1) - torch.cat((nothing, pulled), dim=1)
         ties = torch.cat((tied, nothing), dim=1) + torch.cat((nothing, tied), dim=1)
         return coupling, pull.flatten(0, 1), ties.flatten(0, 1)

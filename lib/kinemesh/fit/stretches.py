@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 # What a stretch sees on both sides of the frames that it decides. A frame is tied to its own keypoints and to its start, so
-# that what happens so far away changes it by less than a thousandth of a millimetre.
+# that what happens so far away changes a body by less than a millimetre.
 _SEEN_BESIDE_S = 5.0
 _MOST_FRAMES_BESIDE = 320
 # Frames of one stretch, what it sees beside included. On a GPU a frame more in a row costs what it costs on all chains

@@ -39,7 +39,7 @@ _LEVEL_M = 0.04
 _SAME_HEIGHT_M, _HEIGHTS_AT_ONCE = 1e-3, 1000
 # Whose feet rest higher or lower by more than that, and this part of the way between, is on another floor: one on a roof,
 # one on the lawn.
-_STOREY_M, _SLOPE = 0.3, 0.2
+STOREY_M, _SLOPE = 0.3, 0.2
 
 
 class Ground(NamedTuple):
@@ -260,7 +260,7 @@ def _storeys(resting: _Resting, up: np.ndarray) -> np.ndarray:
         near = [
             number
             for number, other_level, other in found.values()
-            if abs(level - other_level) < _STOREY_M + _SLOPE * np.linalg.norm(place - other)
+            if abs(level - other_level) < STOREY_M + _SLOPE * np.linalg.norm(place - other)
         ]
         number = near[0] if near else len({number for number, _, _ in found.values()})
         found[person] = number, level, place

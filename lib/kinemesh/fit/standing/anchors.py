@@ -6,14 +6,12 @@ import numpy as np
 
 from kinemesh.world.contacts import Rest, runs_of
 from kinemesh.world.figures import FEET, KNEES, PELVIS, THORAX, Figure
-from kinemesh.world.gravity import Ground
+from kinemesh.world.gravity import STOREY_M, Ground
 
 # How far a resting point is from its place, from the floor, and a body below it, one standard deviation.
 _HELD_M, _LEVEL_M, _BELOW_M = 0.01, 0.02, 0.02
 # From so far on a foot rests on something else than the floor: a stair, a chair (Geman and McClure's rule).
 _STEP_M = 0.05
-# Whose feet mostly rest so far below it stands on another floor, and is not lifted to this one.
-_STOREY_M = 0.3
 # Somebody on both feet for so long sways over them: along the line of sight, where keypoints hardly tell it, by so much; who is
 # farther off bows or squats (the same rule).
 _ON_BOTH_S, _SWAY_M, _BOW_M = 1.0, 0.05, 0.15
@@ -52,12 +50,13 @@ def find_anchors(
         place = weights @ figure.points_m[rows, point] / weights.sum()
         if ground.height_m is not None:
             off = place @ ground.up - heights[first, point]
-            lowered += [off < -_STOREY_M]
+            lowered += [off < -STOREY_M]
             near = (1 + (off / _STEP_M) ** 2) ** -2
             place = place - near * off * ground.up
             level[rows, point] = near * weights / _LEVEL_M**2
         places[rows, point] = place
         held[rows, point] = weights / _HELD_M**2
+    # Whose feet mostly rest so far below the floor stands on another one, and is not lifted to this.
     if lowered and np.mean(lowered) > 0.5:
         below = np.zeros(shape)
     for own in _on_both_feet(figure, rests, fps):
@@ -89,15 +88,15 @@ def _hold_sway(figure: Figure, own: slice, places: np.ndarray, held: np.ndarray)
 def _hold_balance(figure: Figure, up: np.ndarray, own: slice, places: np.ndarray, held: np.ndarray) -> None:
     """Lean places (F, P, 3) along the line of sight so that the body's mass is over the feet, and weigh the thorax as the pelvis."""
     points = figure.points_m[own]
-    feet, pelvis, thorax = points[:, list(FEET)].mean(axis=1), points[:, PELVIS], points[:, THORAX]
+    feet, pelvis, thorax = points[:, FEET].mean(axis=1), points[:, PELVIS], points[:, THORAX]
     sight = (pelvis - figure.eyes_m[own]).mean(axis=0)
     sight -= (sight @ up) * up
     sight /= max(np.linalg.norm(sight), 1e-9)
-    legs = [
-        np.linalg.norm(upper - knee, axis=1) + np.linalg.norm(knee - feet, axis=1)
-        for upper, knee in ((pelvis, points[:, knee]) for knee in KNEES)
-    ]
-    upright = np.median((pelvis - feet) @ up / np.maximum(np.mean(legs, axis=0), 1e-9))
+    knees = points[:, KNEES]
+    legs = (np.linalg.norm(knees - pelvis[:, None], axis=2) + np.linalg.norm(knees - feet[:, None], axis=2)).mean(
+        axis=1
+    )
+    upright = np.median((pelvis - feet) @ up / np.maximum(legs, 1e-9))
     share = np.clip((upright - _SEATED) / (_UPRIGHT - _SEATED), 0, 1)
     over = [np.median((part - feet) @ up) for part in (pelvis, thorax)]
     ahead = np.median(_OF_PELVIS * (pelvis - feet) @ sight + _OF_THORAX * (thorax - feet) @ sight)

@@ -14,9 +14,8 @@ from kinemesh.body.assets import BodyAssets
 from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import GIVEN, Strength
 from kinemesh.fit.reprojection import Camera
-from kinemesh.fit.solve import NOISE, STATURE_M, Evidence, Fitted, Motion, Task, stature_px
+from kinemesh.fit.solve import Evidence, Fitted, Motion, Task, scales_of
 from kinemesh.fit.standing.anchors import Anchors, find_anchors
 from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import group_stretches
@@ -81,15 +80,12 @@ def settle(
     found = _look_around(stand, body.points_m(motion, owner), fps, tracks)
     if found.is_sure:
         motion = _grown(body.fitted, motion, found.ground.growth, owner)
-        stature = stature_px(start, owner, camera)
-        strength = Strength(NOISE * stature, GIVEN)
-        strength.radians = fitted.strength
-        scales = STATURE_M * camera.focal_px / stature, NOISE * stature
+        scales = *scales_of(start, owner, camera), fitted.strength
         groups = list(group_stretches(evidence.segment_lengths, fps, owner.device))
         for belief in _BELIEFS:
             figures = _figures(found, body.points_m(motion, owner), tracks)
             held = _held(found, figures, body.clearances_m, fps, motion.trans_m, belief)
-            task = Task(body.fitted, start, motion, evidence, camera, fps, *scales, strength, held=held)
+            task = Task(body.fitted, start, motion, evidence, camera, fps, *scales, held=held)
             rotations, trans_m = motion.rotations.clone(), motion.trans_m.clone()
             for group in groups:
                 task.step(group, rotations, trans_m, None)
