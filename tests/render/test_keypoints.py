@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kinemesh.render.keypoints import SIDE_COLORS, draw_skeleton, skeleton_mesh
-from kinemesh.render.rasterizer import WeakPerspective
-from kinemesh.render.scene import RGB_CONTRAST, mesh_layers
+from kinemesh.render.keypoints import SIDE_COLORS, draw_skeleton
 
 RIGHT_LEG, LEFT_LEG = [1, 2, 3], [4, 5, 6]
 
@@ -53,19 +51,13 @@ def test_an_unknown_confidence_counts_as_none_and_edges_are_smooth(blank, joints
     np.testing.assert_array_equal(drawn, np.asarray(draw_skeleton(blank, joints_px, np.zeros(17))))
     joints_px[3] = [45, 77]
     drawn = np.asarray(draw_skeleton(blank, joints_px, np.ones(17)))[55:70, 30:45]
-    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 8
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 6
 
 
-def test_a_mesh_of_it_looks_the_same(blank, joints_px):
-    confidence = np.ones(17)
-    confidence[3] = 0.4
-    mesh = skeleton_mesh(joints_px, confidence)
-    weights = mesh.lit[:, 3:]
-    lit = np.concatenate([mesh.lit[:, :3] * weights, weights], axis=1)
-    drawn = np.asarray(blank).astype(float)
-    contrast = np.append(RGB_CONTRAST, 0)
-    for layer in mesh_layers(mesh._replace(lit=lit), WeakPerspective(1.0, (0.0, 0.0)), blank.size, contrast, 4):
-        beneath = drawn[layer.rows, layer.columns]
-        drawn[layer.rows, layer.columns] = layer.colors[:3].T + (1 - layer.colors[3])[:, None] * beneath
-    apart = np.abs(drawn - np.asarray(draw_skeleton(blank, joints_px, confidence))).max(axis=-1)
-    assert apart.mean() < 3 and (apart > 60).mean() < 0.02
+def test_of_two_limbs_that_cross_the_surer_lies_above(blank, joints_px):
+    joints_px[RIGHT_LEG] = [[30, 20], [30, 40], [30, 80]]
+    joints_px[LEFT_LEG] = [[10, 55], [60, 55], [90, 55]]
+    for unsure, above in ((LEFT_LEG, "right"), (RIGHT_LEG, "left")):
+        confidence = np.ones(17)
+        confidence[unsure] = 0.5
+        assert draw_skeleton(blank, joints_px, confidence).getpixel((30, 55)) == SIDE_COLORS[above]

@@ -8,7 +8,7 @@ from kinemesh.render.keypoints import SIDE_COLORS
 from kinemesh.render.picture import PAGE_COLOR, PANEL_COLOR, Page, draw_clip, save_clip_picture, spread_frames
 from tests.refusals import refused
 
-CELL = 60
+CELL = 120
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from kinemesh.render.rasterizer import (
-    Perspective,
-    WeakPerspective,
-    front_triangles,
-    picture_places,
-    rasterize,
-)
+from kinemesh.render import rasterizer
+from kinemesh.render.rasterizer import Perspective, Projected, WeakPerspective, picture_places, seen_faces
 
 FLAT = WeakPerspective(1.0, (0.0, 0.0))
 # Counter-clockwise seen by a camera at the origin that looks along +z with y down.
@@ -21,17 +16,17 @@ def right_triangle(depth=5.0, size=8.0):
     return np.array([[0.0, 0.0, depth], [size, 0.0, depth], [0.0, size, depth]])
 
 
-def see(vertices, faces, camera, size):
-    """Fragments with the rows of `faces` in the place of triangles."""
-    triangles = front_triangles(vertices, faces, camera)
-    seen = rasterize(triangles, camera, size)
-    return seen._replace(triangles=triangles.faces[seen.triangles])
+def see(vertices, faces, camera, size, samples=1):
+    """(S, height, width): the face at each place; -1: none."""
+    found = np.full((samples**2, size[1], size[0]), -1)
+    for seen in seen_faces(Projected.of(vertices, faces, camera, samples), size):
+        (top, left), (rows, _, columns) = seen.corner, seen.faces.shape
+        found[:, top : top + rows, left : left + columns] = seen.faces.transpose(1, 0, 2)
+    return found
 
 
 def covered(vertices, faces, camera, size=(12, 10)):
-    mask = np.zeros(size[0] * size[1], dtype=bool)
-    mask[see(vertices, faces, camera, size).places] = True
-    return mask.reshape(size[1], size[0])
+    return see(vertices, faces, camera, size)[0] >= 0
 
 
 def tetrahedron(depth=4.0):
@@ -43,9 +38,6 @@ class TestRasterize:
     def test_covers_the_pixels_whose_centres_lie_inside_of_faces_that_look_here(self):
         rows, columns = np.mgrid[:10, :12] + 0.5
         np.testing.assert_array_equal(covered(right_triangle(), TOWARDS_CAMERA, FLAT), rows + columns <= 8)
-        seen = see(right_triangle(), TOWARDS_CAMERA, FLAT, (12, 10))
-        np.testing.assert_array_equal(seen.x_px, seen.places % 12 + 0.5)
-        np.testing.assert_array_equal(seen.y_px, seen.places // 12 + 0.5)
         assert not covered(right_triangle(), AWAY, FLAT).any()
 
     @pytest.mark.parametrize("camera", [FLAT, Perspective(10.0, (0.0, 0.0))])
@@ -56,15 +48,16 @@ class TestRasterize:
         sizes = [8.0 if camera is FLAT else 0.8 * depth for depth in depths]
         vertices = np.concatenate([right_triangle(d, s) for d, s in zip(depths, sizes, strict=True)])
         seen = see(vertices, np.concatenate([TOWARDS_CAMERA, TOWARDS_CAMERA + 3]), camera, (12, 10))
-        assert len(seen.places) == 36
-        assert set(seen.triangles) == {0 if near_first else 1}
+        assert (seen >= 0).sum() == 36
+        assert set(seen[seen >= 0]) == {0 if near_first else 1}
 
     def test_crossing_triangles_share_the_picture_where_they_cross(self):
         tilted = np.array([[0.0, 0.0, 1.0], [8.0, 0.0, 9.0], [0.0, 8.0, 1.0]])
         vertices = np.concatenate([right_triangle(5.0), tilted])
         seen = see(vertices, np.concatenate([TOWARDS_CAMERA, TOWARDS_CAMERA + 3]), FLAT, (12, 10))
-        x = seen.places % 12 + 0.5
-        np.testing.assert_array_equal(seen.triangles, np.where(1 + x < 5, 1, 0))
+        _, row, column = np.nonzero(seen >= 0)
+        assert len(row) == 36
+        np.testing.assert_array_equal(seen[0, row, column], np.where(1 + column + 0.5 < 5, 1, 0))
 
     def test_what_reaches_behind_the_camera_is_left_out(self):
         vertices = right_triangle()
@@ -103,9 +96,7 @@ class TestRasterize:
         if isinstance(camera, Perspective):
             vertices[:, :2] = (vertices[:, :2] - camera.centre_px) * vertices[:, 2:] / camera.focal_px
         faces = np.arange(150).reshape(50, 3)
-        seen = see(vertices, faces, camera, (40, 30))
-        found = np.full(40 * 30, -1)
-        found[seen.places] = seen.triangles
+        found = see(vertices, faces, camera, (40, 30)).ravel()
 
         pixels_px, nearness = picture_places(vertices, camera)
         y, x = np.mgrid[:30, :40].reshape(2, -1) + 0.5
@@ -121,28 +112,25 @@ class TestRasterize:
         assert (expected >= 0).sum() > 300
         np.testing.assert_array_equal(found, expected)
 
-    @pytest.mark.parametrize("samples", [1, 3])
-    def test_only_what_is_wanted_at_each_place_of_a_pixel(self, samples):
+    def test_each_place_of_a_pixel_is_looked_at_in_a_row_and_a_column_of_its_own(self):
         vertices, faces = tetrahedron()
-        camera = WeakPerspective(20.0, (40.0, 40.0))
-        wanted = np.random.default_rng(0).random((80, 80)) < 0.3
-        triangles = front_triangles(vertices, faces, camera)
-        some = rasterize(triangles, camera, (80, 80), wanted, samples)
-        found = np.full(samples**2 * wanted.sum(), -1)
-        found[some.places] = triangles.faces[some.triangles]
-        rows, columns = np.nonzero(wanted)
-        offsets = np.arange(samples**2)
-        for place, looked_at in enumerate(found.reshape(samples**2, -1)):
+        mesh = Projected.of(vertices, faces, WeakPerspective(20.0, (40.0, 40.0)), 3)
+        assert all(sorted(np.round(9 * own - 0.5).astype(int)) == list(range(9)) for own in mesh.offsets)
+        found = see(vertices, faces, WeakPerspective(20.0, (40.0, 40.0)), (80, 80), 3)
+        for looked_at, (down, across) in zip(found, mesh.offsets.T, strict=True):
             # The same picture, moved so that the middles of pixels lie where the place is.
-            own = some.places // wanted.sum() == place
-            pixel = some.places[own] % wanted.sum()
-            down, across = some.y_px[own] - rows[pixel], some.x_px[own] - columns[pixel]
-            assert np.ptp(down) < 1e-5 and np.ptp(across) < 1e-5
-            offsets[place] = round(float(down[0]) * samples**2 - 0.5)
-            moved = WeakPerspective(20.0, (40.5 - float(across[0]), 40.5 - float(down[0])))
-            everything = see(vertices, faces, moved, (80, 80))
-            expected = np.full(6400, -1)
-            expected[everything.places] = everything.triangles
-            np.testing.assert_array_equal(looked_at, expected.reshape(80, 80)[wanted])
-        # Each in a row of its own.
-        assert sorted(offsets) == list(range(samples**2))
+            moved = WeakPerspective(20.0, (40.5 - across, 40.5 - down))
+            np.testing.assert_array_equal(looked_at, see(vertices, faces, moved, (80, 80))[0])
+
+    def test_strips_join_without_a_seam(self, monkeypatch):
+        vertices, faces = tetrahedron()
+        camera = Perspective(70.0, (41.0, 38.0))
+        whole = see(vertices, faces, camera, (80, 80), 2)
+        monkeypatch.setattr(rasterizer, "_PLACES_AT_ONCE", 1000)
+        np.testing.assert_array_equal(see(vertices, faces, camera, (80, 80), 2), whole)
+        assert (whole >= 0).mean() > 0.1
+
+    def test_a_sliver_reaches_no_farther_than_its_corners(self):
+        flat = np.array([[2.0, 4.5, 5.0], [5.0, 4.5, 5.0], [9.0, 4.5 - 1e-12, 5.0]])
+        for faces in (TOWARDS_CAMERA, AWAY):
+            assert not covered(flat, faces, FLAT)[:, [0, 1, 9, 10, 11]].any()

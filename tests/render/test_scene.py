@@ -5,8 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from kinemesh.render import scene
-from kinemesh.render.raster import spans
+from kinemesh.render import rasterizer
 from kinemesh.render.rasterizer import Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, render_mesh
 from kinemesh.render.shading import shade, vertex_normals
@@ -156,9 +155,7 @@ def test_edges_that_are_nearly_level_or_upright_are_smooth(turn):
 def test_many_triangles_in_parts_look_as_one_after_the_other(monkeypatch):
     size, (vertices, faces) = (160, 100), random_triangles(120)
     colors = np.random.default_rng(1).random((len(vertices), 3))
-    for name, most in (("_ROWS_AT_ONCE", 300), ("_PIXELS_AT_ONCE", 1000)):
-        monkeypatch.setattr(spans, name, most)
-    monkeypatch.setattr(scene, "_PIXELS_AT_ONCE", 2000)
+    monkeypatch.setattr(rasterizer, "_PLACES_AT_ONCE", 2000)
     found = render_mesh(vertices, faces, FLAT, size, color=colors)
     expected = render_mesh(vertices[:0], faces[:0], FLAT, size)
     lit = 255 * shade(vertex_normals(vertices, faces), colors)

@@ -1,17 +1,20 @@
 """Draws a 2D skeleton over a picture, with smooth edges; how sure a joint is shows as opacity."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, LIMBS, SIDES
-from kinemesh.render.scene import Mesh
+from kinemesh.render.rasterizer import WeakPerspective
+from kinemesh.render.scene import Layer, Mesh, lay, mesh_layers
 
 SIDE_COLORS = {"left": (222, 104, 82), "right": (44, 142, 156), "middle": (88, 96, 114)}
 _HOLLOW_COLOR = (250, 250, 252)
 _SAMPLES = 4  # a pixel and direction
 _FAINTEST = 0.12  # opacity of a joint of confidence 0
 _DOT, _HOLLOW = 0.95, 0.45  # radius of a joint and of its hollow, of a limb's thickness
-_CORNERS = 8  # of a dot in a mesh
+_CORNERS = 16  # of a dot
 
 
 def _side(joint: int) -> str:
@@ -23,10 +26,14 @@ def _opacity(is_seen: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 
 def skeleton_mesh(joints_px: np.ndarray, confidence: np.ndarray, limb_px: float = 4.0) -> Mesh:
-    """What `draw_skeleton` draws as flat triangles before a camera whose units are pixels, to be laid over a frame.
+    """H36M limbs as flat triangles before a camera whose units are pixels: left and right in their colours.
 
-    Arguments are those of `draw_skeleton`, or (people, 17, 2) and (people, 17). `lit` (V, 4) is red, green and blue, of
-    255, and the opacity, in [0, 1].
+    Args:
+        joints_px: (17, 2) or (people, 17, 2); a joint that is not finite, and its limbs, are left out.
+        confidence: (17,) or (people, 17) in [0, 1]; unsure joints and their limbs are fainter and lie beneath.
+        limb_px: thickness.
+
+    `lit` (V, 4) is red, green and blue, of 255, and the opacity, in [0, 1].
     """
     joints_px, confidence = joints_px.reshape(-1, *joints_px.shape[-2:]), confidence.reshape(-1, confidence.shape[-1])
     is_seen = np.isfinite(joints_px).all(axis=-1)
@@ -66,36 +73,19 @@ def skeleton_mesh(joints_px: np.ndarray, confidence: np.ndarray, limb_px: float 
     return Mesh(*map(np.concatenate, (vertices, faces, lit)))
 
 
+def skeleton_layers(skeletons: Mesh, image_size: tuple[int, int], samples: int) -> Iterator[Layer]:
+    """Those of `skeleton_mesh` over a picture of this width and height; the rest is as `mesh_layers` has it."""
+    colors, opacity = skeletons.lit[:, :3], skeletons.lit[:, 3:]
+    mesh = skeletons._replace(lit=np.concatenate([colors * opacity, opacity], axis=1))
+    for layer in mesh_layers(mesh, WeakPerspective(1.0, (0.0, 0.0)), image_size, samples):
+        yield layer._replace(colors=layer.colors[:3], coverage=layer.colors[3])
+
+
 def draw_skeleton(
     picture: Image.Image, joints_px: np.ndarray, confidence: np.ndarray, limb_px: float = 4.0
 ) -> Image.Image:
-    """The picture with H36M limbs over it: left and right in their colours, unsure joints and their limbs fainter.
-
-    Args:
-        joints_px: (17, 2); a joint that is not finite, and its limbs, are left out.
-        confidence: (17,) in [0, 1].
-        limb_px: thickness.
-    """
-    overlay = Image.new("RGBA", (picture.width * _SAMPLES, picture.height * _SAMPLES))
-    draw = ImageDraw.Draw(overlay)
-    is_seen = np.isfinite(joints_px).all(axis=1)
-    points = np.where(is_seen[:, None], joints_px, 0) * _SAMPLES
-    opacity = _opacity(is_seen, confidence)
-
-    def dot(joint: int, radius_px: float, color: tuple[int, int, int]) -> None:
-        radius = radius_px * _SAMPLES
-        draw.ellipse([*(points[joint] - radius), *(points[joint] + radius)], (*color, round(255 * opacity[joint])))
-
-    # What is drawn later lies above: the surest last.
-    for ends in sorted(map(list, LIMBS), key=lambda ends: opacity[ends].min()):
-        strength = opacity[ends].min()
-        if strength > 0:
-            # A limb from the middle belongs to the side that it leads to.
-            color = SIDE_COLORS[_side(ends[1])]
-            draw.line(points[ends].ravel().tolist(), (*color, round(255 * strength)), round(limb_px * _SAMPLES))
-    for joint in np.argsort(opacity, kind="stable"):
-        if opacity[joint] > 0:
-            dot(joint, _DOT * limb_px, SIDE_COLORS[_side(joint)])
-            dot(joint, _HOLLOW * limb_px, _HOLLOW_COLOR)
-    smooth = overlay.resize(picture.size, Image.Resampling.BOX)
-    return Image.alpha_composite(picture.convert("RGBA"), smooth).convert("RGB")
+    """The picture with H36M limbs over it; the rest is as `skeleton_mesh` has it."""
+    drawn = np.array(picture.convert("RGB"))
+    for layer in skeleton_layers(skeleton_mesh(joints_px, confidence, limb_px), picture.size, _SAMPLES):
+        lay(drawn, layer)
+    return Image.fromarray(drawn)

@@ -1,19 +1,20 @@
-"""Which triangle each pixel of a picture sees: a z-buffer by rows of triangles, in NumPy alone.
+"""Which triangle each place of a picture sees.
 
 Camera coordinates are those of the datasets: x right, y down, z away from the camera, in any one unit of length.
 Pixel (column, row) = (0, 0) covers [0, 1) x [0, 1), its centre at (0.5, 0.5).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from kinemesh.geometry.camera import project
-from kinemesh.render.raster.spans import Places, nearest
-from kinemesh.render.raster.surface import Surface, triangles_of
+from kinemesh.render.raster.kernels import clear, lay_faces
 
 _LEAST_DEPTH = 1e-6
-_LARGEST_ROW = (1 << 16) - 1  # that a short integer holds, which is sorted fast
+# Places looked at at once: memory does not grow with the picture, nor with how many triangles lie one behind another.
+_PLACES_AT_ONCE = 1 << 19
 
 
 class Perspective(NamedTuple):
@@ -33,28 +34,6 @@ class WeakPerspective(NamedTuple):
 Camera = Perspective | WeakPerspective
 
 
-class Triangles(NamedTuple):
-    """Those that face the camera, as projected; the first axis is the corner."""
-
-    faces: np.ndarray  # (n,) row of `faces`
-    x_px: np.ndarray  # (3, n)
-    y_px: np.ndarray  # (3, n)
-    nearness: np.ndarray  # (3, n)
-
-    def chosen(self, which: np.ndarray) -> "Triangles":
-        # take, since an index behind a slice would leave the corners of a triangle, not those of a kind, side by side.
-        return Triangles(self.faces[which], *(values.take(which, axis=1) for values in self[1:]))
-
-
-class Fragments(NamedTuple):
-    """What each covered place shows: the nearest triangle."""
-
-    places: np.ndarray  # (n,) as `rasterize` numbers them, each once, rising
-    triangles: np.ndarray  # (n,) place in Triangles
-    x_px: np.ndarray  # (n,) float32, the place's middle
-    y_px: np.ndarray  # (n,) float32
-
-
 def picture_places(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Pixels (..., 2) of points (..., 3), and a nearness (...) that is linear in the picture, greater being nearer."""
     if isinstance(camera, WeakPerspective):
@@ -63,51 +42,66 @@ def picture_places(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.n
     return pixels_px, 1 / np.maximum(points[..., 2], _LEAST_DEPTH)
 
 
-def front_triangles(vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> Triangles:
-    """The triangles to draw.
+class Projected(NamedTuple):
+    """A mesh in a picture whose pixels are looked at in S places."""
 
-    Args:
-        vertices: (V, 3) camera coordinates.
-        faces: (F, 3) counter-clockwise seen from outside; back faces, and those not wholly before the camera, are
-            left out.
+    x_px: np.ndarray  # (V,) float64
+    y_px: np.ndarray  # (V,) float64
+    nearness: np.ndarray  # (V,) float64, linear in the picture, the greater the nearer; NaN behind the camera
+    faces: np.ndarray  # (F, 3) int32, counter-clockwise seen from outside
+    offsets: np.ndarray  # (2, S) float64, down and across: the places from a pixel's upper left corner
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, faces: np.ndarray, camera: Camera, samples: int) -> "Projected":
+        """Of vertices (V, 3) in camera coordinates, looked at in samples x samples places a pixel.
+
+        Each is in a row and a column of its own, so that an edge that is nearly level or upright is as smooth as one that is
+        not (rotated grid supersampling).
+        """
+        pixels_px, nearness = picture_places(np.asarray(vertices, dtype=np.float64), camera)
+        if isinstance(camera, Perspective):
+            nearness = np.where(vertices[:, 2] > _LEAST_DEPTH, nearness, np.nan)
+        row, column = np.divmod(np.arange(samples**2), samples)
+        own = np.stack([row * samples + column, column * samples + samples - 1 - row])
+        x_px, y_px = np.ascontiguousarray(pixels_px.T)
+        return cls(x_px, y_px, nearness, np.ascontiguousarray(faces, dtype=np.int32), (own + 0.5) / samples**2)
+
+
+class Seen(NamedTuple):
+    """What a part of a picture sees."""
+
+    corner: np.ndarray  # (2,) its first row and column
+    faces: np.ndarray  # (rows, S, columns) int32, the nearest face at each place; -1: none
+    spans: np.ndarray  # (rows, 2) int32, from and to which column, exclusive, anything is seen
+
+
+def seen_faces(mesh: Projected, image_size: tuple[int, int]) -> Iterator[Seen]:
+    """What a picture of this width and height sees, strip by strip from above, as far as the mesh reaches.
+
+    Strips begin at even rows and columns, as 2 x 2 pixels of a stored video share colours. Each is valid until the next.
     """
-    pixels_px, nearness = picture_places(np.asarray(vertices, dtype=np.float64), camera)
-    corners = np.ascontiguousarray(faces.T)
-    x, y = np.ascontiguousarray(pixels_px[:, 0])[corners], np.ascontiguousarray(pixels_px[:, 1])[corners]
-    is_drawn = (x[1] - x[0]) * (y[2] - y[0]) < (y[1] - y[0]) * (x[2] - x[0])
-    if isinstance(camera, Perspective):
-        is_drawn &= (vertices[:, 2] > _LEAST_DEPTH)[corners].all(axis=0)
-    drawn = np.flatnonzero(is_drawn)
-    # From above to below: neighbours in the picture lie side by side in memory, too, which is much faster to read.
-    top = y.min(axis=0).take(drawn).clip(0, _LARGEST_ROW).astype(np.uint16)
-    drawn = drawn.take(np.argsort(top, kind="stable"))
-    return Triangles(np.arange(len(faces)), x, y, nearness[corners]).chosen(drawn)
+    is_before = np.isfinite(mesh.nearness)
+    rows, columns = (
+        _reach(values[is_before], end) for values, end in zip((mesh.y_px, mesh.x_px), image_size[::-1], strict=True)
+    )
+    places = mesh.offsets.shape[1]
+    if not rows or not columns:
+        return
+    height = min(max(2, _PLACES_AT_ONCE // (len(columns) * places) // 2 * 2), len(rows))
+    near = np.full((height, places, len(columns)), -np.inf, dtype=np.float32)
+    faces = np.full(near.shape, -1, dtype=np.int32)
+    spans = np.tile(np.array([len(columns), 0], dtype=np.int32), (height, 1))
+    for first in rows[::height]:
+        corner, count = np.array([first, columns.start]), min(height, rows.stop - first)
+        strip = near[:count], faces[:count], spans[:count]
+        lay_faces(mesh, corner, *strip)
+        yield Seen(corner, *strip[1:])
+        clear(*strip)
 
 
-def rasterize(
-    triangles: Triangles,
-    camera: Camera,
-    image_size: tuple[int, int],
-    wanted: np.ndarray | None = None,
-    samples: int = 1,
-) -> Fragments:
-    """What each pixel of a picture of this width and height sees.
-
-    Args:
-        wanted: (height, width) bool limits it to K of the pixels.
-        samples: n looks at n x n places of each pixel; 1 at its middle.
-
-    Place (s, k) of (n * n, K) is the s-th of the k-th pixel (`kinemesh.render.raster.spans.Places`). Memory grows with the number of places,
-    not with how many triangles lie one behind another.
-    """
-    places = Places(image_size, samples, None if wanted is None else np.flatnonzero(wanted).astype(np.int32))
-    nearness = triangles.nearness
-    is_flat = isinstance(camera, WeakPerspective)
-    positive = nearness
-    if is_flat and nearness.size:  # depth may be negative
-        positive = nearness - nearness.min() + max(np.ptp(nearness), _LEAST_DEPTH)
-    surface = Surface.of(triangles.x_px, triangles.y_px, positive)
-    found = nearest(surface, places)
-
-    seen = np.flatnonzero(found != 0).astype(np.int32)
-    return Fragments(seen, triangles_of(found.take(seen)), *places.middles(seen))
+def _reach(values_px: np.ndarray, end: int) -> range:
+    """The pixels of [0, end) among which all of these lie, the first of them even."""
+    if not len(values_px):
+        return range(0)
+    first, stop = (int(np.clip(edge, 0, end)) for edge in (np.floor(values_px.min()) - 1, np.ceil(values_px.max()) + 1))
+    return range(first // 2 * 2, stop)

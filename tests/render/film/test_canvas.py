@@ -4,8 +4,8 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from kinemesh.render import scene
-from kinemesh.render.film.canvas import CONTRAST, Canvas, from_rgb
+from kinemesh.render import rasterizer
+from kinemesh.render.film.canvas import Canvas, from_rgb
 from kinemesh.render.rasterizer import WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, MESH_COLOR, Mesh, mesh_layers, render_mesh
 from kinemesh.render.shading import shade, vertex_normals
@@ -22,7 +22,7 @@ def draw(assets) -> np.ndarray:
     canvas = Canvas((SIZE[0] + LEFT, SIZE[1]), from_rgb(255 * np.array(BACKGROUND_COLOR)))
     vertices = assets.v_template * [1, -1, -1]
     lit = from_rgb(255 * shade(vertex_normals(vertices, assets.faces), np.array(MESH_COLOR)))
-    for layer in mesh_layers(Mesh(vertices, assets.faces, lit), CAMERA, SIZE, CONTRAST, 3):
+    for layer in mesh_layers(Mesh(vertices, assets.faces, lit), CAMERA, SIZE, 3):
         canvas.draw(layer, LEFT)
     return as_rgb(canvas.frame)
 
@@ -43,8 +43,7 @@ def test_a_body_looks_as_in_red_green_and_blue(assets):
 
 def test_strips_join_without_a_seam(assets, monkeypatch):
     whole = draw(assets)
-    monkeypatch.setattr(scene, "_PIXELS_AT_ONCE", 1000)
-    monkeypatch.setattr(scene, "_OUTLINE_AT_ONCE", 30)
+    monkeypatch.setattr(rasterizer, "_PLACES_AT_ONCE", 9000)
     np.testing.assert_array_equal(draw(assets), whole)
 
 

@@ -13,8 +13,8 @@ from kinemesh.errors import UserError
 from kinemesh.export.rig import Rig, placed_vertices_m
 from kinemesh.export.scene import Footage, Scene, scene_of
 from kinemesh.geometry.camera import CAMERA_TO_Y_UP
-from kinemesh.render.film.canvas import CONTRAST, Canvas, from_rgb
-from kinemesh.render.keypoints import skeleton_mesh
+from kinemesh.render.film.canvas import Canvas, from_rgb
+from kinemesh.render.keypoints import skeleton_layers, skeleton_mesh
 from kinemesh.render.rasterizer import Camera, Perspective, WeakPerspective
 from kinemesh.render.scene import BACKGROUND_COLOR, PERSON_COLORS, Layer, Mesh, mesh_layers
 from kinemesh.render.shading import shade, vertex_normals
@@ -22,7 +22,7 @@ from kinemesh.render.video import read_pictures
 from kinemesh.structures import MeshTrack, Track
 
 _FRAMES_AT_ONCE = 32
-_SAMPLES = 2  # 2 x 2 places a pixel, on outlines
+_SAMPLES = 2  # 2 x 2 places a pixel
 _SKIN_M = 0.2  # how far flesh may reach beyond the joints
 _SIDE_SHARE = 0.92  # of the side view's panel that everybody's path fills
 _KEYPOINT_OPACITY = 0.6  # of the surest
@@ -120,7 +120,7 @@ def draw_frame(views: Views, frame: Frame) -> Canvas:
 
     def draw(vertices: np.ndarray, normals: np.ndarray, lens: Camera, size: tuple[int, int], left: int) -> None:
         lit = from_rgb(255 * shade(normals, frame.colors))
-        for layer in mesh_layers(Mesh(vertices, faces, lit), lens, size, CONTRAST, _SAMPLES):
+        for layer in mesh_layers(Mesh(vertices, faces, lit), lens, size, _SAMPLES):
             canvas.draw(layer, left)
 
     draw(frame.vertices, normals, Perspective(camera.focal_px, camera.centre_px), camera.image_size, 0)
@@ -138,12 +138,9 @@ def draw_frame(views: Views, frame: Frame) -> Canvas:
 def _keypoint_layers(keypoints_px: np.ndarray, image_size: tuple[int, int]) -> Iterator[Layer]:
     limb_px = max(_LEAST_LIMB_PX, _LIMB_SHARE * min(image_size))
     skeletons = skeleton_mesh(keypoints_px[..., :2], keypoints_px[..., 2], limb_px)
-    opacity = _KEYPOINT_OPACITY * skeletons.lit[:, 3:]
-    lit = np.concatenate([from_rgb(skeletons.lit[:, :3]) * opacity, opacity], axis=1)
-    for layer in mesh_layers(
-        skeletons._replace(lit=lit), WeakPerspective(1.0, (0.0, 0.0)), image_size, np.append(CONTRAST, 0), _SAMPLES
-    ):
-        yield layer._replace(colors=layer.colors[:3], coverage=layer.colors[3])
+    colors, opacity = skeletons.lit[:, :3], skeletons.lit[:, 3:]
+    lit = np.concatenate([from_rgb(colors), _KEYPOINT_OPACITY * opacity], axis=1)
+    return skeleton_layers(skeletons._replace(lit=lit), image_size, _SAMPLES)
 
 
 def _pictures(footage: Footage, numbers: np.ndarray) -> Iterator[av.VideoFrame]:

@@ -6,7 +6,8 @@ What lies beneath is never turned into red, green and blue, which would cost tim
 import av
 import numpy as np
 
-from kinemesh.render.scene import RGB_CONTRAST, Layer
+from kinemesh.render.raster.kernels import blend, blend_shared
+from kinemesh.render.scene import Layer
 
 PIXEL_FORMAT = "yuv420p"
 # ITU-R BT.709: luma of red, green and blue of 1, and the limited range that video files use, of 255.
@@ -20,8 +21,6 @@ _FROM_RGB = np.stack(
     ]
 )
 _BLACK = np.array([16.0, 128.0, 128.0])
-# What makes the same difference as in red, green and blue.
-CONTRAST = RGB_CONTRAST @ np.linalg.inv(_FROM_RGB)
 
 
 def from_rgb(colors: np.ndarray) -> np.ndarray:
@@ -47,28 +46,11 @@ class Canvas:
 
     def draw(self, layer: Layer, left: int = 0) -> None:
         """Lay over it what is drawn, in colours of `from_rgb`, so many pixels from the left, an even number."""
-        if not len(layer.rows):
-            return
-        rows, columns = layer.rows.astype(np.int32), layer.columns.astype(np.int32) + np.int32(left)
+        top, left = layer.top, layer.left + left
         brightness, *tints = self._planes
-        _blend(brightness, rows, columns, layer.colors[0], layer.coverage)
-        rows, columns = rows >> 1, columns >> 1
-        first, width = rows.min(), np.int32(tints[0].shape[1])
-        cell = (rows - first) * width + columns
-        coverage = np.bincount(cell, layer.coverage)
-        there = np.flatnonzero(coverage > 0).astype(np.int32)
-        rows = there // width
-        columns, rows, coverage = there - rows * width, rows + first, coverage.take(there) / 4
+        blend(brightness[top:, left:], layer.colors[0], layer.coverage, layer.spans)
         for plane, colors in zip(tints, layer.colors[1:], strict=True):
-            _blend(plane, rows, columns, np.bincount(cell, colors).take(there) / 4, coverage)
-
-
-def _blend(plane: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, coverage: np.ndarray) -> None:
-    """Lay values on a plane (height, width), which may be a part of longer rows."""
-    line = plane.strides[0]
-    pixels = np.lib.stride_tricks.as_strided(plane, (plane.shape[0] * line - line + plane.shape[1],), (1,))
-    numbers = rows.astype(np.intp) * line + columns  # one number finds a pixel faster than two
-    pixels[numbers] = np.rint(values + (1 - coverage) * pixels.take(numbers))
+            blend_shared(plane[top // 2 :, left // 2 :], colors, layer.coverage, layer.spans)
 
 
 def _planes(frame: av.VideoFrame) -> list[np.ndarray]:

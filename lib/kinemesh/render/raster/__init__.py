@@ -1,1 +1,1 @@
-"""How triangles become rows of places in a picture, many at a time and no more than memory is meant for."""
+"""Triangles laid on a picture's places, compiled: loops over triangles, rows and pixels."""
