@@ -60,10 +60,24 @@ def test_somebody_new_is_found_in_time_and_somebody_lost_is_looked_for():
     here, there = (200.0, 180.0, 100.0), (500.0, 180.0, 100.0)
     frames = [[here]] * 2 + [[here, there]] * 5 + [[there]] * 3 + [[]] * 2 + [[here]] * 4
     people, stage = follow(frames)
-    assert [len(found.tracks) for found in people] == [1] * 5 + [2] * 2 + [1] * 3 + [0] * 2 + [0] * 3 + [1]
+    assert [len(found.tracks) for found in people] == [1] * 5 + [2] * 2 + [1] * 3 + [0] * 2 + [1] * 4
     assert [found.tracks for found in people][4:8] == [[0], [0, 1], [0, 1], [1]]
-    # At once when somebody is lost; then every half second.
-    assert stage.searches == [0, 5, 7, 10, 15]
+    # At once when somebody is lost, and often for a while; else every half second.
+    assert stage.searches == [0, 5, 7, 8, 9, 10, 11, 12]
+
+
+def test_somebody_lost_for_a_moment_is_found_again_soon_but_not_looked_for_where_people_leave():
+    there, leaving = (300.0, 180.0, 100.0), [(30.0 - 12 * n, 180.0, 100.0) for n in range(4)]
+    people, stage = follow([[there]] * 7 + [[]] * 2 + [[there]] * 4)
+    assert [found.tracks for found in people] == [[0]] * 7 + [[]] * 2 + [[1]] * 4
+    assert stage.searches == [0, 5, 7, 8, 9]
+    people, stage = follow([[one] for one in leaving] + [[]] * 8)
+    assert stage.searches == [0, 5, 10]
+
+
+def test_who_is_lost_again_and_again_does_not_fill_the_time_with_searches():
+    _, stage = follow([[(300.0, 180.0, 100.0)] * (number % 2) for number in range(200)])
+    assert 200 / 5 < len(stage.searches) < 200 / 5 + 200 / 2 + 20
 
 
 def test_the_same_person_twice_and_a_face_taken_for_somebody_count_once():

@@ -15,11 +15,11 @@ def frame(tracks, state=None):
 FOUND = [
     frame([]),
     frame([0, 2]),
-    frame([2], State([Region((1 / 3, 200.0), 77.7, -0.1)], 4, True, 3)),
+    frame([2], State([Region((1 / 3, 200.0), 77.7, -0.1)], 4, 2, 7, 3)),
 ]
 
 
-@pytest.mark.parametrize("found", [FOUND, [frame([], State([], 1, False, 0))]])
+@pytest.mark.parametrize("found", [FOUND, [frame([], State([], 1, 0, 3, 0))]])
 def test_it_comes_back_to_the_last_digit(found, tmp_path):
     write_unfinished(tmp_path / "some.npz", found, "a film")
     again = read_unfinished(tmp_path / "some.npz", "a film", 10, (17,))

@@ -9,8 +9,14 @@ import numpy as np
 from kinemesh.detect.regions import Region
 from kinemesh.geometry.keypoints import box_overlap
 
-# So often everybody is looked for, and as soon as somebody is lost; in between people are where they just were.
+# So often everybody is looked for; in between people are where they just were.
 _SEARCHED_EVERY_S = 0.5
+# Who is lost but has not left the picture is looked for at once, so often and for so long, until somebody new is found: who
+# jumps or turns over is seen again some frames later. Each time uses up so much of a store that time fills, and that
+# holds no more than so much: where people are lost again and again the usual searches are enough.
+_MISSED_EVERY_S, _MISSED_FOR_S = 0.1, 1.0
+_MISSED_COST_S, _MOST_STORED_S = 0.2, 2.0
+_RIM = 0.1  # who was so near the picture's rim, in parts of the region, has left it
 # Two regions are one person's whose middles are so near, in parts of the larger, and which are as large but for a factor.
 _SAME_PLACE, _SAME_SIZE = 0.12, 2.0
 # So are two people whose joints are so near, in parts of the region, or whose boxes overlap so much.
@@ -45,7 +51,8 @@ class State(NamedTuple):
 
     regions: list[Region]  # where the next frame shows each of them
     since: int  # frames since everybody was looked for
-    was_lost: bool
+    sought_for: int  # frames for which somebody lost will be looked for
+    stored: int  # frames of the store for that
     count: int  # people so far
 
 
@@ -61,11 +68,14 @@ def follow_people(
     pictures: Iterable[np.ndarray], fps: float, after: Frame | None = None, *, eyes: Eyes
 ) -> Iterator[Frame]:
     """The people of each picture of a video; `after` is what was found in the one before the first."""
-    every = max(1, round(_SEARCHED_EVERY_S * fps))
+    every, soon, long, cost, most = (
+        max(1, round(fps * time_s))
+        for time_s in (_SEARCHED_EVERY_S, _MISSED_EVERY_S, _MISSED_FOR_S, _MISSED_COST_S, _MOST_STORED_S)
+    )
     seen: dict[int, Seen] = {}
-    since, was_lost, count = every, False, 0
+    since, sought_for, stored, count = every, 0, most, 0
     if after is not None and after.state is not None:
-        regions, since, was_lost, count = after.state
+        regions, since, sought_for, stored, count = after.state
         people = zip(after.tracks, after.joints_px, regions, strict=True)
         seen = {track: Seen(joints_px, region, 1.0) for track, joints_px, region in people}
     for picture in pictures:
@@ -75,20 +85,28 @@ def follow_people(
             for track, person in zip(seen, followed, strict=True)
             if person.presence >= eyes.least_presence and _is_region(person.following)
         }
-        is_lost = len(people) < len(seen)
-        since += 1
-        # Nobody there any more is noticed once, not in every frame from then on.
-        if since >= every or (is_lost and not was_lost):
+        since, stored, sought_for = since + 1, min(stored + 1, most), max(sought_for - 1, 0)
+        if any(_is_inside(person.following, picture) for track, person in seen.items() if track not in people):
+            sought_for = long
+        is_missed = sought_for > 0 and since >= soon and stored >= cost
+        if since >= every or is_missed:
+            stored -= cost * (since < every)
             since = 0
             regions = _distinct_regions(eyes.find(picture), [person.following for person in people.values()])
             for person in eyes.look(picture, regions):
                 if person.presence >= eyes.least_presence_of_new and _is_region(person.following):
                     people[count] = person
                     count += 1
-        was_lost = is_lost
-        seen = _distinct(people, known=seen)
-        state = State([person.following for person in seen.values()], since, was_lost, count)
+        known, seen = seen, _distinct(people, known=seen)
+        if seen.keys() - known:
+            sought_for = 0
+        state = State([person.following for person in seen.values()], since, sought_for, stored, count)
         yield Frame(list(seen), [person.joints_px for person in seen.values()], state)
+
+
+def _is_inside(region: Region, picture: np.ndarray) -> bool:
+    (x, y), (height, width), rim = region.centre_px, picture.shape[:2], _RIM * region.side_px
+    return rim < x < width - rim and rim < y < height - rim
 
 
 def _distinct_regions(regions: list[Region], known: list[Region]) -> list[Region]:

@@ -12,7 +12,7 @@ from kinemesh.files.arrays import read_npz
 from kinemesh.files.writing import write_atomically
 
 _COLUMNS = {"counts": ("iu", 1), "tracks": ("iu", 1), "joints_px": ("f", 3), "regions": ("f", 2), "state": ("iu", 1)}
-_STATE = 3  # numbers of a `State` beside the regions
+_STATE = 4  # numbers of a `State` beside the regions
 
 
 def write_unfinished(path: Path, frames: Sequence[Frame], made_of: str) -> None:
@@ -24,7 +24,7 @@ def write_unfinished(path: Path, frames: Sequence[Frame], made_of: str) -> None:
         "tracks": np.array([track for frame in frames for track in frame.tracks], dtype=np.int64),
         "joints_px": np.zeros((0, 0, 3), dtype=np.float32),
         "regions": np.zeros((0, 4)),
-        "state": np.array([state.since, state.was_lost, state.count], dtype=np.int64),
+        "state": np.array(state[1:], dtype=np.int64),
     }
     if len(arrays["tracks"]):
         arrays["joints_px"] = np.array([joints for frame in frames for joints in frame.joints_px], dtype=np.float32)
@@ -59,7 +59,6 @@ def read_unfinished(path: Path, made_of: str, most: int, joint_counts: Container
         Frame(own.tolist(), list(joints))
         for own, joints in zip(np.split(tracks, ends), np.split(joints_px, ends), strict=True)
     ]
-    since, was_lost, count = state.tolist()
     following = [Region((x, y), side, angle) for x, y, side, angle in regions.tolist()]
-    frames[-1] = frames[-1]._replace(state=State(following, since, bool(was_lost), count))
+    frames[-1] = frames[-1]._replace(state=State(following, *state.tolist()))
     return frames

@@ -33,7 +33,7 @@ class Eyes:
 
     def people(self, pictures, fps, after):
         assert fps == FPS
-        state = State([Region((1.0, 2.0), 3.0)] * 2, 0, False, 2)
+        state = State([Region((1.0, 2.0), 3.0)] * 2, 0, 0, 3, 2)
         assert after is None or after.state == state
         for picture in pictures:
             self.shown += 1
