@@ -1,13 +1,13 @@
 """Train or evaluate an SMPL mesh regressor on 2D keypoint clips. See README.md."""
 
-import signal
 import sys
-
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the imports below without a traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "lib"))
+from kinemesh.__main__ import begin
+
+if __name__ == "__main__":
+    begin()  # before what is slow to import, or missing
 from kinemesh.program.cli import main
 from kinemesh.program.flags.training import REGRESSOR
 

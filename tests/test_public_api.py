@@ -12,6 +12,7 @@ import pytest
 import kinemesh
 from kinemesh.body import load_body
 from kinemesh.demo.video import make_video
+from kinemesh.errors import PACKAGES
 from kinemesh.structures import BodyParams
 from tests.refusals import refused, refuses
 
@@ -148,3 +149,5 @@ def test_the_package_installs_the_ranges_of_requirements():
     # A detector's runtime comes with --install_detector.
     extras = [name for key, extra in project["optional-dependencies"].items() if key != "detect" for name in extra]
     assert sorted(filter(None, listed)) == sorted(project["dependencies"] + extras)
+    names = [re.split("[><=]", package)[0] for package in project["dependencies"]]
+    assert {{"pyyaml": "yaml", "pillow": "PIL"}.get(name, name) for name in names} == set(PACKAGES)

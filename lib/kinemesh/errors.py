@@ -1,10 +1,15 @@
 """The one exception for faults that the user, not the program, has to fix."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+# What the package needs, as it is imported: a test compares it with pyproject.toml.
+PACKAGES = ("torch", "numpy", "scipy", "yaml", "tqdm", "tensorboard", "PIL", "av", "numba")
 # What a terminal obeys instead of showing it, what turns a line around, and halves of characters, which no encoding has.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -29,6 +34,24 @@ def require_one_of(name: str, value: object, choices: Sequence[object]) -> None:
     """Raise the one line for an option that has only these values."""
     if value not in choices:
         raise UserError(f"{name} {value!r}: expected {' or '.join(map(repr, choices))}.")
+
+
+def require_packages(*names: str) -> None:
+    """Raise the one line where one of these is not installed; it names all of PACKAGES that are not."""
+    if any(find_spec(name) is None for name in names):
+        missing = ", ".join(name for name in PACKAGES if find_spec(name) is None)
+        raise UserError(f"not installed: {missing}. Run: {sys.executable} -m pip install -r requirements.txt")
+
+
+@contextlib.contextmanager
+def missing_packages_told() -> Iterator[None]:
+    """An import of one that is not installed raises that line; where a module of ours is missing that is a bug."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name in PACKAGES:
+            require_packages(error.name)
+        raise
 
 
 def fail(path: Path | str, fault: str, expected: str) -> NoReturn:

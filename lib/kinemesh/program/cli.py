@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kinemesh.config import load_config
-from kinemesh.errors import UserError, printable
+from kinemesh.errors import UserError, missing_packages_told, printable
 from kinemesh.machine.log import forgiving_console, set_up_console
 from kinemesh.machine.stopping import Stopped, handled_by, import_slow, leave, speaks, stop_at_once
 from kinemesh.program.flags.training import Task, parse_arguments, run_options
@@ -34,7 +34,7 @@ def run_reporting_errors(program: Callable[[], None], when_stopped: str = "") ->
     `when_stopped` is said where a signal ended it, instead of what training says.
     """
     try:
-        with handled_by(stop_at_once):
+        with handled_by(stop_at_once), missing_packages_told():
             if sys.platform == "win32":
                 raise UserError(
                     "Windows has no file locks and links as they are needed here. Run it in WSL, as on Linux."

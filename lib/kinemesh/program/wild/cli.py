@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kinemesh.detect.installing import install_blazepose
-from kinemesh.errors import UserError
+from kinemesh.errors import UserError, require_packages
 from kinemesh.export.formats import DEFAULT_FORMATS, FORMATS, MESH_FORMATS
 from kinemesh.machine.log import set_up_console
 from kinemesh.machine.stopping import import_slow
@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             set_up_console()
             install_blazepose()
             return
+        if not arguments.no_render:
+            require_packages("numba")  # now, not when everything else is done
         import_slow("kinemesh.program.wild.run").run(arguments)
 
     return run_reporting_errors(parse_and_run, when_stopped="stopped; the files written so far are complete")
