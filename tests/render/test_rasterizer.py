@@ -64,6 +64,14 @@ class TestRasterize:
         vertices[1, 2] = -1.0
         assert not covered(vertices, TOWARDS_CAMERA, Perspective(10.0, (0.0, 0.0))).any()
 
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_a_triangle_with_a_corner_nowhere_is_left_out_alone(self, value, axis):
+        vertices = np.concatenate([right_triangle(), right_triangle(4.0)])
+        vertices[4, axis] = value
+        found = see(vertices, np.concatenate([TOWARDS_CAMERA, TOWARDS_CAMERA + 3]), FLAT, (12, 10))
+        assert set(found[found >= 0]) == {0}
+
     def test_what_lies_outside_the_picture_is_cut(self):
         camera = WeakPerspective(1.0, (-2.0, -3.0))
         rows, columns = np.mgrid[:10, :12] + 0.5

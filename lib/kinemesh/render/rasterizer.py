@@ -80,7 +80,7 @@ def seen_faces(mesh: Projected, image_size: tuple[int, int]) -> Iterator[Seen]:
 
     Strips begin at even rows and columns, as 2 x 2 pixels of a stored video share colours. Each is valid until the next.
     """
-    is_before = np.isfinite(mesh.nearness)
+    is_before = np.isfinite(mesh.x_px + mesh.y_px + mesh.nearness)
     rows, columns = (
         _reach(values[is_before], end) for values, end in zip((mesh.y_px, mesh.x_px), image_size[::-1], strict=True)
     )
