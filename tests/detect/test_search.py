@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kinemesh.detect.blazepose import region_of_points, search_windows
+from kinemesh.detect.regions import Region
 from kinemesh.detect.search import Eyes, Seen, follow_people
 
 SIZE = (640, 360)
@@ -111,3 +112,20 @@ def test_it_goes_on_from_any_frame_as_if_it_had_not_stopped():
         ):
             assert (found.tracks, found.state) == (expected.tracks, expected.state)
             np.testing.assert_array_equal(found.joints_px, expected.joints_px)
+
+
+def test_of_two_that_lie_on_one_another_the_one_that_shows_more_stays_whatever_its_region_says():
+    true, guess = Region((300.0, 180.0), 240.0), Region((305.0, 190.0), 600.0)
+
+    def look_once(region):
+        height, confidence = (200.0, 0.85) if region == true else (150.0, 0.7)
+        joints = np.full((33, 3), confidence, dtype=np.float32)
+        joints[:, 0], joints[:, 1] = 300 + np.linspace(-40, 40, 33), 180 + np.linspace(-height / 2, height / 2, 33)
+        return Seen(joints, region, 0.95)
+
+    found = iter([[true], [guess]])
+    eyes = Eyes(lambda _: next(found), lambda _, regions: list(map(look_once, regions)), 0.5, 0.9)
+    pictures = [np.zeros((360, 640, 3), dtype=np.uint8)] * 8
+    people = list(follow_people(pictures, FPS, eyes=eyes))
+    assert [frame.tracks for frame in people] == [[0]] * 8
+    assert all(np.ptp(frame.joints_px[0][:, 1]) == 200 for frame in people)

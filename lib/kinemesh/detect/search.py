@@ -132,7 +132,8 @@ def _distinct(people: dict[int, Seen], known: Container[int]) -> dict[int, Seen]
 
     def weight(track: int) -> float:
         person = people[track]
-        return float(person.joints_px[:, 2].mean()) * person.following.side_px * (_KNOWN if track in known else 1)
+        low, high = np.split(_box(person), 2)  # the region is a guess, and largest where nothing fits
+        return float(person.joints_px[:, 2].mean() * (high - low).max()) * (_KNOWN if track in known else 1)
 
     kept: list[int] = []
     for track in sorted(people, key=weight, reverse=True):
