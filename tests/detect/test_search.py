@@ -5,7 +5,7 @@ import pytest
 
 from kinemesh.detect.blazepose import region_of_points, search_windows
 from kinemesh.detect.regions import Region
-from kinemesh.detect.search import Eyes, Seen, follow_people
+from kinemesh.detect.search import Eyes, Frame, Seen, follow_people, without_ghosts
 
 SIZE = (640, 360)
 FPS = 10.0  # everybody is looked for in every fifth frame
@@ -129,3 +129,20 @@ def test_of_two_that_lie_on_one_another_the_one_that_shows_more_stays_whatever_i
     people = list(follow_people(pictures, FPS, eyes=eyes))
     assert [frame.tracks for frame in people] == [[0]] * 8
     assert all(np.ptp(frame.joints_px[0][:, 1]) == 200 for frame in people)
+
+
+def test_who_is_there_for_a_moment_and_on_somebody_else_is_nobody():
+    def joints(x, half):
+        return np.stack(
+            [x + np.linspace(-half / 3, half / 3, 33), 180 + np.linspace(-half, half, 33), np.ones(33)], axis=1
+        )
+
+    long, inside, aside = joints(300.0, 150.0), joints(310.0, 100.0), joints(450.0, 100.0)
+    found = [Frame([0], [long]) for _ in range(30)]
+    found[3:5] = [Frame([0, 1], [long, inside])] * 2
+    found[8:10] = [Frame([0, 2], [long, aside])] * 2
+    found[12:16] = [Frame([3, 0], [inside, long])] * 4  # for longer
+    found[20:22] = [Frame([0, 4], [long, inside]), Frame([0, 4], [long, aside])]  # who comes out from behind
+    kept = without_ghosts(found, FPS)
+    assert [frame.tracks for frame in kept] == [[one for one in frame.tracks if one != 1] for frame in found]
+    assert kept[12].joints_px[0] is inside and kept[3].joints_px[0] is long

@@ -1,7 +1,8 @@
 """Everybody in a video: looked for now and then, followed from frame to frame in between."""
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ _KNOWN = 1.3
 # Somebody so much smaller than another, and with so much inside the other's box, is that one's face or arms. Joints do
 # not reach to the top of the head: the box is so much larger than theirs.
 _PART_SIZE, _PART_INSIDE, _PART_BORDER = 0.5, 0.8, 0.15
+_GHOST_S = 0.3
 
 
 class Seen(NamedTuple):
@@ -109,6 +111,23 @@ def _is_inside(region: Region, picture: np.ndarray) -> bool:
     return rim < x < width - rim and rim < y < height - rim
 
 
+def without_ghosts(found: Sequence[Frame], fps: float) -> list[Frame]:
+    """Without who is there for a moment, and all that time within the box of somebody who is there for longer."""
+    lasted = Counter(track for frame in found for track in frame.tracks)
+    ghosts = {track for track, count in lasted.items() if count < _GHOST_S * fps}
+    longer = lasted.keys() - ghosts
+    for frame in found:
+        others = [joints for track, joints in zip(frame.tracks, frame.joints_px, strict=True) if track in longer]
+        for track, joints in zip(frame.tracks, frame.joints_px, strict=True):
+            if track in ghosts and not any(_is_within(joints, other) for other in others):
+                ghosts.discard(track)
+    kept = []
+    for frame in found:
+        places = [place for place, track in enumerate(frame.tracks) if track not in ghosts]
+        kept.append(Frame([frame.tracks[place] for place in places], [frame.joints_px[place] for place in places]))
+    return kept
+
+
 def _distinct_regions(regions: list[Region], known: list[Region]) -> list[Region]:
     """Each region once, and none of `known`."""
     new: list[Region] = []
@@ -132,7 +151,7 @@ def _distinct(people: dict[int, Seen], known: Container[int]) -> dict[int, Seen]
 
     def weight(track: int) -> float:
         person = people[track]
-        low, high = np.split(_box(person), 2)  # the region is a guess, and largest where nothing fits
+        low, high = np.split(_box(person.joints_px), 2)  # the region is a guess, and largest where nothing fits
         return float(person.joints_px[:, 2].mean() * (high - low).max()) * (_KNOWN if track in known else 1)
 
     kept: list[int] = []
@@ -146,16 +165,21 @@ def _distinct(people: dict[int, Seen], known: Container[int]) -> dict[int, Seen]
 def _are_same(one: Seen, other: Seen) -> bool:
     distance = float(np.median(np.linalg.norm(one.joints_px[:, :2] - other.joints_px[:, :2], axis=1)))
     is_near = distance < _SAME_JOINTS * min(one.following.side_px, other.following.side_px)
-    return is_near or bool(box_overlap(_box(one), _box(other)) > _SAME_BOX)
+    return is_near or bool(box_overlap(_box(one.joints_px), _box(other.joints_px)) > _SAME_BOX)
 
 
 def _is_part(one: Seen, other: Seen) -> bool:
-    (low, high), (other_low, other_high) = (np.split(_box(person), 2) for person in (one, other))
-    size, border = (other_high - other_low).max(), _PART_BORDER * (other_high - other_low).max()
+    size, other_size = (np.ptp(person.joints_px[:, :2], axis=0).max() for person in (one, other))
+    return bool(size < _PART_SIZE * other_size) and _is_within(one.joints_px, other.joints_px)
+
+
+def _is_within(joints_px: np.ndarray, other_px: np.ndarray) -> bool:
+    (low, high), (other_low, other_high) = (np.split(_box(joints), 2) for joints in (joints_px, other_px))
+    border = _PART_BORDER * (other_high - other_low).max()
     shared = (np.minimum(high, other_high + border) - np.maximum(low, other_low - border)).clip(0).prod()
-    return bool((high - low).max() < _PART_SIZE * size and shared > _PART_INSIDE * (high - low).prod())
+    return bool(shared > _PART_INSIDE * (high - low).prod())
 
 
-def _box(person: Seen) -> np.ndarray:
+def _box(joints_px: np.ndarray) -> np.ndarray:
     """(4,) low x, y, high x, y."""
-    return np.concatenate((person.joints_px[:, :2].min(axis=0), person.joints_px[:, :2].max(axis=0)))
+    return np.concatenate((joints_px[:, :2].min(axis=0), joints_px[:, :2].max(axis=0)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from kinemesh.demo.video import CAMERA
 from kinemesh.detect.detector import Detector, detections_of
-from kinemesh.detect.search import Frame
+from kinemesh.detect.search import Frame, without_ghosts
 from kinemesh.detect.unfinished import read_unfinished, write_unfinished
 from kinemesh.errors import UserError
 from kinemesh.files.writing import json_text, write_atomically
@@ -255,7 +255,7 @@ def _detected(
     except BaseException:
         keeper.keep(found, is_stopped=True)
         raise
-    return detections_of(detector, found, first)
+    return detections_of(detector, without_ghosts(found, source.fps), first)
 
 
 def _identity(path: Path) -> str:
