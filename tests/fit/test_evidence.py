@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, H36M_MIRROR_ORDER
-from kinemesh.fit.evidence import cut_pieces, judge, sort_sides, weighted_median
+from kinemesh.fit.evidence import cut_pieces, judge, learnt_gains, sort_sides, weighted_median
 
 OWNER, STATURE_PX = torch.zeros(30, dtype=torch.int64), torch.tensor([400.0])
 
@@ -94,3 +94,54 @@ def test_what_is_not_seen_is_held_where_the_body_is_and_the_median_goes_by_weigh
     values = torch.tensor([[1.0, 2.0, 9.0], [1.0, 2.0, 9.0], [5.0, 6.0, 7.0]])
     weights = torch.tensor([[1.0, 1.0, 1.0], [0.1, 0.1, 5.0], [0.0, 0.0, 0.0]])
     assert weighted_median(values, weights).tolist() == [2.0, 9.0, 0.0]
+
+
+FRAMES, MOST = 200, 5.0
+SURE, USUAL, DOUBTFUL = 1.0, 0.8, 0.4
+
+
+def gains_of(power, *, worth=None, frames=FRAMES, people=1):
+    """(frames, 3) of a sure, a usual and a doubtful keypoint whose errors' variance goes with this power of their doubt."""
+    confidence = torch.tensor([SURE, USUAL, DOUBTFUL]).expand(people * frames, 3)
+    owner = torch.arange(people).repeat_interleave(frames)
+    powers = torch.tensor([power] if people == 1 else power)[owner, None]
+    error = (1.05 - confidence) ** powers * torch.randn(len(owner), 3, 2, generator=torch.manual_seed(0)).square().sum(
+        -1
+    )
+    rows = torch.arange(0, len(owner), 2)
+    worth = torch.ones_like(confidence) if worth is None else worth
+    return learnt_gains(confidence, worth, owner, error[rows], rows, MOST)
+
+
+def test_the_steeper_errors_grow_with_doubt_the_more_the_surer_count():
+    gains = [gains_of(power)[0] for power in (0.0, 1.0, 2.0)]
+    for sure, usual, doubtful in gains:
+        assert 1 < sure <= MOST and usual == pytest.approx(1.0, abs=0.02) and doubtful <= 1
+    assert gains[0][0] < 0.8 * gains[1][0] < 0.8 * gains[2][0]
+    # Where it tells nothing more, no less than confidence^2 says; else by the square of doubts of 0.65 and 0.25.
+    assert gains[0][2] == 1
+    weight = gains[2][2] * (DOUBTFUL / USUAL) ** 2
+    assert weight == pytest.approx((0.25 / 0.65) ** 2, rel=0.25)
+
+
+def test_each_person_has_a_detector_of_its_own():
+    both = gains_of((0.0, 2.0), people=2)
+    torch.testing.assert_close(both[0], gains_of(0.0)[0], rtol=0.2, atol=0.02)
+    torch.testing.assert_close(both[-1], gains_of(2.0)[0], rtol=0.2, atol=0.02)
+
+
+def test_one_that_is_sure_but_not_believed_gains_nothing():
+    worth = torch.ones(FRAMES, 3)
+    worth[7, 0] = 0.1
+    gains = gains_of(2.0, worth=worth)
+    assert gains[7, 0] == 1 and gains[8, 0] > 2
+
+
+def test_from_a_few_keypoints_nothing_is_learnt_and_nothing_is_taken_from_what_is_not_finite():
+    assert (gains_of(2.0, frames=20) == 1).all()
+    confidence, rows = torch.full((100, 17), 0.9), torch.arange(100)
+    error = torch.full((100, 17), torch.nan)
+    assert (
+        learnt_gains(confidence, torch.ones_like(confidence), torch.zeros(100, dtype=torch.int64), error, rows, MOST)
+        == 1
+    ).all()

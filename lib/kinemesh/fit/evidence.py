@@ -1,4 +1,4 @@
-"""What of the keypoints to believe, judged by the bodies that they are to improve."""
+"""What of the keypoints to believe, judged by the bodies that they are to improve, and later by what a fit has left."""
 
 from typing import NamedTuple
 
@@ -25,6 +25,13 @@ _ALIKE = 0.65
 _AT_REST = 0.015
 # What the body's own place counts where nothing is seen, against a keypoint's 1.
 _STAND_IN = 0.1
+# The variance of a keypoint's error goes with a power, within these, of its doubt, 1 - confidence, and so much more: each
+# detector has a scale of its own. The least is what confidence^2 says of usual confidences.
+_LEAST_POWER, _MOST_POWER = 0.6, 3.0
+_LEAST_DOUBT = 0.05
+# It is learnt from so many squared errors at least; what is so many units off is no error of a usual kind.
+_LEAST_COUNT, _FAR_OFF = 50, 5.0
+_STEPS, _LONGEST_STEP, _LARGEST_EXCESS = 12, 1.0, 4.0
 _LEGS = ("hip", "knee", "ankle", "big_toe", "small_toe", "heel")
 _ARMS = ("shoulder", "elbow", "wrist")
 
@@ -232,3 +239,50 @@ def weighted_median(values: Tensor, weights: Tensor) -> Tensor:
     summed = weights.gather(1, order).cumsum(dim=1)
     place = (summed < summed[:, -1:] / 2).sum(dim=1, keepdim=True).clamp(max=values.shape[1] - 1)
     return values.gather(1, place)[:, 0] * (summed[:, -1] > 0)
+
+
+def learnt_gains(
+    confidence: Tensor, worth: Tensor, owner: Tensor, error: Tensor, rows: Tensor, most_gain: float
+) -> Tensor:
+    """(R, K) what a keypoint counts against confidence^2, by each person's own power: more only if it is surer than usual.
+
+    Args:
+        confidence: (R, K) in [0, 1]; 0 is not seen.
+        worth: (R, K) how far keypoints are believed otherwise, 0 if they are not.
+        owner: (R,) each row's person.
+        error: (N, K) squared errors of some `rows` (N,), in units, of bodies that are fitted to them somewhat.
+        most_gain: what one that is surer than usual counts at most, against a usual one.
+    """
+    clearness = _clearness(confidence)
+    gains = torch.ones_like(confidence)
+    for person in owner.unique().tolist():
+        own = owner == person
+        is_told = (confidence[rows] > 0) & (worth[rows] > 0) & own[rows, None] & error.isfinite()
+        if is_told.sum() < _LEAST_COUNT:
+            continue
+        usual = clearness[rows][is_told].median()
+        power = _power_of_doubt(clearness[rows][is_told] - usual, error[is_told], worth[rows][is_told])
+        usual_weight = (1 + _LEAST_DOUBT - (-usual).exp()).square()
+        told = usual_weight * (power * (clearness[own] - usual)).exp()
+        less = (told / confidence[own].square().clamp(min=1e-9)).clamp(max=1.0)
+        # One that is sure, but not believed, gains nothing.
+        more = (power * (_clearness(confidence[own] * worth[own].sqrt()) - usual)).exp().clamp(1.0, most_gain)
+        gains[own] = less * more
+    return gains
+
+
+def _clearness(confidence: Tensor) -> Tensor:
+    return -(1 - confidence + _LEAST_DOUBT).log()
+
+
+def _power_of_doubt(clearness: Tensor, error: Tensor, worth: Tensor) -> Tensor:
+    """b of squared errors (n,) whose mean is exp(a - b clearness): a gamma regression (McCullagh and Nelder, 1989), robust."""
+    worth = worth * (1 + error / _FAR_OFF**2) ** -2
+    columns = torch.stack((torch.ones_like(clearness), -clearness), dim=1)
+    matrix = (columns * worth[:, None]).mT @ columns + 1e-6 * torch.eye(2).to(clearness)
+    found = torch.stack(((worth * error).sum().div(worth.sum()).clamp(min=1e-9).log(), clearness.new_tensor(1.0)))
+    for _ in range(_STEPS):
+        excess = (error * (-columns @ found).exp() - 1).clamp(max=_LARGEST_EXCESS)
+        step = torch.linalg.solve(matrix, columns.mT @ (worth * excess))
+        found = found + step.clamp(-_LONGEST_STEP, _LONGEST_STEP)
+    return found[1].clamp(_LEAST_POWER, _MOST_POWER)

@@ -26,6 +26,8 @@ _SPREADS = {
 _UNKNOWN, _TIGHTEST, _LOOSEST = (math.radians(degrees) for degrees in (18.0, 1.0, 45.0))
 # Keypoints of little confidence are as many as their weights, but decide more.
 _LEAST_FREE = 0.2
+# What a fit leaves is measured in every so many frames.
+_MEASURED_EVERY = 4
 
 
 def relative_spreads(joints: tuple[int, ...]) -> Tensor:
@@ -77,11 +79,17 @@ class Doubt(NamedTuple):
     of_keypoints: float  # where a detector's lasting errors alone put the ratio
     more: float  # by so much more keypoints err than the ratio says
     least: float  # of the ratio, that is the start's in any case
+    most_gain: float  # what a keypoint that is surer than usual counts at most; 1: all count as confidence^2 says
 
 
 # Bodies that were lifted from these very keypoints follow their lasting errors, so that less of what is left is theirs.
-LIFTED = Doubt(0.035, 2.4, 0.0)
-GIVEN = Doubt(0.1, 1.3, 0.45)
+LIFTED = Doubt(0.035, 2.4, 0.0, 3.0)
+GIVEN = Doubt(0.1, 1.3, 0.45, 1.0)
+
+
+def are_measured(rows: Tensor, owner: Tensor) -> Tensor:
+    """(N,) bool of these rows (N,): the same frames of a person whoever else is there."""
+    return (rows - torch.searchsorted(owner, owner[rows])) % _MEASURED_EVERY == 0
 
 
 class Strength:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from kinemesh.body.skeleton import BETA_COUNT
 from kinemesh.fit.chain import solve_chain
+from kinemesh.fit.evidence import learnt_gains
 from kinemesh.fit.landmarks import BodyPoints
-from kinemesh.fit.prior import Doubt, Hinges, Strength, lasting_precision, lasting_tie, relative_spreads
+from kinemesh.fit.prior import Doubt, Hinges, Strength, are_measured, lasting_precision, lasting_tie, relative_spreads
 from kinemesh.fit.reprojection import LEAST_DEPTH_M, Camera, NormalEquations, normal_equations, project
 from kinemesh.fit.standing.cost import Held
-from kinemesh.fit.stretches import Stretches, group_stretches
+from kinemesh.fit.stretches import Stretches, group_stretches, low_pass
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 _ITERATIONS = 4
@@ -39,7 +40,6 @@ _PLACE_SPREAD = 0.5
 # Of the shape without its size, a frame: the same error in every frame tells of a shape no more than one frame's.
 _SHAPE_SPREAD = 6.0
 _LARGEST_TURN = 0.6
-_MEASURED_EVERY = 4
 # What the start's body and movement count where an estimator has only guessed them.
 _GUESS = 0.03
 # Of a doubt between size and distance the size takes this share, but never grows or shrinks by more than people differ.
@@ -59,7 +59,8 @@ class Evidence(NamedTuple):
     """What a fit takes of R frames."""
 
     keypoints_px: Tensor  # (R, K, 2)
-    weights: Tensor  # (R, K) in [0, 1]; 0 is not seen
+    confidence: Tensor  # (R, K) in [0, 1], the detector's
+    weights: Tensor  # (R, K) from 0 on; 0 is not seen
     stand_ins_px: Tensor  # (R, K, 2) the start's own points, for what is not seen
     stand_in_weights: Tensor  # (R, K)
     is_guessed: Tensor  # (R,) bool, the start's bodies that stand for nothing seen
@@ -72,6 +73,7 @@ class Fitted(NamedTuple):
 
     motion: Motion
     strength: Tensor  # (P,) radians
+    evidence: Evidence  # as it was weighed in the end
 
 
 def stature_px(start: Motion, owner: Tensor, camera: Camera) -> Tensor:
@@ -108,7 +110,24 @@ def fit_motion(body: BodyPoints, start: Motion, evidence: Evidence, camera: Came
         if is_measured:
             strength.settle()
         motion = _share_size(body, start, Motion(rotations, trans_m, betas), evidence.owner)
-    return Fitted(motion, strength.radians)
+        if iteration + 1 == _ITERATIONS_BEFORE_STRENGTH and doubt.most_gain > 1:
+            evidence = _learnt(body, motion, evidence, camera, unit_px, doubt.most_gain)
+    return Fitted(motion, strength.radians, evidence)
+
+
+def _learnt(
+    body: BodyPoints, motion: Motion, evidence: Evidence, camera: Camera, unit_px: Tensor, most_gain: float
+) -> Evidence:
+    """With weights by what these bodies leave of the keypoints' errors."""
+    rows = torch.arange(len(evidence.owner), device=evidence.owner.device)
+    rows = rows[are_measured(rows, evidence.owner)]
+    owner = evidence.owner[rows]
+    places = body.places(motion.rotations[rows], motion.betas[owner]) + motion.trans_m[rows, None]
+    off = project(places, camera) - evidence.keypoints_px[rows]
+    error = off.square().sum(dim=-1) / unit_px[owner, None].square()
+    believed = evidence.weights / evidence.confidence.square().clamp(min=1e-9)
+    gains = learnt_gains(evidence.confidence, believed, evidence.owner, error, rows, most_gain)
+    return evidence._replace(weights=evidence.weights * gains)
 
 
 def _shape_step(sums: Tensor, counts: Tensor, moved: Tensor, proportions: Tensor) -> Tensor:
@@ -167,9 +186,7 @@ class Task:
         precision = self._precision(owner, group.is_inside)
         own = group.is_own.flatten().nonzero()[:, 0]
         if self.measured is not None:
-            # The same frames of a person whoever else is there.
-            first = torch.searchsorted(self.evidence.owner, owner[own])
-            some = own[(rows[own] - first) % _MEASURED_EVERY == 0]
+            some = own[are_measured(rows[own], self.evidence.owner)]
             given = equations.matrix, precision, turning / self.spreads, weights, error
             self.measured.measure(owner[some], *(part[some] for part in given))
         coupling, pull, ties = self._smoothness(group, turning.unflatten(0, group.rows.shape))
@@ -248,7 +265,7 @@ class Task:
         speed = torch.cat((turning, self.motion.trans_m[rows].diff(dim=1)), dim=2)
         worth = self._worth(rows)
         weights = torch.minimum(worth[:, 1:], worth[:, :-1]) * group.is_inside[:, 1:]
-        rest = speed - _low_pass(speed, weights, _SMOOTHED_S * self.fps) if speed.shape[1] else speed
+        rest = speed - low_pass(speed, weights, _SMOOTHED_S * self.fps) if speed.shape[1] else speed
         moving = (_MOVING_SPREAD * self.depth[owner])[:, None].expand(-1, 3)
         coupling = (torch.cat((self.turning_spread[owner], moving), dim=1) * (30.0 / self.fps)) ** -2
         # The start's error now and a frame later are alike.
@@ -277,22 +294,3 @@ class Task:
         # Of each axis a third.
         mean = summed[:, :-1] / summed[:, -1:].clamp(min=1.0) / 3 * (self.fps / 30.0) ** 2
         return _TURNING_SPREAD * (1 + mean / _AS_FAST**2).sqrt().repeat_interleave(3, dim=1)
-
-
-def _low_pass(signal: Tensor, weights: Tensor, spread_frames: float) -> Tensor:
-    """Mean over time of (S, T, C), each frame with its weight (S, T): a Gaussian, and the same of what it left.
-
-    Twice so, peaks of fast movement stay (Tukey's twicing); a single Gaussian flattens them.
-    """
-    radius = max(1, round(4 * spread_frames))
-    places = torch.arange(-radius, radius + 1, device=signal.device)
-    kernel = torch.exp(-0.5 * (places / spread_frames) ** 2)[None, None].to(signal)
-
-    def mean(values: Tensor) -> Tensor:
-        columns = torch.cat((values, torch.ones_like(values[..., :1])), dim=2) * weights[..., None]
-        flat = columns.mT.flatten(0, 1)[:, None]
-        summed = torch.nn.functional.conv1d(flat, kernel, padding=radius).view(len(values), -1, values.shape[1]).mT
-        return summed[..., :-1] / summed[..., -1:].clamp(min=1e-9)
-
-    once = mean(signal)
-    return once + mean(signal - once)

@@ -1,4 +1,4 @@
-"""Long tracks in overlapping stretches: memory stays flat, and stretches of many people are solved together."""
+"""Long tracks in overlapping stretches: memory stays flat, and stretches of many people are solved, and smoothed, together."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -52,3 +52,22 @@ def _stack(spans: list[tuple[int, int, int, int]], device: torch.device) -> Stre
     rows = first + torch.arange(int((stop - first).max()), device=device)
     is_own = (rows >= own_first) & (rows < own_stop)
     return Stretches(torch.minimum(rows, stop - 1), rows < stop, is_own)
+
+
+def low_pass(signal: Tensor, weights: Tensor, spread_frames: float) -> Tensor:
+    """Mean over time of (S, T, C), each frame with its weight (S, T): a Gaussian, and the same of what it left.
+
+    Twice so, peaks of fast movement stay (Tukey's twicing); a single Gaussian flattens them.
+    """
+    radius = max(1, round(4 * spread_frames))
+    places = torch.arange(-radius, radius + 1, device=signal.device)
+    kernel = torch.exp(-0.5 * (places / spread_frames) ** 2)[None, None].to(signal)
+
+    def mean(values: Tensor) -> Tensor:
+        columns = torch.cat((values, torch.ones_like(values[..., :1])), dim=2) * weights[..., None]
+        flat = columns.mT.flatten(0, 1)[:, None]
+        summed = torch.nn.functional.conv1d(flat, kernel, padding=radius).view(len(values), -1, values.shape[1]).mT
+        return summed[..., :-1] / summed[..., -1:].clamp(min=1e-9)
+
+    once = mean(signal)
+    return once + mean(signal - once)

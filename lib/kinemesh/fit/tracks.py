@@ -96,12 +96,12 @@ def fit_standing_tracks(
     judged = judge(started, seen.keypoints_px, seen.confidence, owner, stature, pieces)
     is_guessed = torch.from_numpy(np.concatenate([track.interpolated for track in tracks])).to(like.device)
     stand_ins = started, judged.stand_in_weights
-    evidence = Evidence(seen.keypoints_px, judged.weights, *stand_ins, is_guessed, owner, lengths)
+    evidence = Evidence(seen.keypoints_px, seen.confidence, judged.weights, *stand_ins, is_guessed, owner, lengths)
     fitted = fit_motion(body, start, evidence, pinhole, fps, LIFTED if are_lifted else GIVEN)
     motion, is_failed = _finite(fitted.motion, start, owner)
     settled = None
     if stand is not None:
-        settled = settle(stand, start, fitted._replace(motion=motion), evidence, pinhole, fps, tracks)
+        settled = settle(stand, start, fitted._replace(motion=motion), pinhole, fps, tracks)
         standing, is_broken = _finite(settled.motion, start, owner)
         is_failed = is_failed | is_broken
         drawn = [_projected(body, moved, owner, pinhole) for moved in (motion, standing)]

@@ -15,7 +15,7 @@ from kinemesh.body.params import rotations_from_axis_angle
 from kinemesh.body.skeleton import SMPL_JOINT_NAMES
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.reprojection import Camera
-from kinemesh.fit.solve import Evidence, Fitted, Motion, Task, scales_of
+from kinemesh.fit.solve import Fitted, Motion, Task, scales_of
 from kinemesh.fit.standing.anchors import Anchors, find_anchors
 from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import group_stretches
@@ -66,17 +66,10 @@ class Stand(NamedTuple):
     setting: Setting = Setting()
 
 
-def settle(
-    stand: Stand,
-    start: Motion,
-    fitted: Fitted,
-    evidence: Evidence,
-    camera: Camera,
-    fps: float,
-    tracks: list[Track],
-) -> Settled:
+def settle(stand: Stand, start: Motion, fitted: Fitted, camera: Camera, fps: float, tracks: list[Track]) -> Settled:
     """Go on from a fit (`fit_motion`) of all of a video's people, whose `tracks` say which frames they are of."""
-    body, owner, motion = stand.body, evidence.owner, fitted.motion
+    evidence, motion = fitted.evidence, fitted.motion
+    body, owner = stand.body, evidence.owner
     found = _look_around(stand, body.points_m(motion, owner), fps, tracks)
     if found.is_sure:
         motion = _grown(body.fitted, motion, found.ground.growth, owner)
