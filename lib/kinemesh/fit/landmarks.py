@@ -21,6 +21,7 @@ _TURNED = (
     "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
 )  # fmt: skip
 _SHOWS = {"toe": "ankle", "heel": "ankle"}
+_FRAMES_AT_ONCE = 4096
 
 
 class MovingPoints(NamedTuple):
@@ -119,9 +120,12 @@ class BodyPoints(nn.Module):
         return MovingPoints(places.mT, arms, by_shape, frames)
 
     def places(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """(N, K, 3) alone."""
-        rest, _, axes = self._parts(rotations, betas)
-        return torch.baddbmm(rest[:, -3:], axes, rest[:, :-3]).mT
+        """(N, K, 3) alone, of any number of frames."""
+        places = []
+        for some in zip(rotations.split(_FRAMES_AT_ONCE), betas.split(_FRAMES_AT_ONCE), strict=True):
+            rest, _, axes = self._parts(*some)
+            places.append(torch.baddbmm(rest[:, -3:], axes, rest[:, :-3]).mT)
+        return torch.cat(places)
 
     def _parts(self, rotations: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """At rest (N, 3 (bones + 1), K), the bones' axes (N, bones, 3, 3), and the same side by side (N, 3, 3 bones)."""

@@ -25,7 +25,6 @@ _UNEXPLAINED = 0.05
 _WORSE, _WORSE_OF_STATURE = 1.15, 0.003
 # From the fitted to the estimator's body and back it takes so long.
 _BORDER_S = 0.2
-_FRAMES_AT_ONCE = 4096
 
 
 class FitFacts(NamedTuple):
@@ -157,14 +156,8 @@ def _choose(people: Tensor, owner: Tensor, one: Motion, other: Motion) -> Motion
 
 
 def _projected(body: BodyPoints, motion: Motion, owner: Tensor, camera: Camera) -> Tensor:
-    """(R, K, 2) where the points are seen, part by part."""
-    columns = (column.split(_FRAMES_AT_ONCE) for column in (motion.rotations, motion.trans_m, owner))
-    return torch.cat(
-        [
-            project(body.places(rotations, motion.betas[who]) + trans_m[:, None], camera)
-            for rotations, trans_m, who in zip(*columns, strict=True)
-        ]
-    )
+    """(R, K, 2) where the points are seen."""
+    return project(body.places(motion.rotations, motion.betas[owner]) + motion.trans_m[:, None], camera)
 
 
 def _are_harmed(before: Tensor, after: Tensor, judged: Judged, stature: Tensor, owner: Tensor) -> Tensor:

@@ -28,7 +28,6 @@ _CARRYING = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left
 # Iterations, and by how much (of the logarithm of their odds) contacts are believed in each: bodies still slide by their fit's own
 # noise in the first, which holds whatever may rest; what then does is held.
 _BELIEFS = (1.0, 0.0)
-_FRAMES_AT_ONCE = 4096
 
 
 class Settled(NamedTuple):
@@ -52,11 +51,8 @@ class StandingBody(nn.Module):
 
     def points_m(self, motion: Motion, owner: Tensor) -> np.ndarray:
         """(R, P, 3) float64 in camera axes."""
-        places = [
-            self.resting.places(motion.rotations[rows], motion.betas[owner[rows]])
-            for rows in torch.arange(len(owner), device=owner.device).split(_FRAMES_AT_ONCE)
-        ]
-        return (torch.cat(places) + motion.trans_m[:, None]).double().cpu().numpy()
+        places = self.resting.places(motion.rotations, motion.betas[owner]) + motion.trans_m[:, None]
+        return places.double().cpu().numpy()
 
 
 class Stand(NamedTuple):
