@@ -254,17 +254,19 @@ def learnt_gains(
         most_gain: what one that is surer than usual counts at most, against a usual one.
     """
     clearness = _clearness(confidence)
+    measured = clearness[rows], error, worth[rows]
+    is_measured = (confidence[rows] > 0) & (worth[rows] > 0) & error.isfinite()
     gains = torch.ones_like(confidence)
     for person in owner.unique().tolist():
         own = owner == person
-        is_told = (confidence[rows] > 0) & (worth[rows] > 0) & own[rows, None] & error.isfinite()
-        if is_told.sum() < _LEAST_COUNT:
+        told, errors, worths = (values[is_measured & own[rows, None]] for values in measured)
+        if len(told) < _LEAST_COUNT:
             continue
-        usual = clearness[rows][is_told].median()
-        power = _power_of_doubt(clearness[rows][is_told] - usual, error[is_told], worth[rows][is_told])
+        usual = told.median()
+        power = _power_of_doubt(told - usual, errors, worths)
         usual_weight = (1 + _LEAST_DOUBT - (-usual).exp()).square()
-        told = usual_weight * (power * (clearness[own] - usual)).exp()
-        less = (told / confidence[own].square().clamp(min=1e-9)).clamp(max=1.0)
+        weight = usual_weight * (power * (clearness[own] - usual)).exp()
+        less = (weight / confidence[own].square().clamp(min=1e-9)).clamp(max=1.0)
         # One that is sure, but not believed, gains nothing.
         more = (power * (_clearness(confidence[own] * worth[own].sqrt()) - usual)).exp().clamp(1.0, most_gain)
         gains[own] = less * more
