@@ -117,8 +117,9 @@ def without_ghosts(found: Sequence[Frame], fps: float) -> list[Frame]:
     ghosts = {track for track, count in lasted.items() if count < _GHOST_S * fps}
     longer = lasted.keys() - ghosts
     for frame in found:
-        others = [joints for track, joints in zip(frame.tracks, frame.joints_px, strict=True) if track in longer]
-        for track, joints in zip(frame.tracks, frame.joints_px, strict=True):
+        people = list(zip(frame.tracks, frame.joints_px, strict=True))
+        others = [joints for track, joints in people if track in longer]
+        for track, joints in people:
             if track in ghosts and not any(_is_within(joints, other) for other in others):
                 ghosts.discard(track)
     kept = []
@@ -151,8 +152,8 @@ def _distinct(people: dict[int, Seen], known: Container[int]) -> dict[int, Seen]
 
     def weight(track: int) -> float:
         person = people[track]
-        low, high = np.split(_box(person.joints_px), 2)  # the region is a guess, and largest where nothing fits
-        return float(person.joints_px[:, 2].mean() * (high - low).max()) * (_KNOWN if track in known else 1)
+        # Not the region: that is a guess, and largest where nothing fits.
+        return float(person.joints_px[:, 2].mean() * _extent(person.joints_px)) * (_KNOWN if track in known else 1)
 
     kept: list[int] = []
     for track in sorted(people, key=weight, reverse=True):
@@ -169,15 +170,20 @@ def _are_same(one: Seen, other: Seen) -> bool:
 
 
 def _is_part(one: Seen, other: Seen) -> bool:
-    size, other_size = (np.ptp(person.joints_px[:, :2], axis=0).max() for person in (one, other))
-    return bool(size < _PART_SIZE * other_size) and _is_within(one.joints_px, other.joints_px)
+    is_smaller = _extent(one.joints_px) < _PART_SIZE * _extent(other.joints_px)
+    return bool(is_smaller) and _is_within(one.joints_px, other.joints_px)
 
 
 def _is_within(joints_px: np.ndarray, other_px: np.ndarray) -> bool:
     (low, high), (other_low, other_high) = (np.split(_box(joints), 2) for joints in (joints_px, other_px))
-    border = _PART_BORDER * (other_high - other_low).max()
+    border = _PART_BORDER * _extent(other_px)
     shared = (np.minimum(high, other_high + border) - np.maximum(low, other_low - border)).clip(0).prod()
     return bool(shared > _PART_INSIDE * (high - low).prod())
+
+
+def _extent(joints_px: np.ndarray) -> np.float32:
+    """The longer side of their box."""
+    return np.ptp(joints_px[:, :2], axis=0).max()
 
 
 def _box(joints_px: np.ndarray) -> np.ndarray:
