@@ -25,7 +25,8 @@ def compiled(function: Callable) -> Callable:
 def _machine_code(function: Callable) -> Callable:
     import numba  # slow to import, and only drawing needs it
 
+    compile_it = functools.partial(numba.njit, function, nogil=True, error_model="numpy")
     try:
-        return numba.njit(function, nogil=True, cache=True, error_model="numpy")
+        return compile_it(cache=True)
     except RuntimeError:  # nowhere to keep it: neither beside the source nor in the user's folder
-        return numba.njit(function, nogil=True, error_model="numpy")
+        return compile_it()

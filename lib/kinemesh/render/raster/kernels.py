@@ -1,7 +1,6 @@
 """The nearest triangle at every place of a picture, and what colour that gives each pixel.
 
-Each pixel is looked at in S places. A triangle's shares of a place, as far as it is of each corner, rise evenly over the
-picture: the places of a row that lie within it are those between two columns.
+Each pixel is looked at in S places. Of one such place in all pixels of a row, those between two columns lie within a triangle.
 """
 
 import math
