@@ -169,7 +169,7 @@ def test_of_padded_pictures_the_one_that_bodies_agree_with_is_taken(place, small
     pixels[:length] = torch.from_numpy(project(joints_m, camera.focal_px, camera.centre_px) + noise_px)
     seen = dataclasses.replace(test, keypoints_px=pixels, confidence=None)
     poses, betas = test.smpl_pose[:length].numpy(), test.smpl_shape[:length].numpy()
-    given = module._track(seen, "0", np.arange(length), poses, betas, 30)
+    given = module._track(fitting, seen, "0", np.arange(length), poses, betas, 30)
     found = module._placed(fitting.kinematics, given)
     assert found.camera == camera
     np.testing.assert_allclose(found.track.trans_m.mean(axis=0), (0.2, 0.1, 4.0), atol=0.1)

@@ -8,7 +8,7 @@ import roma
 import torch
 
 from kinemesh.body.mirror import mirror_axis_angle, mirror_keypoints
-from kinemesh.body.params import rotations_from_axis_angle
+from kinemesh.body.params import poses_between, rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES, VERTEX_LANDMARKS
 from kinemesh.demo.body import CHECKPOINT_PATH
 from kinemesh.estimates.predictions import at_rate, load_predictions
@@ -160,6 +160,10 @@ def test_short_long_and_missing(tiny_predictor, demo_video):
     assert track.frame_ids.tolist() == [*range(50), *range(90, 120)]
     assert np.flatnonzero(track.interpolated).tolist() == list(range(20, 26))
     assert (track.confidence[track.interpolated] == 0).all()
+    (unfitted,) = predictor.predict(keypoints, image_size=SIZE, fit="none")
+    seen = unfitted.frame_ids[~unfitted.interpolated]
+    between = poses_between(unfitted.poses[~unfitted.interpolated], seen, np.arange(20, 26))
+    np.testing.assert_allclose(unfitted.poses[20:26], between, atol=1e-6)
     facts = found.people["0"]
     assert (facts["gaps_interpolated"], facts["gaps_left_open"], facts["frames_interpolated"]) == (1, 1, 6)
     for name, dtype in (("poses", "f4"), ("betas", "f4"), ("trans_m", "f4"), ("confidence", "f4"), ("frame_ids", "i8")):
@@ -237,6 +241,22 @@ def test_names_decide_where_bodies_fit_alike(demo_video, tmp_path):
     people = [Person(name, np.arange(4), demo_video.keypoints_px[0, :4]) for name in ("p1", "p0")]
     matched = match_people(predictions, [0, 1], people, lambda *_: 0.2)
     assert [predictions.tracks[matched[place]].person for place in (0, 1)] == ["p1", "p0"]
+
+
+def test_every_second_frame_predicted_is_as_good_as_all(assets, demo_video, tmp_path):
+    """The others lie between, instead of standing still; those that are given stay."""
+    predictor = MeshPredictor.without_network(assets)
+    given = detections_of_array(demo_video.keypoints_px[:1])
+    settings = Settings(focal_px=demo_video.camera.focal_px, fit="none")
+    predictions = write_predictions(tmp_path / "p.npz", demo_video, (0,), range(0, 120, 2))
+    (track,) = predictor.infer(given, image_size=SIZE, fps=30, settings=settings, predictions=predictions).tracks
+    poses = demo_video.poses[0].astype(np.float32)
+    np.testing.assert_array_equal(track.poses[::2], poses[::2])
+    before, found, true = (
+        rotations_from_axis_angle(torch.from_numpy(each))
+        for each in (poses[:118:2], track.poses[1:119:2], poses[1:119:2])
+    )
+    assert rotation_angle(found.mT @ true).mean() < 0.25 * rotation_angle(before.mT @ true).mean()
 
 
 def test_frames_far_from_any_prediction_are_left_out(tiny_predictor, demo_video, tmp_path):

@@ -5,8 +5,11 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle, turn_part_way
 from kinemesh.structures import BodyParams
+
+# Frames whose rotation matrices exist at once.
+_FRAMES_AT_ONCE = 4096
 
 
 def params_from_axis_angle(poses: Tensor, betas: Tensor) -> BodyParams:
@@ -42,3 +45,22 @@ def turned(
         pelvis_m, own_pelvis_m: (3,) at rest, of the body that trans was made for, and of the one that it is for now.
     """
     return with_root_turned(poses, turn), (turn @ (trans_m + pelvis_m)[..., None])[..., 0] - own_pelvis_m
+
+
+def poses_between(poses: np.ndarray, frames: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Poses (F, 72) at the `wanted` frames (F,), of poses (N, 72) at the rising `frames` (N,), all counted alike.
+
+    Between two every joint turns the short way at an even pace; before the first and after the last it stays. A pose of
+    that very frame is taken as it is.
+    """
+    after = np.searchsorted(frames, wanted).clip(max=len(frames) - 1)
+    before = np.where(frames[after] > wanted, after - 1, after).clip(min=0)
+    found = poses[before]
+    between = np.flatnonzero(after > before)
+    for first in range(0, len(between), _FRAMES_AT_ONCE):
+        some = between[first : first + _FRAMES_AT_ONCE]
+        start, stop = before[some], after[some]
+        share = torch.from_numpy((wanted[some] - frames[start]) / (frames[stop] - frames[start])).to(torch.float32)
+        ends = (rotations_from_axis_angle(torch.from_numpy(poses[rows])) for rows in (start, stop))
+        found[some] = axis_angle_from_rotations(turn_part_way(*ends, share[:, None])).numpy()
+    return found

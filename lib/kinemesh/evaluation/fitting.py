@@ -15,7 +15,7 @@ from torch import Tensor
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics, regress_joints_m
 from kinemesh.body.mirror import average_params
-from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle
+from kinemesh.body.params import axis_angle_from_rotations, params_from_axis_angle, poses_between
 from kinemesh.body.smpl import PosedBody
 from kinemesh.errors import UserError
 from kinemesh.evaluation.paths.facts import Body, Facts, PathScorer, true_body
@@ -160,7 +160,7 @@ class _Given(NamedTuple):
 def _tracks(fitting: Fitting, split: Any, clips: _Clips, start: BodyParams, is_known: Tensor) -> list[_Given]:
     """The videos of some clips, each frame once: what several clips show alike counts as its mean.
 
-    Frames between others that no clip shows, or of which no body is known, begin with the body before them.
+    Frames between others that no clip shows, of which no body is known, or a lifted one of no keypoints, begin between these.
     """
     is_known = is_known & start.rotations.isfinite().all(dim=(-3, -2, -1)) & start.betas.isfinite().all(dim=-1)
     known, counted, frames = (part.flatten().cpu().numpy() for part in (is_known, clips.counted, clips.frames))
@@ -185,13 +185,15 @@ def _tracks(fitting: Fitting, split: Any, clips: _Clips, start: BodyParams, is_k
     changes = (np.flatnonzero(np.diff(video)) + 1).tolist()
     for first, stop in itertools.pairwise([0, *changes, len(video)]):
         own = slice(first, stop)
-        given = _track(split, str(video[first]), shown[own], poses[own], betas[own], fps)
+        given = _track(fitting, split, str(video[first]), shown[own], poses[own], betas[own], fps)
         if given is not None:
             found.append(_placed(fitting.kinematics, given))
     return found
 
 
-def _track(split: Any, name: str, shown: np.ndarray, poses: np.ndarray, betas: np.ndarray, fps: float) -> _Given | None:
+def _track(
+    fitting: Fitting, split: Any, name: str, shown: np.ndarray, poses: np.ndarray, betas: np.ndarray, fps: float
+) -> _Given | None:
     """One video, not yet placed, of poses (N, 72) and betas (N, 10) of the rows `shown` (N,); None: no keypoint is seen."""
     keypoints = _keypoints_px(split, np.arange(shown[0], shown[-1] + 1))
     is_seen = (keypoints[..., 2] > 0).sum(axis=1) >= LEAST_KEYPOINTS
@@ -204,10 +206,11 @@ def _track(split: Any, name: str, shown: np.ndarray, poses: np.ndarray, betas: n
     keypoints, is_seen = keypoints[rows - shown[0]], is_seen[rows - shown[0]]
     place = np.searchsorted(shown, rows, side="right") - 1
     weights = keypoints[..., 2].mean(axis=1)
+    known = usable if fitting.are_lifted else shown
     track = Track(
         name=name,
         frame_ids=rows - rows[0],
-        poses=poses[place],
+        poses=poses_between(poses[np.searchsorted(shown, known)], known, rows),
         betas=np.average(betas[place], axis=0, weights=weights).astype(np.float32),
         trans_m=np.zeros((len(rows), 3), dtype=np.float32),
         confidence=weights,

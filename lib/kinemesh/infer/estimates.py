@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from kinemesh.body.params import rotations_from_axis_angle, with_root_turned
+from kinemesh.body.params import poses_between, rotations_from_axis_angle, with_root_turned
 from kinemesh.errors import UserError
 from kinemesh.estimates.matching import LONGEST_BORROW_S
 from kinemesh.estimates.predictions import Predictions
@@ -223,19 +223,20 @@ def predicted_frames(predictions: Predictions, track: int, person: Person, fps: 
     return person.chosen(is_near)
 
 
-def estimate_rows(predictions: Predictions, track: int, frame_ids: np.ndarray) -> np.ndarray:
-    """(F,) rows of `predictions`: for each frame that of the same one, or of the nearest."""
-    rows = _rows_of(predictions, track)
-    return rows[_nearest(predictions.frame[rows], frame_ids)]
-
-
 def estimate_arrays(
     predictions: Predictions, tracks: list[int], segments: list[Segment]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Poses (R, 72) and betas (R, 10) for all frames of all segments; `tracks` are those of their people."""
-    rows = [estimate_rows(predictions, tracks[segment.person], segment.frame_ids) for segment in segments]
-    rows = np.concatenate(rows)
-    return predictions.poses[rows], predictions.betas[rows]
+    """Poses (R, 72) and betas (R, 10) for all frames of all segments; `tracks` are those of their people.
+
+    A frame that is not predicted lies between those that are, with the shape of the nearest.
+    """
+    poses, betas = [], []
+    for segment in segments:
+        rows = _rows_of(predictions, tracks[segment.person])
+        known, wanted = predictions.frame[rows], segment.frame_ids
+        poses.append(poses_between(predictions.poses[rows], known, wanted))
+        betas.append(predictions.betas[rows[_nearest(known, wanted)]])
+    return np.concatenate(poses), np.concatenate(betas)
 
 
 def one_shape_each(poses: np.ndarray, betas: np.ndarray, segments: list[Segment]) -> tuple[np.ndarray, np.ndarray]:

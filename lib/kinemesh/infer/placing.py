@@ -7,7 +7,7 @@ import torch
 
 from kinemesh.body.assets import BodyAssets
 from kinemesh.body.kinematics import JointKinematics, regress_joints_m
-from kinemesh.body.params import axis_angle_from_rotations, rotations_from_axis_angle
+from kinemesh.body.params import axis_angle_from_rotations, poses_between, rotations_from_axis_angle
 from kinemesh.body.skeleton import H36M_JOINT_NAMES
 from kinemesh.errors import UserError
 from kinemesh.fit.landmarks import BodyPoints
@@ -35,6 +35,16 @@ class Filmed(NamedTuple):
     kinematics: JointKinematics
     camera: VideoCamera
     fps: float
+
+
+def between_seen(poses: np.ndarray, segment: Segment) -> np.ndarray:
+    """Poses (F, 72) of a segment, those of frames without keypoints between those of the frames beside.
+
+    What a network makes of keypoints that were filled in says less of such frames than the bodies before and after.
+    """
+    seen = np.flatnonzero(~segment.is_interpolated)
+    frames = np.arange(len(poses))
+    return poses if len(seen) == len(poses) else poses_between(poses[seen], seen, frames)
 
 
 def place_person(

@@ -34,7 +34,7 @@ from kinemesh.infer.estimates import (
     require_predictions,
 )
 from kinemesh.infer.people import Person, fill_gaps, find_people, network_inputs
-from kinemesh.infer.placing import Filmed, fit_people, misfit, place_person, stand_people
+from kinemesh.infer.placing import Filmed, between_seen, fit_people, misfit, place_person, stand_people
 from kinemesh.infer.settings import Settings, check_rate
 from kinemesh.infer.windows import batch_windows, blend_windows, cut_windows, fit_clip_len, window_weights
 from kinemesh.keypoints import Detections, Reading, read_keypoints
@@ -203,6 +203,8 @@ class MeshPredictor:
         with clock("placing"):
             cuts = np.cumsum(lengths)[:-1]
             poses_of, given_of = np.split(poses, cuts), np.split(estimate[0] if estimate else poses, cuts)
+            if self.kind == "regressor":
+                poses_of = [between_seen(*one) for one in zip(poses_of, segments, strict=True)]
             for number, places in itertools.groupby(range(len(segments)), lambda place: segments[place].person):
                 person, own = people[number], list(places)
                 track, facts[person.name] = place_person(
