@@ -23,7 +23,7 @@ from kinemesh.metrics import pa_mpjpe_mm
 from kinemesh.structures import Track
 
 _FPS = 30.0
-_ALL, _SOME, _HALF = slice(None), slice(30, 50), slice(45, 90)
+_ALL, _SOME, _HALF, _GAP = slice(None), slice(30, 50), slice(45, 90), slice(30, 45)
 _STARTS = "everyday motion, held camera", "a good estimator", "another estimator"
 _LEGS = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
 _KNEES_AND_ANKLES = [2, 3, 5, 6]
@@ -68,6 +68,10 @@ def _guess_legs(keypoints: np.ndarray, rng, other, size_px) -> np.ndarray:
     return keypoints
 
 
+def _hide_all(keypoints: np.ndarray, rng, other, size_px) -> np.ndarray:
+    return np.zeros_like(keypoints)
+
+
 def _take_another(keypoints: np.ndarray, rng, other, size_px) -> np.ndarray:
     return np.concatenate((other[..., :2] + keypoints[:, :1, :2] - other[:, :1, :2], other[..., 2:]), axis=-1)
 
@@ -88,6 +92,7 @@ HARMS = {
     "a wrist 15 % of the stature off, half of the frames": (_throw((13,), 0.15), _HALF),
     "knees and ankles not seen": (_hide_legs, _ALL),
     "knees and ankles at the hips, confidence 0.3": (_guess_legs, _ALL),
+    "nobody seen, 15 frames": (_hide_all, _GAP),
     "another person's, 20 frames": (_take_another, _SOME),
     "another person's, half of the frames": (_take_another, _HALF),
     "another person's throughout": (_take_another, _ALL),
@@ -130,7 +135,8 @@ def _harmed(scorer: Scorer, clips: list, harm: Callable, span: slice, focal: flo
         wrong = keypoints.copy()
         wrong[span] = harm(keypoints[span].copy(), np.random.default_rng(number), other.copy(), size_px)
         joints = regress_joints_m(scorer.predictor.kinematics, start.poses, start.betas)
-        placed = start._replace(trans_m=solve_translation(joints, wrong, camera, _FPS)[1].astype(np.float32))
+        places = solve_translation(joints, wrong, camera, _FPS)[1].astype(np.float32)
+        placed = start._replace(trans_m=places, interpolated=~wrong[..., 2].any(axis=1))
         (fitted,), _ = fit_tracks(scorer.points, [placed], [wrong], camera, _FPS)
         errors.append([_pa_mm(scorer, track, truth, span) for track in (start, fitted)])
     before, after = np.transpose(errors)

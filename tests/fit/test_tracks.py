@@ -108,8 +108,8 @@ def test_short_tracks_are_fitted(body, kinematics, make_clip, frames):
     assert facts.reprojection_error_after_px < facts.reprojection_error_before_px
 
 
-def test_interpolated_frames_follow_the_motion_around_them(body, kinematics, make_clip):
-    """The estimator saw nothing there, and its bodies are far off."""
+def test_interpolated_frames_of_lifted_bodies_follow_the_motion_around_them(body, kinematics, make_clip):
+    """The network saw nothing there, and its bodies are far off."""
     clip = make_clip(frames=60, degrees=3.0)
     poses, hidden = clip.track.poses.copy(), slice(25, 35)
     poses[hidden, :3] = poses[hidden, :3][:, [0, 2, 1]] + 0.5
@@ -118,10 +118,22 @@ def test_interpolated_frames_follow_the_motion_around_them(body, kinematics, mak
     is_hidden = np.zeros(60, bool)
     is_hidden[hidden] = True
     track = clip.track._replace(poses=poses, interpolated=is_hidden)
-    (fitted,), (facts,) = fit_tracks(body, [track], [keypoints], CAMERA, FPS)
+    (fitted,), (facts,) = fit_tracks(body, [track], [keypoints], CAMERA, FPS, are_lifted=True)
     turned = np.abs(fitted.poses[hidden, :3] - clip.true_poses[hidden, :3]).max()
     assert turned < 0.35 < np.abs(poses[hidden, :3] - clip.true_poses[hidden, :3]).max()
     assert facts.frames_kept == 0
+
+
+def test_another_estimators_bodies_stay_near_where_no_keypoints_are(body, kinematics, make_clip):
+    """It may see in the picture what a detector does not: half a second without keypoints harms no good body."""
+    for kind in ("kick", "dance"):
+        clip = make_clip(kind=kind, degrees=1.0)
+        keypoints, is_hidden = clip.keypoints_px.copy(), np.zeros(60, bool)
+        is_hidden[25:40] = True
+        keypoints[is_hidden, :, 2] = 0.0
+        (fitted,), _ = fit_tracks(body, [clip.track._replace(interpolated=is_hidden)], [keypoints], CAMERA, FPS)
+        before, after = (clip.pa_mm(kinematics, track)[is_hidden].mean() for track in (clip.track, fitted))
+        assert after < before
 
 
 def _joints(*parts: str) -> list[int]:

@@ -49,7 +49,7 @@ def fit_tracks(
     """Fit each track's poses, betas and place to its keypoints (F, K, 3), those of `body.names`; confidence 0: not seen.
 
     The work is done on the body's device. Frames in which keypoints are not this body's keep the estimator's; interpolated
-    frames, for which an estimator has seen nothing either, follow the motion around them.
+    frames of lifted bodies, which are nobody's witness, follow the motion around them.
 
     Args:
         are_lifted: the bodies were made from these very keypoints, which therefore are nobody else's.
@@ -93,7 +93,9 @@ def fit_standing_tracks(
     lengths = [length for track in tracks for length in _segment_lengths(track)]
     pieces = None if are_lifted else cut_pieces(lengths, fps, like.device)
     judged = judge(started, seen.keypoints_px, seen.confidence, owner, stature, pieces)
-    is_guessed = torch.from_numpy(np.concatenate([track.interpolated for track in tracks])).to(like.device)
+    # Who lifted no keypoints may have seen more than these: a body where none are is then no guess.
+    guessed = np.concatenate([track.interpolated & are_lifted for track in tracks])
+    is_guessed = torch.from_numpy(guessed).to(like.device)
     stand_ins = started, judged.stand_in_weights
     evidence = Evidence(seen.keypoints_px, seen.confidence, judged.weights, *stand_ins, is_guessed, owner, lengths)
     fitted = fit_motion(body, start, evidence, pinhole, fps, LIFTED if are_lifted else GIVEN)
