@@ -32,11 +32,15 @@ def largest_distance_mm(kinematics, *tracks) -> float:
 
 @pytest.mark.parametrize("kind", ["walk", "dance", "sit"])
 def test_a_fit_comes_nearer_to_keypoints_and_to_the_truth(body, kinematics, make_clip, kind):
-    clip = make_clip(kind=kind)
-    (fitted,), (facts,) = fit_tracks(body, [clip.track], [clip.keypoints_px], CAMERA, FPS)
-    assert facts.reprojection_error_after_px < 0.5 * facts.reprojection_error_before_px
-    assert clip.pa_mm(kinematics, fitted).mean() < 0.85 * clip.pa_mm(kinematics, clip.track).mean()
-    assert facts.frames_kept == facts.frames_sides_exchanged == 0
+    before, after = [], []
+    for seed in (0, 1, 3):
+        clip = make_clip(kind=kind, seed=seed)
+        (fitted,), (facts,) = fit_tracks(body, [clip.track], [clip.keypoints_px], CAMERA, FPS)
+        assert facts.reprojection_error_after_px < 0.5 * facts.reprojection_error_before_px
+        assert facts.frames_kept == facts.frames_sides_exchanged == 0
+        before.append(clip.pa_mm(kinematics, clip.track).mean())
+        after.append(clip.pa_mm(kinematics, fitted).mean())
+    assert np.mean(after) < 0.6 * np.mean(before)
 
 
 def test_a_start_that_is_right_stays_right(body, kinematics, make_clip):

@@ -22,7 +22,6 @@ from kinemesh.fit.standing.cost import Held
 from kinemesh.fit.stretches import Stretches, group_stretches, low_pass
 from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
-_ITERATIONS = 4
 # After so many the start's error can be told from the keypoints' (`Strength`).
 _ITERATIONS_BEFORE_STRENGTH = 2
 _STATURE_M = 1.6
@@ -32,9 +31,10 @@ _FAR_OFF = 5.0
 # The start errs for so long in the same way: its error's correlation falls to 1 / e.
 _LASTING_S = 0.1
 # How far a frame's turning may be from the smoothed motion's at rest, at which speed of the joint that variance is twice as large,
-# and how far its translation, in parts of the depth; at 30 frames a second.
-_TURNING_SPREAD, _AS_FAST = math.radians(2.0), math.radians(2.0)
-_MOVING_SPREAD = 0.015
+# and how far its translation in each iteration, in parts of the depth; at 30 frames a second. Loose at first, where a start may be
+# misplaced: any step away from smoothed motion is held back, however smooth it is.
+_TURNING_SPREAD, _AS_FAST = math.radians(1.0), math.radians(0.8)
+_MOVING_SPREADS = (0.015, 0.008, 0.003, 0.002)
 _SMOOTHED_S = 0.05
 _PLACE_SPREAD = 0.5
 # Of the shape without its size, a frame: the same error in every frame tells of a shape no more than one frame's.
@@ -96,9 +96,9 @@ def fit_motion(body: BodyPoints, start: Motion, evidence: Evidence, camera: Came
     motion = start
     groups = list(group_stretches(evidence.segment_lengths, fps, start.betas.device))
     counts = torch.bincount(evidence.owner, minlength=people).to(start.betas)
-    for iteration in range(_ITERATIONS):
-        is_measured, is_last = iteration == _ITERATIONS_BEFORE_STRENGTH, iteration + 1 == _ITERATIONS
-        given = depth, unit_px, strength.radians, strength if is_measured else None
+    for iteration, spread in enumerate(_MOVING_SPREADS):
+        is_measured, is_last = iteration == _ITERATIONS_BEFORE_STRENGTH, iteration + 1 == len(_MOVING_SPREADS)
+        given = depth, unit_px, strength.radians, spread, strength if is_measured else None
         task = Task(body, start, motion, evidence, camera, fps, *given)
         sums = None if is_last else start.betas.new_zeros(people, BETA_COUNT - 1, BETA_COUNT)
         rotations, trans_m, betas = motion.rotations.clone(), motion.trans_m.clone(), motion.betas
@@ -166,6 +166,7 @@ class Task:
     depth: Tensor  # (P,)
     unit_px: Tensor  # (P,) a keypoint's usual error
     start_spread: Tensor  # (P,) radians, how far the start's turning may err
+    moving_spread: float  # from frame to frame, in parts of the depth
     measured: Strength | None = None  # what is told how far it does
     held: Held | None = None  # where the last of the body's points are held, which no keypoints show
 
@@ -266,7 +267,7 @@ class Task:
         worth = self._worth(rows)
         weights = torch.minimum(worth[:, 1:], worth[:, :-1]) * group.is_inside[:, 1:]
         rest = speed - low_pass(speed, weights, _SMOOTHED_S * self.fps) if speed.shape[1] else speed
-        moving = (_MOVING_SPREAD * self.depth[owner])[:, None].expand(-1, 3)
+        moving = (self.moving_spread * self.depth[owner])[:, None].expand(-1, 3)
         coupling = (torch.cat((self.turning_spread[owner], moving), dim=1) * (30.0 / self.fps)) ** -2
         # The start's error now and a frame later are alike.
         alike = self._of_turning(owner) * lasting_tie(self.lasting)
@@ -282,7 +283,8 @@ class Task:
     def _turning_spread(self) -> Tensor:
         """(P, 3 A) how far turning from frame to frame may be from the smoothed, at 30 frames a second.
 
-        A joint that moves fast is smoothed less: what a low-pass takes off its movement grows with that.
+        A joint that moves fast is smoothed less: what a low-pass takes off its movement grows with that. So is an axis
+        that a start tells badly: where keypoints tell it badly too, ties between frames would else reach beyond a stretch.
         """
         rotations, owner = self.motion.rotations[:, self.joints], self.evidence.owner
         # 1 - cos is half the squared angle, without a logarithm of every frame.
@@ -293,4 +295,4 @@ class Task:
         summed.index_add_(0, owner[1:], torch.cat((squared, is_one.to(squared)), dim=1))
         # Of each axis a third.
         mean = summed[:, :-1] / summed[:, -1:].clamp(min=1.0) / 3 * (self.fps / 30.0) ** 2
-        return _TURNING_SPREAD * (1 + mean / _AS_FAST**2).sqrt().repeat_interleave(3, dim=1)
+        return _TURNING_SPREAD * (1 + mean / _AS_FAST**2).sqrt().repeat_interleave(3, dim=1) * self.spreads.clamp(min=1)

@@ -25,9 +25,9 @@ from kinemesh.world.figures import POINT_NAMES, Figure, clearances_m
 from kinemesh.world.finding import Setting, Surroundings, contacts_of, find_surroundings
 
 _CARRYING = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
-# Iterations, and by how much (of the logarithm of their odds) contacts are believed in each: bodies still slide by their fit's own
-# noise in the first, which holds whatever may rest; what then does is held.
-_BELIEFS = (1.0, 0.0)
+# Iterations: by how much (of the logarithm of their odds) contacts are believed in each, and how far translation may be from the
+# smoothed, as `fit_motion` has it. Bodies still slide by their fit's own noise in the first, which holds whatever may rest; what then does is held.
+_BELIEFS, _MOVING_SPREADS = (1.0, 0.0), (0.004, 0.002)
 
 
 class Settled(NamedTuple):
@@ -71,10 +71,10 @@ def settle(stand: Stand, start: Motion, fitted: Fitted, camera: Camera, fps: flo
         motion = _grown(body.fitted, motion, found.ground.growth, owner)
         scales = *scales_of(start, owner, camera), fitted.strength
         groups = list(group_stretches(evidence.segment_lengths, fps, owner.device))
-        for belief in _BELIEFS:
+        for belief, spread in zip(_BELIEFS, _MOVING_SPREADS, strict=True):
             figures = _figures(found, body.points_m(motion, owner), tracks)
             held = _held(found, figures, body.clearances_m, fps, motion.trans_m, belief)
-            task = Task(body.fitted, start, motion, evidence, camera, fps, *scales, held=held)
+            task = Task(body.fitted, start, motion, evidence, camera, fps, *scales, spread, held=held)
             rotations, trans_m = motion.rotations.clone(), motion.trans_m.clone()
             for group in groups:
                 task.step(group, rotations, trans_m, None)
