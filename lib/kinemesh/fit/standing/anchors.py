@@ -10,6 +10,8 @@ from kinemesh.world.gravity import STOREY_M, Ground
 
 # How far a resting point is from its place, from the floor, and a body below it, one standard deviation.
 _HELD_M, _LEVEL_M, _BELOW_M = 0.01, 0.02, 0.02
+# Odds of a contact at which it is held half as firmly as a sure one: who rests for certain stays, a foot that may slide may.
+_UNSURE = 20.0
 # From so far on a foot rests on something else than the floor: a stair, a chair (Geman and McClure's rule).
 _STEP_M = 0.05
 # Somebody on both feet for so long sways over them: along the line of sight, where keypoints hardly tell it, by so much; who is
@@ -55,7 +57,7 @@ def find_anchors(
             place = place - near * off * ground.up
             level[rows, point] = near * weights / _LEVEL_M**2
         places[rows, point] = place
-        held[rows, point] = weights / _HELD_M**2
+        held[rows, point] = weights / (weights + _UNSURE * (1 - weights)) / _HELD_M**2
     # Whose feet mostly rest so far below the floor stands on another one, and is not lifted to this.
     if lowered and np.mean(lowered) > 0.5:
         below = np.zeros(shape)
