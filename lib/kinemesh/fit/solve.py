@@ -34,7 +34,7 @@ _LASTING_S = 0.1
 # and how far its translation in each iteration, in parts of the depth; at 30 frames a second. Loose at first, where a start may be
 # misplaced: any step away from smoothed motion is held back, however smooth it is.
 _TURNING_SPREAD, _AS_FAST = math.radians(1.0), math.radians(0.8)
-_MOVING_SPREADS = (0.015, 0.008, 0.003, 0.002)
+_MOVING_SPREADS = (0.015, 0.015, 0.008, 0.003)
 _SMOOTHED_S = 0.05
 _PLACE_SPREAD = 0.5
 # Of the shape without its size, a frame: the same error in every frame tells of a shape no more than one frame's.
