@@ -164,6 +164,18 @@ def test_who_stands_on_both_feet_is_held_at_one_depth(scene):
     assert not find_anchors(*given[:2], in_the_air, *given[3:]).held[:, PELVIS].any()
 
 
+def test_a_foot_that_may_slide_is_held_less_than_one_that_rests_for_certain(scene):
+    """A contact of 0.7 is no reason to nail a foot down; one of 0.99 is."""
+    ground, figure = find_ground(scene.figures, scene.clearances_m, FPS, scene.up, is_known=True), scene.figures[0]
+    contacts = np.zeros((len(figure.points_m), 6))
+    slides, rests = FEET[:2]
+    contacts[:, slides], contacts[:, rests] = 0.7, 0.99
+    times = [Rest(point, 0, len(contacts)) for point in (slides, rests)]
+    held = find_anchors(figure, ground, times, contacts, scene.clearances_m, FPS).held
+    assert held[:, slides].max() < 0.2 * held[:, rests].min()
+    assert held[:, rests].min() > 0.8 / 0.01**2
+
+
 def test_who_leans_over_both_feet_is_righted_but_not_who_sits(scene):
     ground = find_ground(scene.figures, scene.clearances_m, FPS, scene.up, is_known=True)
     points = np.repeat(scene.figures[1].points_m[:1], 90, axis=0)
