@@ -40,6 +40,7 @@ def test_a_fit_comes_nearer_to_keypoints_and_to_the_truth(body, kinematics, make
         assert facts.frames_kept == facts.frames_sides_exchanged == 0
         before.append(clip.pa_mm(kinematics, clip.track).mean())
         after.append(clip.pa_mm(kinematics, fitted).mean())
+        assert after[-1] < before[-1]
     assert np.mean(after) < 0.6 * np.mean(before)
 
 

@@ -5,10 +5,16 @@ import torch
 from torch import Tensor
 
 from kinemesh.body.skeleton import SMPL_JOINT_COUNT
-from kinemesh.geometry.rotation import axis_angle_to_matrix, matrix_to_axis_angle, turn_part_way
+from kinemesh.geometry.rotation import (
+    axis_angle_to_matrix,
+    axis_angle_to_quaternion,
+    matrix_to_axis_angle,
+    quaternion_to_matrix,
+    slerp,
+)
 from kinemesh.structures import BodyParams
 
-# Frames whose rotation matrices exist at once.
+# Frames whose rotations exist at once.
 _FRAMES_AT_ONCE = 4096
 
 
@@ -60,7 +66,8 @@ def poses_between(poses: np.ndarray, frames: np.ndarray, wanted: np.ndarray) -> 
     for first in range(0, len(between), _FRAMES_AT_ONCE):
         some = between[first : first + _FRAMES_AT_ONCE]
         start, stop = before[some], after[some]
-        share = torch.from_numpy((wanted[some] - frames[start]) / (frames[stop] - frames[start])).to(torch.float32)
-        ends = (rotations_from_axis_angle(torch.from_numpy(poses[rows])) for rows in (start, stop))
-        found[some] = axis_angle_from_rotations(turn_part_way(*ends, share[:, None])).numpy()
+        share = torch.from_numpy((wanted[some] - frames[start]) / (frames[stop] - frames[start]))
+        ends = (torch.from_numpy(poses[rows]).double().unflatten(1, (SMPL_JOINT_COUNT, 3)) for rows in (start, stop))
+        turned = quaternion_to_matrix(slerp(*map(axis_angle_to_quaternion, ends), share[:, None]))
+        found[some] = axis_angle_from_rotations(turned).numpy()
     return found

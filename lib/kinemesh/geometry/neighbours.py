@@ -1,5 +1,6 @@
-"""Frames by those around them: what gives choices in time soft borders."""
+"""Frames by those around them: what gives choices in time soft borders, and what lies between those that are known."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,3 +24,8 @@ def gaussian_around(values: Tensor, spread: float) -> Tensor:
     kernel = torch.exp(-0.5 * (places / max(spread, 0.5)).square())
     padded = F.pad(values[:, None], (radius, radius), mode="replicate")
     return F.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0]
+
+
+def rows_between(values: np.ndarray, frames: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(F, n) float64 at the `wanted` frames (F,), on the line between rows (N, n) of the rising `frames` (N,); beyond, the end."""
+    return np.stack([np.interp(wanted, frames, column) for column in values.T], axis=1)

@@ -17,6 +17,7 @@ import numpy as np
 
 from kinemesh.errors import UserError
 from kinemesh.geometry.camera import project
+from kinemesh.geometry.neighbours import rows_between
 from kinemesh.structures import VideoCamera
 
 # People speed up and slow down by about this much, m/s^2: in the picture, where a camera in somebody's hand shakes too, and
@@ -139,7 +140,8 @@ def _solve_alone(joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCa
     # Keypoints that do not look like the body at all can put it behind the camera.
     is_behind = (joints_m[..., 2] + alone[:, None, 2]).min(axis=1) < _LEAST_DEPTH_M
     alone[is_behind] = by_size[is_behind]
-    return _between(alone, confidence.sum(axis=1) > 0)
+    known = np.flatnonzero(confidence.sum(axis=1) > 0)
+    return rows_between(alone[known], known, np.arange(len(alone)))
 
 
 def _by_size(joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera) -> np.ndarray:
@@ -152,12 +154,6 @@ def _by_size(joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera
     depth = np.maximum(depth, _LEAST_DEPTH_M - joints_m[..., 2].min(axis=1))
     place = (middles[1][:, 0] - camera.centre_px) / camera.focal_px * depth[:, None] - middles[0][:, 0]
     return np.concatenate((place, depth[:, None]), axis=1)
-
-
-def _between(values: np.ndarray, is_known: np.ndarray) -> np.ndarray:
-    """(F, 3) with rows that are not known taken from the line between those that are."""
-    places = np.arange(len(values))
-    return np.stack([np.interp(places, places[is_known], column[is_known]) for column in values.T], axis=1)
 
 
 def _equations(joints_m: np.ndarray, keypoints_px: np.ndarray, camera: VideoCamera, weights: np.ndarray) -> _Equations:

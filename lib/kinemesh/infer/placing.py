@@ -13,6 +13,7 @@ from kinemesh.errors import UserError
 from kinemesh.fit.landmarks import BodyPoints
 from kinemesh.fit.standing.settle import Settled, Stand, look_around
 from kinemesh.fit.tracks import fit_standing_tracks
+from kinemesh.geometry.neighbours import rows_between
 from kinemesh.geometry.translation import (
     misfit_of_frames,
     reprojection_errors_px,
@@ -244,6 +245,5 @@ def _reference_rows(reference: np.ndarray, is_interpolated: np.ndarray) -> np.nd
     if len(reference) != seen:
         counts = f"{frames} frames" if frames == seen else f"{frames} frames, or {seen} without the interpolated"
         raise UserError(f"--ref_3d_motion_path: {len(reference)} frames. Expected the person's {counts}.")
-    places = np.arange(frames)
-    filled = [np.interp(places, places[~is_interpolated], column) for column in reference.reshape(seen, -1).T]
-    return np.stack(filled, axis=1).reshape(frames, *reference.shape[1:])
+    filled = rows_between(reference.reshape(seen, -1), np.flatnonzero(~is_interpolated), np.arange(frames))
+    return filled.reshape(frames, *reference.shape[1:])

@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
+from kinemesh.body.params import poses_between
 from kinemesh.body.skeleton import BETA_COUNT, SMPL_JOINT_COUNT
 from kinemesh.errors import fail
 from kinemesh.files.array_folder.reading import ArrayFolder, open_folder
-from kinemesh.geometry.rotation import (
-    axis_angle_to_quaternion,
-    matrix_to_axis_angle,
-    quaternion_to_matrix,
-    slerp,
-)
+from kinemesh.geometry.neighbours import rows_between
 
 KIND = "motion"
 FRAME_ARRAYS = {"pose": ("<f4", (3 * SMPL_JOINT_COUNT,)), "trans": ("<f4", (3,))}
@@ -48,15 +43,9 @@ class RecordedMotion(NamedTuple):
             return self._replace(fps=fps)
         last = len(self.poses) - 1
         places = np.arange(int(np.floor(last / self.fps * fps + 1e-6)) + 1) * (self.fps / fps)
-        before = np.minimum(places.astype(np.int64), last - 1)
-        share = torch.from_numpy(np.clip(places - before, 0.0, 1.0))
-        poses = torch.from_numpy(np.array(self.poses, dtype=np.float64)).unflatten(1, (SMPL_JOINT_COUNT, 3))
-        quaternions = axis_angle_to_quaternion(poses)
-        between = slerp(quaternions[before], quaternions[before + 1], share[:, None])
-        turned = matrix_to_axis_angle(quaternion_to_matrix(between)).flatten(1).numpy()
-        trans_m = np.array(self.trans_m, dtype=np.float64)
-        path = trans_m[before] + share.numpy()[:, None] * (trans_m[before + 1] - trans_m[before])
-        return self._replace(poses=turned.astype(np.float32), trans_m=path.astype(np.float32), fps=fps)
+        frames = np.arange(len(self.poses))
+        poses, path = poses_between(np.asarray(self.poses), frames, places), rows_between(self.trans_m, frames, places)
+        return self._replace(poses=poses, trans_m=path.astype(np.float32), fps=fps)
 
 
 class RecordedMotions:
